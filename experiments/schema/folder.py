@@ -37,8 +37,9 @@ def _entries(path: Path, folder: Path, problems: list[Problem]) -> Iterator[tupl
 def load_results(folder: Path) -> Results:
     """Read all results under a folder.
 
-    A half-written or wrong file is skipped and listed in ``problems``. Of two results for one task, contender, seed and
-    role, the later by file name is kept and the other one listed; the same identity twice is one run.
+    A half-written or wrong file is skipped and listed in ``problems``. Of two results for one task,
+    contender, seed and role, the later by file name is kept and the other one listed; the same identity
+    twice is one run.
 
     Args:
         folder: holds ``tasks.json`` and results in any depth.

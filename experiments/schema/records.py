@@ -20,7 +20,7 @@ TARGETS = ("early", "late")
 
 
 class ResultError(ValueError):
-    """A result file that is not what this module describes; the message says where and what would be right."""
+    """A result file that is not what this package describes; the message says where and what is right."""
 
 
 class FormatError(ResultError):
@@ -55,7 +55,8 @@ class Cost:
     Attributes:
         critic: cost of one critic update.
         generator: always 1.0.
-        extra: what the controller's own forward passes add to one iteration; the cost curve contains it already.
+        extra: what the controller's own forward passes add to one iteration; the cost curve contains it
+            already.
         budget: cost at which the run ends.
         grid: distance of two evaluations, at most 2 % of the budget.
     """
@@ -102,8 +103,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Samples:
-    """What the generator makes at the end: ``kind`` is "image-grid" (``data``: base64 of a PNG) or "points"
-    (``data``: pairs of numbers)."""
+    """What the generator makes at the end.
+
+    Attributes:
+        kind: "image-grid" or "points".
+        data: base64 of a PNG, or pairs of numbers.
+    """
 
     kind: str
     data: str | tuple[tuple[float, float], ...]
@@ -137,8 +142,12 @@ class Run:
 
 @dataclass(frozen=True)
 class BestFixed:
-    """The best fixed n of a task, picked on tuning seeds alone: for the early and the late target by cost, and
-    at the whole budget by quality."""
+    """The best fixed n of a task, picked on tuning seeds alone.
+
+    Attributes:
+        early, late: the cheapest to that target.
+        budget: the best by quality at the whole budget.
+    """
 
     early: int
     late: int
@@ -183,9 +192,9 @@ class Contender:
     Attributes:
         name: unique, as in the runs' configuration.
         title: for people.
-        kind: "fixed" (``steps``), "schedule" (open loop), "adaptive" (this library's own laws), "published" (a rule
-            of the literature), "matched" (the mean n of ``matches``, of the same task and seed, held fixed) or
-            "rival" (another knob at n = 1).
+        kind: "fixed" (``steps``), "schedule" (open loop), "adaptive" (this library's own laws), "published"
+            (a rule of the literature), "matched" (the mean n of ``matches``, of the same task and seed,
+            held fixed) or "rival" (another knob at n = 1).
         steps: the n of a "fixed" contender, else None.
         matches: the contender whose mean n a "matched" one holds, else None.
         setting: the constructor's arguments.

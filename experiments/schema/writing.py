@@ -42,7 +42,7 @@ def suite_to_json(suite: Suite) -> dict[str, Any]:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write atomically: a reader sees the old file or the whole new one, also after a kill or on a full disk."""
+    """Write atomically: a reader sees the old file or the whole new one, also after a kill."""
     _write(path, json.dumps(data, allow_nan=False, indent=1).encode())
 
 
@@ -60,7 +60,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def compact(runs: Iterable[Run], path: Path) -> None:
-    """Write runs into one ``.jsonl.gz``, curves rounded to 5 significant digits, sorted, the same bytes every time.
+    """Write runs into one ``.jsonl.gz``, one a line, sorted: the same runs give the same bytes.
+
+    Curves and sample points are rounded to 5 significant digits.
 
     Args:
         runs: the runs of one block.

@@ -1,0 +1,48 @@
+"""Statistics of the ablation suite, from results alone.
+
+Conventions, the same everywhere: quality and cost are better when lower; ratios are contender over
+opponent, so that below 1 is a win; the mean over tasks and targets is geometric; intervals are 95 %
+percentile bootstrap intervals with a fixed seed; seeds are paired, and both targets of a seed are drawn
+together.
+"""
+
+from __future__ import annotations
+
+from experiments.statistics.aggregates import (
+    interquartile_mean,
+    mean_ratio,
+    performance_profile,
+    probability_of_improvement,
+    share_of_tasks,
+    task_estimate,
+)
+from experiments.statistics.calibration import calibrate
+from experiments.statistics.comparison import BEST_FIXED, OWN_MEAN, Comparison, TaskComparison, compare
+from experiments.statistics.measures import cost_to_target, quality_at_cost
+from experiments.statistics.resampling import Estimate, log_ratio
+from experiments.statistics.scores import SHARES, Scores, Table
+from experiments.statistics.verdict import VerdictRow, verdict
+
+__all__ = [
+    "BEST_FIXED",
+    "OWN_MEAN",
+    "SHARES",
+    "Comparison",
+    "Estimate",
+    "Scores",
+    "Table",
+    "TaskComparison",
+    "VerdictRow",
+    "calibrate",
+    "compare",
+    "cost_to_target",
+    "interquartile_mean",
+    "log_ratio",
+    "mean_ratio",
+    "performance_profile",
+    "probability_of_improvement",
+    "quality_at_cost",
+    "share_of_tasks",
+    "task_estimate",
+    "verdict",
+]
