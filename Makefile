@@ -1,0 +1,89 @@
+# Every target sets up what it needs in .venv, so that each works as the only command typed after a clone.
+# What is asked of the machine: Python 3.10 or newer with venv, make, and access to a package registry for the first call.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+# Two targets at once would be two installers in one .venv.
+.NOTPARALLEL:
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# pip, and no other installer: of torch's builds it takes the one that fits the index and the folders it is configured for.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PINS := pyproject.toml constraints.txt
+
+# One thread per process: several would wait for each other at every small matrix product.
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+# A build of the package is reproducible, so is the order of sets.
+export PYTHONHASHSEED := 0
+
+.PHONY: help
+help:  ## list the commands
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' \
+	  | while IFS=$$'\t' read -r name text; do printf 'make %-18s %s\n' "$$name" "$$text"; done
+
+.PHONY: demo
+demo: $(VENV)/.stamp-demo  ## train on real images with fixed and adaptive critic updates, and write a report (ARGS="--help")
+	$(BIN)/python -m experiments.demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.stamp-test  ## everything that must hold: lint, format, types, tests, doctests (ARGS go to pytest)
+	@failed=; \
+	echo '== ruff check'; $(BIN)/ruff check . || failed+=' ruff-check'; \
+	echo '== ruff format --check'; $(BIN)/ruff format --check . || failed+=' ruff-format'; \
+	echo '== mypy'; $(BIN)/mypy || failed+=' mypy'; \
+	echo '== pytest'; $(BIN)/python -m pytest -n $(WORKERS) $(ARGS) || failed+=' pytest'; \
+	if [ -n "$$failed" ]; then echo "make test failed in:$$failed" >&2; exit 1; fi
+
+.PHONY: test-long
+test-long: $(VENV)/.stamp-test  ## property tests with 100,000 random examples each, state machines with 2,000 runs (hours)
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) -m 'hypothesis and not stateful' $(ARGS)
+	HYPOTHESIS_PROFILE=long-stateful $(BIN)/python -m pytest -n $(WORKERS) -m stateful $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.stamp-test  ## ruff and mypy alone
+	@failed=; \
+	$(BIN)/ruff check . || failed+=' ruff-check'; \
+	$(BIN)/ruff format --check . || failed+=' ruff-format'; \
+	$(BIN)/mypy || failed+=' mypy'; \
+	if [ -n "$$failed" ]; then echo "make lint failed in:$$failed" >&2; exit 1; fi
+
+.PHONY: format
+format: $(VENV)/.stamp-test  ## put the code into the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: $(VENV)/.stamp-docs  ## build the site into docs/_build/html, warnings are errors
+	$(BIN)/python -m sphinx -b html -W --keep-going -n -q docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+.PHONY: clean
+clean:  ## remove caches and builds; .venv and runs stay
+	rm -rf build dist docs/_build docs/jupyter_execute htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -print0 | xargs -0 rm -rf
+
+# A stamp is newer than the pins that it was installed from; a second call installs nothing and needs no network.
+$(VENV)/.stamp-venv: $(PINS)
+	@$(PYTHON) -c 'import sys; sys.exit(f"Python 3.10 or newer is needed, $(PYTHON) is {sys.version.split()[0]}: make PYTHON=... picks another" if sys.version_info < (3, 10) else 0)'
+	@echo 'Setting up $(VENV) (the first time this takes a minute or two)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) pip
+	@$(INSTALL) hatchling editables
+	@touch $@
+
+$(VENV)/.stamp-demo: $(VENV)/.stamp-venv
+	@$(INSTALL) --no-build-isolation --editable '.[experiments]'
+	@touch $@
+
+$(VENV)/.stamp-test: $(VENV)/.stamp-venv
+	@$(INSTALL) --no-build-isolation --editable '.[experiments]' --group dev
+	@touch $@
+
+$(VENV)/.stamp-docs: $(VENV)/.stamp-venv
+	@$(INSTALL) --no-build-isolation --editable '.[docs,experiments]'
+	@touch $@
