@@ -1,0 +1,436 @@
+"""Statistics against closed forms, brute force, and a suite whose answers are known."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import importlib
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from experiments.schema import TARGETS, BestFixed, Results, Suite
+from experiments.statistics import (
+    BEST_FIXED,
+    OWN_MEAN,
+    SHARES,
+    Table,
+    calibrate,
+    compare,
+    cost_to_target,
+    interquartile_mean,
+    log_ratio,
+    mean_ratio,
+    performance_profile,
+    probability_of_improvement,
+    quality_at_cost,
+    share_of_tasks,
+    task_estimate,
+    verdict,
+)
+from tests.experiments import synthetic
+from tests.experiments.synthetic import CONTENDERS, run, story, task
+
+finite = st.floats(-3, 3)
+samples = st.integers(2, 6).flatmap(
+    lambda runs: st.lists(st.lists(finite, min_size=2, max_size=2), min_size=runs, max_size=runs)
+)
+
+
+@pytest.mark.parametrize("module", ["aggregates", "measures", "resampling"])
+def test_examples_in_docstrings(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"experiments.statistics.{module}"))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+# Cost to target
+
+
+@pytest.mark.parametrize(
+    ("quality", "expected"),
+    [
+        ([9, 9, 9, 9], (80.0, False)),
+        ([1, 1, 9, 9], (10.0, True)),
+        ([3, 3, 3, 3], (10.0, True)),  # at the target is enough
+        ([1, 9, 1, 9], (80.0, False)),  # two lucky evaluations that do not follow each other
+        ([9, 9, 9, 1], (80.0, False)),  # nothing confirms the last one
+        ([9, 9, 1, 1], (30.0, True)),
+        ([1, math.nan, 1, 2], (30.0, True)),
+        ([math.nan] * 4, (80.0, False)),
+        ([-math.inf] * 4, (80.0, False)),
+    ],
+)
+def test_cost_to_target(quality: list[float], expected: tuple[float, bool]) -> None:
+    assert cost_to_target([10, 20, 30, 40], quality, target=3, budget=40) == expected
+
+
+@given(st.lists(st.one_of(st.floats(0, 2), st.just(math.nan)), max_size=8))
+def test_cost_to_target_is_what_a_loop_finds(quality: list[float]) -> None:
+    expected = (16.0, False)
+    for k in range(len(quality) - 1):
+        if quality[k] <= 1 and quality[k + 1] <= 1:
+            expected = (k + 1.0, True)
+            break
+    assert cost_to_target(np.arange(1, len(quality) + 1), quality, target=1, budget=8) == expected
+
+
+def test_cost_to_target_refuses_bad_input() -> None:
+    with pytest.raises(ValueError, match=r"\(2,\) and \(1,\)"):
+        cost_to_target([1, 2], [1], 1, 1)
+    with pytest.raises(ValueError, match="target=0"):
+        cost_to_target([1], [1], 0, 1)
+
+
+# Quality at equal cost
+
+
+def test_quality_at_cost_takes_the_nearest_grid_point_and_the_median_of_three() -> None:
+    cost, quality = [10.0, 22.0, 30.0, 41.0, 50.0], [9.0, 2.0, 6.0, 4.0, 0.0]
+    assert (
+        quality_at_cost(cost, quality, at=40, grid=10) == 4.0
+    )  # 41 counts as the grid point 40: median of 2, 6, 4
+    assert quality_at_cost(cost, quality, at=40, grid=10, window=1) == 4.0
+    assert quality_at_cost(cost, quality, at=20, grid=10) == 5.5
+    assert quality_at_cost(cost, quality, at=2, grid=10) == math.inf
+
+
+def test_quality_at_cost_of_a_run_that_stopped_or_diverged() -> None:
+    assert quality_at_cost([10, 20], [1, 1], at=40, grid=10) == math.inf
+    assert quality_at_cost([], [], at=40, grid=10) == math.inf
+    assert quality_at_cost([10, 20, 30], [1.0, math.nan, 2.0], at=30, grid=10) == 2.0
+    assert quality_at_cost([10, 20, 30], [1.0, math.nan, math.nan], at=30, grid=10) == math.inf
+    with pytest.raises(ValueError, match="window=0"):
+        quality_at_cost([1], [1], 1, 1, window=0)
+
+
+# Ratios and their averages
+
+
+def test_log_ratio_cuts_and_ties() -> None:
+    got = np.exp(log_ratio([1, math.inf, 1, math.inf, 1000, 0, 0], [2, 1, math.inf, math.inf, 1, 1, -1]))
+    assert_allclose(got, [0.5, 100, 0.01, 1, 100, 0.01, 1])
+    with pytest.raises(ValueError, match="without NaN"):
+        log_ratio([math.nan], [1.0])
+
+
+@given(samples)
+def test_task_estimate_is_symmetric_and_its_interval_holds_it(sample: list[list[float]]) -> None:
+    there, back = task_estimate(sample), task_estimate(-np.array(sample))
+    assert_allclose(there.value * back.value, 1)
+    assert there.low <= there.value * (1 + 1e-12)
+    assert there.high >= there.value * (1 - 1e-12)
+    by_hand = np.median([row[0] for row in sample]) + np.median([row[1] for row in sample])
+    assert_allclose(there.value, math.exp(by_hand / 2))
+
+
+def test_interval_of_a_mean_is_the_exact_bootstrap_distribution() -> None:
+    # Three rows have 27 equally likely resamples: the percentile interval of 2000 draws has to end at their
+    # extremes.
+    rows = np.log([[1.0], [2.0], [8.0]])
+    means = sorted(np.mean(rows[list(pick)]) for pick in itertools.product(range(3), repeat=3))
+    found = task_estimate(rows, average="mean")
+    assert_allclose(found.value, (1 * 2 * 8) ** (1 / 3))
+    assert_allclose([found.low, found.high], np.exp([means[0], means[-1]]))
+
+
+def test_interval_of_many_seeds_agrees_with_the_normal_law() -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(0.2, 0.5, size=(400, 1))
+    found = task_estimate(rows, average="mean")
+    half = 1.96 * rows.std() / math.sqrt(400)
+    assert_allclose(np.log([found.low, found.high]), [rows.mean() - half, rows.mean() + half], atol=0.006)
+
+
+def test_both_targets_of_a_seed_are_drawn_together() -> None:
+    # The targets cancel within every seed, so a resample of whole seeds can't vary; one of single entries
+    # would.
+    rows = np.array([[1.0, -1.0], [2.0, -2.0], [-3.0, 3.0], [0.5, -0.5]])
+    found = task_estimate(rows, average="mean")
+    assert_allclose([found.low, found.value, found.high], 1)
+
+
+def test_one_seed_has_a_value_and_no_interval() -> None:
+    found = task_estimate([[math.log(3)]])
+    assert_allclose(found.value, 3)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert math.isnan(mean_ratio([[[0.0]], [[0.0], [1.0]]]).low)
+
+
+def test_same_seed_same_interval() -> None:
+    rows = np.random.default_rng(0).normal(size=(7, 2))
+    assert task_estimate(rows) == task_estimate(rows)
+    assert task_estimate(rows) != task_estimate(rows, seed=1)
+
+
+def test_mean_ratio_weighs_tasks_alike_whatever_their_seeds() -> None:
+    few, many = np.full((2, 2), math.log(4)), np.zeros((50, 2))
+    found = mean_ratio([few, many])
+    assert_allclose([found.low, found.value, found.high], 2)
+    with pytest.raises(ValueError, match="no task"):
+        mean_ratio([])
+
+
+def test_resampling_tasks_widens_the_interval_to_the_tasks_themselves() -> None:
+    tasks = [np.full((3, 1), math.log(r)) for r in (0.25, 1.0, 4.0)]
+    assert_allclose([mean_ratio(tasks).low, mean_ratio(tasks).high], 1)
+    wide = mean_ratio(tasks, resample_tasks=True)
+    assert_allclose([wide.low, wide.value, wide.high], [0.25, 1, 4])
+
+
+def test_averages_refuse_bad_samples() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        task_estimate([1.0, 2.0])
+    with pytest.raises(ValueError, match="finite"):
+        task_estimate([[math.inf]])
+    with pytest.raises(ValueError, match="'mode'"):
+        task_estimate([[1.0]], average="mode")
+
+
+def test_share_of_tasks() -> None:
+    tasks = [np.log([[r], [r]]) for r in (0.5, 1.0, 0.9, 2.0)]
+    found = share_of_tasks(tasks)
+    assert (found.low, found.value, found.high) == (0.5, 0.5, 0.5)  # exactly 1 is no win
+    torn = share_of_tasks([np.log([[0.5], [0.5], [3.0]])])
+    assert (torn.low, torn.value, torn.high) == (0.0, 1.0, 1.0)
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=6), st.data())
+def test_probability_of_improvement_is_mann_whitney(x: list[int], data: st.DataObject) -> None:
+    y = data.draw(st.lists(st.integers(0, 4), min_size=len(x), max_size=len(x)))
+    u = stats.mannwhitneyu(y, x, method="asymptotic").statistic if len(set(x + y)) > 1 else len(x) ** 2 / 2
+    there, back = probability_of_improvement([x], [y]), probability_of_improvement([y], [x])
+    assert_allclose(there.value, u / len(x) ** 2)
+    assert_allclose(there.value + back.value, 1)
+
+
+def test_probability_of_improvement_averages_tasks_and_takes_infinities() -> None:
+    found = probability_of_improvement([[1, 1], [math.inf, math.inf]], [[2, 2], [math.inf, math.inf]])
+    assert (found.low, found.value, found.high) == (0.75, 0.75, 0.75)
+    with pytest.raises(ValueError, match="paired"):
+        probability_of_improvement([[1, 2]], [[1]])
+
+
+@given(st.lists(finite, min_size=4, max_size=12).filter(lambda v: len(v) % 4 == 0))
+def test_interquartile_mean_cuts_a_quarter_at_each_end(values: list[float]) -> None:
+    quarter = len(values) // 4
+    middle = sorted(values)[quarter:-quarter]
+    assert_allclose(interquartile_mean([[[v] for v in values]]).value, math.exp(np.mean(middle)))
+
+
+def test_interquartile_mean_pools_tasks() -> None:
+    found = interquartile_mean([np.log([[1e-9], [2.0]]), np.log([[2.0], [1e9]])])
+    assert_allclose(found.value, 2)
+
+
+# Performance profiles
+
+
+def test_performance_profile_is_what_a_loop_finds() -> None:
+    rng = np.random.default_rng(5)
+    cost, reached = rng.uniform(1, 9, size=(6, 3)), rng.random((6, 3)) < 0.7
+    reached[0] = False
+    factors = [1.0, 1.5, 4.0]
+    for c, f in itertools.product(range(3), range(3)):
+        within = 0
+        for p in range(6):
+            best = min((cost[p, k] for k in range(3) if reached[p, k]), default=0.0)
+            within += bool(reached[p, c] and cost[p, c] <= factors[f] * best)
+        assert_allclose(performance_profile(cost, reached, factors)[c, f], within / 6)
+
+
+def test_performance_profile_refuses_other_shapes() -> None:
+    with pytest.raises(ValueError, match="problems, contenders"):
+        performance_profile([1.0], [True], [1.0])
+
+
+# Scores and comparisons of the known suite
+
+
+def test_scores_of_a_failed_a_diverged_and_an_unreached_run() -> None:
+    table = Table.of(story())
+    failed = table.scores["loses", "fixed_5"]
+    assert failed.cost[2].tolist() == [8.0, 200.0]  # it had reached the early target before it broke
+    assert failed.quality[2].tolist() == [math.inf] * len(SHARES)
+    assert failed.bad.tolist() == [False, False, True, False]
+    diverged = table.scores["loses", "wasserstein_gap"]
+    assert diverged.cost[1].tolist() == [32.0, 200.0]
+    assert diverged.reached[1].tolist() == [True, False]
+    assert diverged.bad.tolist() == [False, True, False, False]
+    assert table.scores["loses", "wgan_reference"].bad.all()
+
+
+def test_final_and_tuning_seeds_are_never_mixed() -> None:
+    results = story()
+    assert {s.seeds.tolist()[0] for s in Table.of(results, "tuning").scores.values()} == {0}
+    assert all(0 not in s.seeds for s in Table.of(results).scores.values())
+
+
+def test_rows_by_seed() -> None:
+    scores = Table.of(story()).scores["wins", "ttur"]
+    assert scores.at([102, 100]).cost[:, 1].tolist() == [12.0, 12.0]
+    with pytest.raises(ValueError, match=r"\[103\].*100, 101, 102"):
+        scores.at([103])
+
+
+def test_comparison_with_the_best_fixed_n() -> None:
+    results = story()
+    tasks = [t for t in results.suite.tasks if t.suite == "evaluation"]
+    found = compare(Table.of(results), "wasserstein_gap", BEST_FIXED, tasks)
+    assert [t.task for t in found.tasks] == ["wins", "loses", "pid"]
+    assert_allclose([t.cost.value for t in found.tasks], [0.5, 4.0, 0.5])
+    assert_allclose(found.cost().value, 1.0)
+    # One late run of "loses" at 200 instead of 64 against 16: the geometric mean sees it, the median does
+    # not.
+    assert_allclose(found.cost("mean").value, (200 / 64) ** (1 / 4 / 2 / 3))
+    assert found.worst().task == "loses"
+    assert found.worst().reached == (4, 3)
+    assert found.worst().opponent_reached == (4, 4)
+    assert_allclose(found.middle().value, np.exp(np.mean(np.log([0.5] * 10 + [4, 4]))))
+
+
+def test_best_fixed_n_may_differ_between_targets() -> None:
+    mixed = dataclasses.replace(task("wins"), best_fixed_n=BestFixed(early=5, late=2, budget=1))
+    found = compare(Table.of(story()), "wasserstein_gap", BEST_FIXED, [mixed])
+    assert found.tasks[0].opponent == ("fixed_5", "fixed_2", "fixed_1")
+    assert_allclose([e.value for e in found.tasks[0].per_target], [4 / 16, 4 / 8])
+
+
+def test_seeds_that_one_of_the_two_lacks_are_left_out_and_counted() -> None:
+    results = story()
+    found = compare(Table.of(results), "wasserstein_gap", "ttur", results.suite.tasks)
+    assert [(t.pairs, t.unpaired) for t in found.tasks] == [(3, 1)] * 4
+
+
+def test_tasks_without_an_opponent_are_missing_not_won() -> None:
+    results = story()
+    found = compare(Table.of(results), "wasserstein_gap", "ladder", results.suite.tasks)
+    assert found.missing == ("pid",)
+    assert compare(Table.of(results), "ladder", OWN_MEAN, results.suite.tasks).missing == (
+        "wins",
+        "loses",
+        "pid",
+        "ring",
+    )
+    with pytest.raises(ValueError, match="unknown contender 'nobody'"):
+        compare(Table.of(results), "nobody", "ladder", results.suite.tasks)
+
+
+def test_contenders_with_runs_everywhere() -> None:
+    table = Table.of(story())
+    assert "ladder" in table.contenders(["wins", "loses"])
+    assert "ladder" not in table.contenders(["wins", "pid"])
+    assert table.contenders([]) == []
+
+
+# The verdict
+
+
+def test_verdict_of_the_known_suite() -> None:
+    rows = {row.what.split(": ", 1)[-1]: row for row in verdict(Table.of(story()))}
+    mean = rows["cost against the best fixed n, geometric mean over tasks and both targets"]
+    assert mean.figure is not None
+    assert_allclose(mean.figure.value, 1.0)
+    assert (mean.met, mean.fell_short, mean.tasks) == (False, ("loses",), 3)
+    worst = rows["cost against the best fixed n, worst task"]
+    assert (worst.met, worst.fell_short) == (False, ("loses",))
+    five = rows["cost against n = 5, geometric mean"]
+    assert five.figure is not None
+    assert_allclose(five.figure.value, (1 / 4 * 2 * 1 / 4) ** (1 / 3))
+    assert five.met
+    ladder = rows["cost against ladder, share of tasks below 1"]
+    assert ladder.figure is not None
+    assert (ladder.figure.value, ladder.met, ladder.missing) == (0.5, False, ("pid",))
+    own = rows["cost against its own mean n held fixed, share of tasks with an interval below 1"]
+    assert own.figure is not None
+    assert_allclose(own.figure.value, 2 / 3)
+    assert (own.met, own.fell_short) == (True, ("loses",))
+    quality = rows["quality at equal cost against the best fixed n, worst task"]
+    assert (quality.met, quality.fell_short) == (False, ("loses",))
+    safe = rows["runs that diverged, failed or never reached the late target"]
+    assert safe.figure is not None
+    assert_allclose(safe.figure.value, 1 / 12)
+    assert (safe.met, safe.fell_short) == (False, ("loses",))
+    assert "0 to 1 of 12" in safe.note
+    pid = rows["cost against the best fixed n on objectives with a loss ratio, geometric mean"]
+    assert pid.figure is not None
+    assert (pid.met, pid.tasks) == (True, 1)
+    assert_allclose(pid.figure.value, 1)
+
+
+def test_development_tasks_are_in_no_row() -> None:
+    results = story()
+    only = [r for r in results.runs if r.config.suite == "evaluation"]
+    assert verdict(Table.of(results)) == verdict(Table.of(Results(results.suite, tuple(only))))
+
+
+def test_verdict_without_results_says_so() -> None:
+    rows = verdict(Table.of(Results(story().suite, ())))
+    assert len(rows) == 9
+    assert all(row.met is None and row.figure is None and row.note == "no results" for row in rows)
+    assert verdict(Table.of(Results(Suite((), ()), ()))) == []
+
+
+def test_verdict_of_a_single_seed_uses_the_figure_where_no_interval_is() -> None:
+    results = story()
+    rows = verdict(
+        Table.of(
+            Results(results.suite, tuple(r for r in results.runs if r.config.seed == synthetic.SEEDS[0]))
+        )
+    )
+    worst = next(row for row in rows if "worst task" in row.what and "cost against" in row.what)
+    assert worst.figure is not None
+    assert math.isnan(worst.figure.low)
+    assert worst.fell_short == ("loses",)
+    own = next(row for row in rows if "own mean" in row.what)
+    assert own.met is False  # an interval that is not there excludes nothing
+
+
+# Calibration
+
+
+def tuning(final: dict[int, float], late: dict[int, float]) -> Results:
+    bare = dataclasses.replace(task("t"), targets=None, best_fixed_n=None)
+    runs = [
+        run("t", f"fixed_{n}", seed, late[n] / 2, late[n], final[n], role="tuning")
+        for n in (1, 2, 5)
+        for seed in (0, 1, 2)
+    ]
+    return Results(Suite((bare,), CONTENDERS), tuple(runs))
+
+
+def test_calibration_fixes_targets_and_the_best_fixed_n_per_figure() -> None:
+    results = tuning(final={1: 1.0, 2: 0.8, 5: 0.9}, late={1: 20.0, 2: 40.0, 5: 60.0})
+    found = calibrate(results, results.suite.tasks[0])
+    assert found.targets is not None
+    assert_allclose([found.targets[name] for name in TARGETS], [2.0, 1.0])
+    # 2.0 is reached at half of the late cost, 1.0 at the late cost: n = 1 is the cheapest to both.
+    assert found.best_fixed_n == BestFixed(early=1, late=1, budget=2)
+
+
+def test_calibration_does_not_look_at_final_seeds() -> None:
+    results = tuning(final={1: 1.0, 2: 0.8, 5: 0.9}, late={1: 20.0, 2: 40.0, 5: 60.0})
+    peek = run("t", "fixed_5", 100, 2, 4, 0.1)
+    more = Results(results.suite, (*results.runs, peek))
+    assert calibrate(more, results.suite.tasks[0]) == calibrate(results, results.suite.tasks[0])
+
+
+def test_calibration_breaks_ties_by_the_smaller_n() -> None:
+    results = tuning(final={1: 1.0, 2: 1.0, 5: 1.0}, late={1: 20.0, 2: 20.0, 5: 20.0})
+    assert calibrate(results, results.suite.tasks[0]).best_fixed_n == BestFixed(1, 1, 1)
+
+
+def test_calibration_refuses_missing_seeds_and_runs_without_quality() -> None:
+    results = tuning(final={1: 1.0, 2: 0.8, 5: 0.9}, late={1: 20.0, 2: 40.0, 5: 60.0})
+    with pytest.raises(ValueError, match=r"same tuning seeds.*5: \[0, 1\]"):
+        calibrate(Results(results.suite, results.runs[:-1]), results.suite.tasks[0])
+    broken = tuple(dataclasses.replace(r, curve=run("t", "fixed_1", 0, stop=10).curve) for r in results.runs)
+    with pytest.raises(ValueError, match="no fixed n has a finite median quality"):
+        calibrate(Results(results.suite, broken), results.suite.tasks[0])
