@@ -1,0 +1,185 @@
+"""Checks and preparation of create_gan_trainer's arguments, a function for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import torch
+from ignite.utils import convert_tensor
+from torch import Tensor, nn
+
+from adaptive_critic.checks import integer
+from adaptive_critic.training.ema import ExponentialMovingAverage, unwrapped
+from adaptive_critic.training.objectives import Objective
+from adaptive_critic.training.step import MicroBatch
+
+__all__ = [
+    "averaged",
+    "check_networks",
+    "configured",
+    "latent_source",
+    "make_micro_batch",
+    "precision",
+    "resolved_device",
+]
+
+_AUTOCAST_DTYPES = (torch.float16, torch.bfloat16)
+
+
+def check_networks(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    optimizer_g: torch.optim.Optimizer,
+    optimizer_d: torch.optim.Optimizer,
+) -> None:
+    """Check that each optimizer steps parameters of its own network."""
+    networks = {"generator": generator, "discriminator": discriminator}
+    for name, network in networks.items():
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"{name}={network!r}: expected a torch.nn.Module, got {type(network).__name__}")
+    for name, optimizer, own, other in (
+        ("optimizer_g", optimizer_g, "generator", "discriminator"),
+        ("optimizer_d", optimizer_d, "discriminator", "generator"),
+    ):
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise TypeError(
+                f"{name}={optimizer!r}: expected a torch.optim.Optimizer, got {type(optimizer).__name__}"
+            )
+        stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        foreign = stepped - {id(parameter) for parameter in networks[own].parameters()}
+        if not foreign:
+            continue
+        theirs = [key for key, parameter in networks[other].named_parameters() if id(parameter) in foreign]
+        if theirs:
+            raise ValueError(
+                f"{name} steps {len(theirs)} parameter(s) of the {other}, such as {theirs[0]!r}: it may "
+                f"step those of the {own} only; are optimizer_g and optimizer_d swapped?"
+            )
+        raise ValueError(
+            f"{name} steps {len(foreign)} tensor(s) that are no parameters of the {own}: was it made for "
+            "another network, or were the network's parameters replaced since?"
+        )
+
+
+def resolved_device(generator: nn.Module, device: str | torch.device | None) -> torch.device:
+    """Return the device for batches and latents: ``device``, or where the generator is."""
+    home = next((parameter.device for parameter in generator.parameters()), torch.device("cpu"))
+    if device is None:
+        return home
+    wanted = torch.device(device)
+    if wanted.type != home.type:
+        raise ValueError(
+            f"device={str(wanted)!r}, but the generator is on {str(home)!r}: networks are not moved here; "
+            "move both before making their optimizers"
+        )
+    return wanted
+
+
+def precision(
+    device: torch.device, autocast: torch.dtype | None, scaler: bool | torch.amp.GradScaler | None
+) -> tuple[Callable[[], Any], torch.amp.GradScaler | None]:
+    """Return what makes an autocast context, and the gradient scaler or None."""
+    if autocast is not None and autocast not in _AUTOCAST_DTYPES:
+        raise ValueError(f"autocast={autocast!r}: expected torch.bfloat16, torch.float16 or None")
+    if scaler is None:
+        scaler = autocast == torch.float16
+    if not isinstance(scaler, (bool, torch.amp.GradScaler)):
+        raise TypeError(f"scaler={scaler!r}: expected True, False or a torch.amp.GradScaler")
+    if scaler is not False and autocast != torch.float16:
+        raise ValueError(
+            f"scaler={scaler!r} with autocast={autocast}: only gradients of float16 need scaling; leave "
+            "scaler out, or use autocast=torch.float16"
+        )
+    context = nullcontext if autocast is None else partial(torch.autocast, device.type, dtype=autocast)
+    if isinstance(scaler, bool):
+        return context, torch.amp.GradScaler(device.type) if scaler else None
+    return context, scaler
+
+
+def averaged(
+    generator: nn.Module, ema: float | ExponentialMovingAverage | None
+) -> ExponentialMovingAverage | None:
+    """Return the moving average of the generator, or None."""
+    if isinstance(ema, ExponentialMovingAverage):
+        if ema.followed is not unwrapped(generator):
+            raise ValueError(
+                "ema follows another network: make it with ExponentialMovingAverage(generator, ...)"
+            )
+        return ema
+    return None if ema is None else ExponentialMovingAverage(generator, ema)
+
+
+def latent_source(
+    latent_dim: int | Sequence[int] | None,
+    sample_latent: Callable[[int], Tensor] | None,
+    device: torch.device,
+) -> Callable[[int], Tensor]:
+    """Return a function from a batch size to latents on ``device``."""
+    if (latent_dim is None) == (sample_latent is None):
+        given = "neither" if latent_dim is None else "both"
+        raise ValueError(f"got {given} of latent_dim and sample_latent: expected exactly one of them")
+    if sample_latent is not None:
+        if not callable(sample_latent):
+            raise TypeError(
+                f"sample_latent={sample_latent!r}: expected a callable from a batch size to latents"
+            )
+        return lambda batch: convert_tensor(sample_latent(batch), device=device)  # type: ignore[return-value]
+    dims = tuple(latent_dim) if isinstance(latent_dim, Sequence) else (latent_dim,)
+    for dim in dims:
+        integer("latent_dim", dim, at_least=1)
+    return lambda batch: torch.randn(batch, *dims, device=device)
+
+
+def configured(
+    objective: Objective, gradient_penalty: float | None, r1: float | None, clip: float | None
+) -> Objective:
+    """Return the objective with the weights that were given in place of its own."""
+    if clip is not None and objective.clip is None:
+        raise ValueError(
+            f"clip={clip!r} with objective {objective.name!r}: only 'wasserstein-clip' clips weights"
+        )
+    return replace(
+        objective,
+        gradient_penalty=objective.gradient_penalty if gradient_penalty is None else gradient_penalty,
+        r1=objective.r1 if r1 is None else r1,
+        clip=objective.clip if clip is None else clip,
+    )
+
+
+def make_micro_batch(
+    batch: Any,
+    *,
+    prepare: Callable[[Any], Any] | None,
+    conditional: bool,
+    device: torch.device,
+    non_blocking: bool,
+) -> MicroBatch:
+    """Return the part of a batch that training uses, on ``device``."""
+    batch = batch if prepare is None else prepare(batch)
+    parts = batch if isinstance(batch, (tuple, list)) else (batch,)
+    if conditional and len(parts) < 2:
+        raise ValueError(
+            f"conditional=True, but a batch has no labels (a {_kind(batch)}): expected (samples, labels); "
+            "prepare_batch= can make that"
+        )
+    if not parts or not isinstance(parts[0], Tensor):
+        raise ValueError(
+            f"a batch is a {_kind(batch)}: expected a tensor of samples or a tuple that begins with one; "
+            "prepare_batch= can make that"
+        )
+    samples, *labels = (
+        convert_tensor(part, device=device, non_blocking=non_blocking) for part in parts[: 1 + conditional]
+    )
+    return MicroBatch(cast(Tensor, samples), labels[0] if conditional else None)
+
+
+def _kind(batch: Any) -> str:
+    if isinstance(batch, Mapping):
+        return f"{type(batch).__name__} with keys {sorted(map(str, batch))}"
+    if isinstance(batch, (tuple, list)):
+        return f"{type(batch).__name__} of {[type(part).__name__ for part in batch]}"
+    return type(batch).__name__

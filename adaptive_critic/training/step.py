@@ -1,0 +1,292 @@
+"""One training iteration of a GAN: n critic updates, one generator update, and the whole StepOutput."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from ignite.engine import Engine
+from torch import Tensor, nn
+
+from adaptive_critic.data import InfiniteBatches
+from adaptive_critic.training.ema import ExponentialMovingAverage, unwrapped
+from adaptive_critic.training.objectives import Objective
+
+__all__ = ["GANTrainingStep", "MicroBatch"]
+
+
+class MicroBatch(NamedTuple):
+    """Real samples (batch, ...) and, in a conditional GAN, their labels."""
+
+    samples: Tensor
+    labels: Any | None
+
+    @property
+    def condition(self) -> tuple[Any, ...]:
+        """What generator and critic take after their first argument."""
+        return () if self.labels is None else (self.labels,)
+
+
+class GANTrainingStep:
+    """The step function that ``create_gan_trainer`` gives to its engine; ``Engine(step)`` runs it.
+
+    Args:
+        generator: latents (batch, ...) [, labels] -> samples.
+        discriminator: samples (batch, ...) [, labels] -> scores (batch,) or (batch, 1).
+        optimizer_g: steps the generator.
+        optimizer_d: steps the discriminator.
+        batches: endless source of what ``prepare_batch`` takes.
+        sample_latent: batch size -> latents on the generator's device.
+        prepare_batch: a batch -> :class:`MicroBatch` on the networks' device.
+        objective: what to minimise.
+        conditional: whether batches have labels.
+        autocast: makes a fresh autocast context for one forward pass.
+        scaler: scales gradients where autocast needs it, or None.
+        gradient_accumulation_steps: micro-batches per optimizer step, at least 1.
+        ema: moved once after each generator update, or None.
+        param_name: attribute of ``engine.state`` to read the number of critic updates from.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        optimizer_g: torch.optim.Optimizer,
+        optimizer_d: torch.optim.Optimizer,
+        *,
+        batches: InfiniteBatches[Any],
+        sample_latent: Callable[[int], Tensor],
+        prepare_batch: Callable[[Any], MicroBatch],
+        objective: Objective,
+        conditional: bool = False,
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        scaler: torch.amp.GradScaler | None = None,
+        gradient_accumulation_steps: int = 1,
+        ema: ExponentialMovingAverage | None = None,
+        param_name: str = "num_discriminator_steps",
+    ) -> None:
+        self.generator = generator
+        self.discriminator = discriminator
+        self.optimizer_g = optimizer_g
+        self.optimizer_d = optimizer_d
+        self.batches = batches
+        self.sample_latent = sample_latent
+        self.prepare_batch = prepare_batch
+        self.objective = objective
+        self.conditional = conditional
+        self.autocast = autocast
+        self.scaler = scaler
+        self.micro_batches = gradient_accumulation_steps
+        self.ema = ema
+        self.param_name = param_name
+
+    def __call__(self, engine: Engine, batch: Any) -> dict[str, Any]:
+        """Run one iteration and return its StepOutput.
+
+        Raises:
+            ValueError: if the engine was given data of its own, which this step would ignore.
+            RuntimeError: if nothing has set the number of critic updates.
+        """
+        if batch is not None and not isinstance(batch, int):
+            raise ValueError(
+                f"run() was given data (a batch of type {type(batch).__name__}), but this trainer draws its "
+                "batches from create_gan_trainer(data=): call trainer.run(max_iters=..., epoch_length=...)"
+            )
+        steps = self._critic_steps(engine)
+        for network in (self.generator, self.discriminator):
+            if not network.training:
+                network.train()
+        try:
+            return self._iteration(steps)
+        except StopIteration as error:
+            # Ignite would take it for the end of its data and end the epoch without a word.
+            raise RuntimeError(
+                "StopIteration inside the training step: an iterator used by it ran dry"
+            ) from error
+
+    def _iteration(self, steps: int) -> dict[str, Any]:
+        updates: list[dict[str, Tensor]] = []
+        drawn: list[MicroBatch] = []
+        num_samples = 0
+        for _ in range(steps):
+            drawn = self._draw()
+            num_samples += sum(len(micro.samples) for micro in drawn)
+            updates.append(self.critic_update(drawn))
+        batch_size = self.batches.batch_size
+        if not drawn and (self.conditional or batch_size is None):
+            # Without a critic update there is nothing yet to tell the generator's labels or batch size.
+            drawn = self._draw()
+            num_samples += sum(len(micro.samples) for micro in drawn)
+        requests: list[tuple[int, tuple[Any, ...]]]
+        if drawn or batch_size is None:
+            requests = [(len(micro.samples), micro.condition) for micro in drawn]
+        else:
+            requests = [(batch_size, ())] * self.micro_batches
+        output: dict[str, Any] = self.generator_update(requests)
+        for key in _CRITIC_KEYS:
+            values = [update[key] for update in updates]
+            output[key] = torch.stack(values) if values else output["g_loss"].new_empty(0)
+        output["num_samples"] = num_samples
+        return output
+
+    def critic_update(self, micro_batches: Sequence[MicroBatch]) -> dict[str, Tensor]:
+        """Step the critic once, over one micro-batch or more.
+
+        Returns the (detached, 0-d) critic's entries of StepOutput, taken before the step.
+        """
+        self.optimizer_d.zero_grad(set_to_none=True)
+        losses, penalties, real_scores, fake_scores = [], [], [], []
+        for index, micro in enumerate(micro_batches):
+            with self._synchronised(self.discriminator, index):
+                with torch.no_grad(), self.autocast():
+                    fake = self.generator(self.sample_latent(len(micro.samples)), *micro.condition)
+                real_score = self._score(self.discriminator, micro.samples, micro.condition)
+                fake_score = self._score(self.discriminator, fake, micro.condition)
+                loss = total = self.objective.critic_loss(real_score, fake_score)
+                penalty = loss.new_zeros(())
+                if self.objective.has_penalty:
+                    penalty = self._penalty(micro, fake)
+                    total = loss + penalty
+                self._backward(total)
+            losses.append(loss.detach())
+            penalties.append(penalty.detach())
+            real_scores.append(real_score.detach())
+            fake_scores.append(fake_score.detach())
+        self._optimizer_step(self.optimizer_d)
+        if self.objective.clip is not None:
+            # After the step: d_fake[0] of the next iteration and this one's g_fake then come from one critic.
+            with torch.no_grad():
+                for parameter in self.discriminator.parameters():
+                    parameter.clamp_(-self.objective.clip, self.objective.clip)
+        real, fake = _joined(real_scores), _joined(fake_scores)
+        boundary = self.objective.boundary
+        right = (real > boundary).to(real.dtype).mean() + (fake < boundary).to(fake.dtype).mean()
+        return {
+            "d_real": real.mean(),
+            "d_fake": fake.mean(),
+            "d_loss": _mean(losses),
+            "d_real_std": real.std(correction=0),
+            "d_fake_std": fake.std(correction=0),
+            "d_accuracy": right / 2,
+            "d_penalty": _mean(penalties),
+        }
+
+    def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> dict[str, Tensor]:
+        """Step the generator once, over micro-batches of the given sizes and conditions, () or (labels,).
+
+        Returns the (detached, 0-d) generator's entries of StepOutput, taken before the step.
+        """
+        self.optimizer_g.zero_grad(set_to_none=True)
+        losses, scores = [], []
+        # The bare critic: its parameters get no gradients here, which DistributedDataParallel would wait for.
+        with _frozen(self.discriminator):
+            for index, (size, condition) in enumerate(requests):
+                with self._synchronised(self.generator, index):
+                    with self.autocast():
+                        fake = self.generator(self.sample_latent(size), *condition)
+                    score = self._score(unwrapped(self.discriminator), fake, condition)
+                    loss = self.objective.generator_term(score)
+                    self._backward(loss)
+                losses.append(loss.detach())
+                scores.append(score.detach())
+        self._optimizer_step(self.optimizer_g)
+        if self.ema is not None:
+            self.ema.update()
+        fake_scores = _joined(scores)
+        called_fake = fake_scores < self.objective.boundary
+        return {
+            "g_loss": _mean(losses),
+            "g_fake": fake_scores.mean(),
+            "g_fake_accuracy": called_fake.to(fake_scores.dtype).mean(),
+        }
+
+    def _critic_steps(self, engine: Engine) -> int:
+        name = self.param_name
+        steps = getattr(engine.state, name, None)
+        if steps is None:
+            raise RuntimeError(
+                f"engine.state.{name} is not set: attach a controller such as FixedController(5), or set it "
+                f"before the run (trainer.state.{name} = 5)"
+            )
+        if isinstance(steps, bool) or not isinstance(steps, int):
+            raise TypeError(f"engine.state.{name}={steps!r}: expected an int, got {type(steps).__name__}")
+        if steps < 0:
+            raise ValueError(f"engine.state.{name}={steps}: expected at least 0 critic updates")
+        return steps
+
+    def _draw(self) -> list[MicroBatch]:
+        return [self.prepare_batch(next(self.batches)) for _ in range(self.micro_batches)]
+
+    def _score(self, critic: nn.Module, samples: Tensor, condition: tuple[Any, ...]) -> Tensor:
+        with self.autocast():
+            output = critic(samples, *condition)
+        return _flat_scores(output, len(samples))
+
+    def _penalty(self, micro: MicroBatch, fake: Tensor) -> Tensor:
+        # In full precision: gradients of gradients leave the range of half precision. On the bare critic: one
+        # synchronisation of buffers and gradients per update is enough.
+        critic = unwrapped(self.discriminator)
+
+        def score(samples: Tensor) -> Tensor:
+            return _flat_scores(critic(samples, *micro.condition), len(samples))
+
+        with torch.autocast(micro.samples.device.type, enabled=False):
+            return self.objective.penalty(score, micro.samples, fake)
+
+    def _synchronised(self, network: nn.Module, index: int) -> AbstractContextManager[Any]:
+        """Let only the last micro-batch's backward average gradients over processes."""
+        if index + 1 < self.micro_batches and isinstance(network, nn.parallel.DistributedDataParallel):
+            return network.no_sync()
+        return nullcontext()
+
+    def _backward(self, loss: Tensor) -> None:
+        loss = loss / self.micro_batches if self.micro_batches > 1 else loss
+        if self.scaler is not None:
+            loss = self.scaler.scale(loss)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's Tensor.backward has no annotations
+
+    def _optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.scaler is None:
+            optimizer.step()
+        else:
+            self.scaler.step(optimizer)
+            self.scaler.update()
+
+
+_CRITIC_KEYS = ("d_real", "d_fake", "d_loss", "d_real_std", "d_fake_std", "d_accuracy", "d_penalty")
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Compute no gradients for the network's parameters within; those frozen before stay frozen after."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def _flat_scores(output: object, batch: int) -> Tensor:
+    """Return a critic's output as scores (batch,) in at least single precision."""
+    if not isinstance(output, Tensor):
+        raise TypeError(f"the discriminator returned {type(output).__name__}: expected a tensor of scores")
+    if output.dim() == 0 or len(output) != batch or output.numel() != batch:
+        raise ValueError(
+            f"the discriminator returned scores of shape {tuple(output.shape)} for {batch} samples: expected "
+            f"({batch},) or ({batch}, 1), one score per sample"
+        )
+    scores = output.reshape(batch)
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _mean(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.stack(parts).mean()

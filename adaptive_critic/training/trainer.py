@@ -1,0 +1,206 @@
+"""create_gan_trainer: the counterpart of Ignite's create_supervised_trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from torch import Tensor, nn
+
+from adaptive_critic.checks import integer
+from adaptive_critic.data import InfiniteBatches, infinite_batches
+from adaptive_critic.training.ema import ExponentialMovingAverage
+from adaptive_critic.training.objectives import Objective, get_objective
+from adaptive_critic.training.options import (
+    averaged,
+    check_networks,
+    configured,
+    latent_source,
+    make_micro_batch,
+    precision,
+    resolved_device,
+)
+from adaptive_critic.training.random_state import RandomState
+from adaptive_critic.training.step import GANTrainingStep
+
+__all__ = ["create_gan_trainer"]
+
+
+def create_gan_trainer(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    optimizer_g: torch.optim.Optimizer,
+    optimizer_d: torch.optim.Optimizer,
+    *,
+    data: Iterable[Any],
+    latent_dim: int | Sequence[int] | None = None,
+    sample_latent: Callable[[int], Tensor] | None = None,
+    objective: str | Objective = "wasserstein-gp",
+    gradient_penalty: float | None = None,
+    r1: float | None = None,
+    clip: float | None = None,
+    conditional: bool = False,
+    device: str | torch.device | None = None,
+    non_blocking: bool = False,
+    prepare_batch: Callable[[Any], Any] | None = None,
+    autocast: torch.dtype | None = None,
+    scaler: bool | torch.amp.GradScaler | None = None,
+    gradient_accumulation_steps: int = 1,
+    ema: float | ExponentialMovingAverage | None = None,
+    param_name: str = "num_discriminator_steps",
+) -> Engine:
+    """Return an engine that makes ``num_discriminator_steps`` critic updates, then one generator update.
+
+    The trainer draws its own batches, a fresh one for every critic update, so it is run without data:
+    ``trainer.run(max_iters=N, epoch_length=E)``. It reads ``trainer.state.num_discriminator_steps`` at each
+    iteration; attach a controller, or set it. Learning-rate schedules that are attached to iterations tick
+    once per generator update.
+
+    ``trainer.state.output`` is the whole StepOutput: ``d_real``, ``d_fake``, ``d_loss``, ``d_real_std``,
+    ``d_fake_std`` (population standard deviation), ``d_accuracy``, ``d_penalty`` (as added to the loss,
+    weight included), each of shape (n,); ``g_loss``, ``g_fake``, ``g_fake_accuracy``, each of shape ();
+    ``num_samples``, an int. All are detached and stay on the device. Critic's entries are measured before
+    each of its steps, the generator's after the last of them and before its own. Accuracies are against the
+    objective's ``boundary``.
+
+    Args:
+        generator: latents [, labels] -> samples. Neither network is moved: do that before making the
+            optimizers.
+        discriminator: samples [, labels] -> scores (batch,) or (batch, 1), logits, higher for more real.
+        optimizer_g: optimizer over the generator's parameters.
+        optimizer_d: optimizer over the discriminator's parameters.
+        data: a loader, or ``infinite_batches(loader)``. Batches are a tensor, or a tuple or list that begins
+            with one; with ``conditional`` a tuple or list (samples, labels).
+        latent_dim: latents are drawn from a standard normal distribution of shape (batch, latent_dim); a
+            sequence such as (100, 1, 1) gives (batch, 100, 1, 1). Exactly one of this and ``sample_latent``.
+        sample_latent: batch size -> latents; they are moved to ``device``.
+        objective: ``"wasserstein-gp"``, ``"wasserstein-clip"``, ``"non-saturating"``, ``"hinge"``,
+            ``"least-squares"`` or an :class:`Objective`.
+        gradient_penalty: weight of the gradient penalty, >= 0. Default: the objective's, which is 10 for
+            ``"wasserstein-gp"`` and 0 for the others; those take one too.
+        r1: gamma of the R1 penalty, >= 0, usually with ``"non-saturating"``. Default: the objective's, 0.
+        clip: for ``"wasserstein-clip"``, the limit of the critic's weights, > 0. Default: the objective's,
+            0.01.
+        conditional: call the networks with labels: generator(z, y), discriminator(x, y). Generated samples
+            get the labels of the real batch; the generator's update those of the iteration's last critic
+            update.
+        device: where batches and latents go. Default: where the generator's first parameter is.
+        non_blocking: as in Ignite: copies from pinned memory may overlap with computation.
+        prepare_batch: batch -> samples, or (samples, labels) with ``conditional``, for batches of another
+            form. The result is moved to ``device``.
+        autocast: ``torch.bfloat16`` or ``torch.float16`` for forward passes in mixed precision. Losses are
+            taken in single precision, and so are penalties with their forward passes.
+        scaler: gradient scaling, which only float16 needs. Default: on with ``autocast=torch.float16``. A
+            ``torch.amp.GradScaler`` is used as it is. It reads one flag back to the host at each optimizer
+            step, unless the optimizers are fused.
+        gradient_accumulation_steps: micro-batches per optimizer step, each a fresh batch. The number of
+            critic updates counts optimizer steps.
+        ema: decay of an exponential moving average of the generator, in [0, 1), moved once per generator
+            update; or an :class:`ExponentialMovingAverage` of this generator.
+        param_name: attribute of ``trainer.state`` that holds the number of critic updates.
+
+    Returns:
+        the trainer. Beside Ignite's own attributes its ``state`` has
+
+        - ``batches``: the :class:`InfiniteBatches`;
+        - ``ema_generator``: the averaged generator, to sample from, or None;
+        - ``scaler``: the gradient scaler, or None;
+        - ``to_save``: a dict for Ignite's ``Checkpoint``, of everything here that has a state: ``trainer``,
+          ``generator``, ``discriminator``, ``optimizer_g``, ``optimizer_d``, ``batches``, ``random_state``,
+          and ``ema_generator`` and ``scaler`` if used. Add the controller. A run resumed from it goes on bit
+          for bit, where the loader's position can be restored exactly; see
+          :meth:`InfiniteBatches.load_state_dict`.
+
+    Raises:
+        TypeError: if a network is no module, an optimizer no optimizer, or a number no number.
+        ValueError: if the objective is unknown; if neither or both of ``latent_dim`` and ``sample_latent``
+            are given; if an optimizer steps parameters of another network; if a number is out of range; if
+            options contradict each other. While running: if a batch lacks labels, or scores are not one per
+            sample.
+
+    Note:
+        With ``DistributedDataParallel`` networks: wrap them before calling this, use a
+        ``DistributedSampler``, and give the critic no batch normalisation, or ``broadcast_buffers=False``: it
+        is called twice before each backward pass. Penalties and the generator's update call the bare critic;
+        gradients still meet in one backward pass per update. The critic's parameters require no gradients
+        during the generator's update.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> _ = torch.manual_seed(0)
+        >>> generator = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2))
+        >>> discriminator = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
+        >>> trainer = create_gan_trainer(
+        ...     generator,
+        ...     discriminator,
+        ...     torch.optim.Adam(generator.parameters(), lr=1e-3),
+        ...     torch.optim.Adam(discriminator.parameters(), lr=1e-3),
+        ...     data=torch.utils.data.DataLoader(torch.randn(100, 2), batch_size=20, shuffle=True),
+        ...     latent_dim=2,
+        ... )
+        >>> trainer.state.num_discriminator_steps = 5  # or FixedController(5).attach(trainer)
+        >>> state = trainer.run(max_iters=4, epoch_length=2)
+        >>> state.output["d_real"].shape, state.output["g_loss"].shape, state.output["num_samples"]
+        (torch.Size([5]), torch.Size([]), 100)
+        >>> sorted(trainer.state.to_save)
+        ['batches', 'discriminator', 'generator', 'optimizer_d', 'optimizer_g', 'random_state', 'trainer']
+    """
+    check_networks(generator, discriminator, optimizer_g, optimizer_d)
+    integer("gradient_accumulation_steps", gradient_accumulation_steps, at_least=1)
+    batches = data if isinstance(data, InfiniteBatches) else infinite_batches(data)
+    if batches.reuse != "never" and gradient_accumulation_steps > 1:
+        raise ValueError(
+            f"gradient_accumulation_steps={gradient_accumulation_steps} with reuse={batches.reuse!r} would "
+            "accumulate one batch with itself: use infinite_batches(loader, reuse='never')"
+        )
+    target = resolved_device(generator, device)
+    context, grad_scaler = precision(target, autocast, scaler)
+    average = averaged(generator, ema)
+    step = GANTrainingStep(
+        generator,
+        discriminator,
+        optimizer_g,
+        optimizer_d,
+        batches=batches,
+        sample_latent=latent_source(latent_dim, sample_latent, target),
+        prepare_batch=partial(
+            make_micro_batch,
+            prepare=prepare_batch,
+            conditional=conditional,
+            device=target,
+            non_blocking=non_blocking,
+        ),
+        objective=configured(get_objective(objective), gradient_penalty, r1, clip),
+        conditional=conditional,
+        autocast=context,
+        scaler=grad_scaler,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+        ema=average,
+        param_name=param_name,
+    )
+    trainer = Engine(step)
+    batches.attach(trainer)
+    saved = {
+        "trainer": trainer,
+        "generator": generator,
+        "discriminator": discriminator,
+        "optimizer_g": optimizer_g,
+        "optimizer_d": optimizer_d,
+        "batches": batches,
+        "random_state": RandomState(target),
+        "ema_generator": average,
+        "scaler": grad_scaler,
+    }
+    published = {
+        "batches": batches,
+        "ema_generator": average,
+        "scaler": grad_scaler,
+        "to_save": {name: item for name, item in saved.items() if item is not None},
+    }
+    for name, item in published.items():
+        setattr(trainer.state, name, item)
+    return trainer
