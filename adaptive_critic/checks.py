@@ -1,0 +1,109 @@
+"""Checks of arguments that several modules share: each error quotes the input and says what would be right."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["boolean", "finite", "integer", "limits_pair", "real"]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def integer(name: str, value: object, at_least: int) -> int:
+    """Return ``value`` as an int.
+
+    Raises:
+        TypeError: if it is not an int (a float such as 5.0 is refused: it hides a division).
+        ValueError: if it is below ``at_least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r}: expected an int of at least {at_least}, got {type(value).__name__}")
+    if value < at_least:
+        raise ValueError(f"{name}={value!r}: expected an int of at least {at_least}")
+    return value
+
+
+def finite(name: str, value: object) -> float:
+    """Return ``value`` as a finite float.
+
+    Raises:
+        TypeError: if it is not a number.
+        ValueError: if it is NaN or infinite.
+    """
+    if not _is_number(value):
+        raise TypeError(f"{name}={value!r}: expected a finite number, got {type(value).__name__}")
+    number = float(value)  # type: ignore[arg-type]  # _is_number does not narrow
+    if not math.isfinite(number):
+        raise ValueError(f"{name}={value!r}: expected a finite number")
+    return number
+
+
+def real(
+    name: str,
+    value: object,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """Return ``value`` as a finite float within the bounds that are given.
+
+    Raises:
+        TypeError: if it is not a number.
+        ValueError: if it is not finite or outside the bounds.
+    """
+    number = finite(name, value)
+    if (
+        (at_least is not None and number < at_least)
+        or (above is not None and number <= above)
+        or (at_most is not None and number > at_most)
+        or (below is not None and number >= below)
+    ):
+        words = [
+            f"{word} {bound:g}"
+            for word, bound in (
+                ("at least", at_least),
+                ("above", above),
+                ("at most", at_most),
+                ("below", below),
+            )
+            if bound is not None
+        ]
+        raise ValueError(f"{name}={value!r}: expected a number {' and '.join(words)}")
+    return number
+
+
+def boolean(name: str, value: object) -> bool:
+    """Return ``value`` if it is a bool.
+
+    Raises:
+        TypeError: if it is not.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}={value!r}: expected True or False, got {type(value).__name__}")
+    return value
+
+
+def limits_pair(value: object) -> tuple[int, int]:
+    """Return ``value`` as a pair (lower, upper) of ints with 0 <= lower <= upper and 1 <= upper.
+
+    Raises:
+        TypeError: if it is not a pair of ints.
+        ValueError: if lower is negative, lower is above upper, or upper is below 1.
+    """
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError(f"limits={value!r}: expected a pair of ints (lower, upper), such as (1, 10)")
+    lower, upper = value
+    for bound in (lower, upper):
+        if isinstance(bound, bool) or not isinstance(bound, int):
+            raise TypeError(f"limits={value!r}: expected ints, {bound!r} is a {type(bound).__name__}")
+    if lower < 0:
+        raise ValueError(f"limits={value!r}: lower must be at least 0")
+    if lower > upper:
+        raise ValueError(f"limits={value!r}: lower must not be above upper; did you mean ({upper}, {lower})?")
+    if upper < 1:
+        raise ValueError(f"limits={value!r}: upper must be at least 1, or the critic would never be trained")
+    return lower, upper

@@ -1,0 +1,366 @@
+"""What all controllers share: attaching, writing the attribute, counting, overriding, saving."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from numbers import Integral
+from typing import Any, TypeVar
+
+from ignite.engine import Engine, Events
+
+from adaptive_critic import distributed
+from adaptive_critic import state as saved
+from adaptive_critic.checks import integer, limits_pair
+from adaptive_critic.events import CriticEvents, claim, register_events, release
+from adaptive_critic.guard import DivergenceGuard, as_guard
+from adaptive_critic.signals import StepOutputError
+
+__all__ = ["Controller"]
+
+_FORMAT = 1
+_SelfT = TypeVar("_SelfT", bound="Controller")
+
+
+def _describe(value: Any) -> str:
+    """Return ``repr(value)``, but a function's name: its repr would hold an address that differs between ranks."""
+    if inspect.isroutine(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)
+
+
+class Controller(ABC):
+    """Writes ``engine.state.<param_name>``, the number of critic updates, for the training step to read.
+
+    Published on ``engine.state`` for loggers, before the first and after every iteration (with a ``param_name`` of
+    your own, each is prefixed with it and an underscore):
+
+    - ``num_discriminator_steps``: int, critic updates of the next iteration;
+    - ``critic_ratio``: float, the real-valued ratio behind it;
+    - ``critic_signal``: float, what the law regulates, NaN while there is nothing;
+    - ``critic_updates``, ``generator_updates``: int, updates seen so far;
+    - ``samples_seen``: int, real samples consumed so far on this rank, as the step reports them (``num_samples``).
+
+    Args:
+        limits: (lower, upper) of the integer, or None for none; a law's own values are then at least 0.
+        output_transform: turns the step's output into a StepOutput, or None.
+        param_name: name of the attribute of ``engine.state``.
+        on_divergence: None, a mode of :class:`DivergenceGuard`, or a configured guard; it is attached, detached and
+            saved together with the controller.
+    """
+
+    def __new__(cls: type[_SelfT], *args: Any, **kwargs: Any) -> _SelfT:
+        """Remember the call for ``repr``."""
+        self = super().__new__(cls)
+        self._call = (args, kwargs)
+        return self
+
+    _call: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __init__(
+        self,
+        *,
+        limits: tuple[int, int] | None,
+        output_transform: Callable[[Any], Any] | None = None,
+        param_name: str = "num_discriminator_steps",
+        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+    ) -> None:
+        if output_transform is not None and not callable(output_transform):
+            raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
+        if not isinstance(param_name, str):
+            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
+        if not param_name.isidentifier():
+            raise ValueError(f"param_name={param_name!r}: expected a name that works as an attribute")
+        self.limits = None if limits is None else limits_pair(limits)
+        self.param_name = param_name
+        self.guard: DivergenceGuard | None = as_guard(on_divergence, param_name)
+        self._output_transform = output_transform
+        prefix = "" if param_name == "num_discriminator_steps" else f"{param_name}_"
+        self._attributes = [
+            f"{prefix}{name}"
+            for name in (
+                "critic_ratio",
+                "critic_signal",
+                "critic_updates",
+                "generator_updates",
+                "samples_seen",
+            )
+        ]
+        self._engine: Engine | None = None
+        self._loaded = False
+        self._clear()
+
+    def _clear(self) -> None:
+        self.critic_updates = 0
+        self.generator_updates = 0
+        self.samples_seen = 0
+        self._override_steps = 0
+        self._override_left = 0
+        self._warned = False
+        self._steps = 0
+        self._seen = 0  # engine.state.iteration when an iteration was last observed
+
+    # --- what a subclass says -----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def ratio(self) -> float:
+        """Real-valued number of critic updates per generator update that is in force."""
+
+    @property
+    @abstractmethod
+    def signal(self) -> float:
+        """What the law regulates, NaN while there is nothing to show."""
+
+    @abstractmethod
+    def _steps_at(self, index: int) -> int:
+        """Return the steps of the iteration with this index when nothing new was observed."""
+
+    @abstractmethod
+    def _next_steps(self, output: Any, metrics: Mapping[str, Any], steps: int, index: int) -> int:
+        """Observe an iteration that made ``steps`` critic updates, return the steps of the next."""
+
+    @abstractmethod
+    def _skip(self) -> None:
+        """Let an iteration under an override pass without observing it."""
+
+    # --- use ----------------------------------------------------------------------------------------------------
+
+    @property
+    def num_discriminator_steps(self) -> int:
+        """Critic updates of the next iteration."""
+        return self._steps
+
+    def attach(self, engine: Engine) -> None:
+        """Write the attribute now and after every iteration of ``engine``; attach the guard, if there is one.
+
+        Raises:
+            TypeError: if ``engine`` is not an Ignite Engine.
+            RuntimeError: if this controller is attached already, or another one owns the attribute.
+            ValueError: if ranks of a distributed run attach different configurations.
+        """
+        if not isinstance(engine, Engine):
+            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} is attached already; detach() it first")
+        if distributed.world_size() > 1:
+            distributed.all_equal(repr(self))
+        known = claim(engine, self.param_name, self)
+        if hasattr(engine.state, self.param_name) and not known:
+            warnings.warn(
+                f"engine.state.{self.param_name}={getattr(engine.state, self.param_name)!r} is overwritten by {self!r}",
+                stacklevel=2,
+            )
+        register_events(engine)
+        engine.add_event_handler(Events.STARTED, self._on_started)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)
+        self._engine = engine
+        self._seen = engine.state.iteration
+        if self.guard is not None:
+            self.guard.attach(engine)
+        if not self._loaded:
+            self._steps = self._steps_at(engine.state.iteration)
+        self._write(engine)
+
+    def detach(self) -> None:
+        """Stop writing. The attribute keeps its last value and can be claimed by another controller.
+
+        Raises:
+            RuntimeError: if the controller is not attached.
+        """
+        if self._engine is None:
+            raise RuntimeError(f"{self!r} is not attached")
+        self._engine.remove_event_handler(self._on_started, Events.STARTED)
+        self._engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
+        release(self._engine, self.param_name)
+        if self.guard is not None:
+            self.guard.detach()
+        self._engine = None
+
+    def reset(self) -> None:
+        """Go back to the state after construction."""
+        self._clear()
+        self._loaded = False
+        self._steps = self._steps_at(0)
+        if self._engine is not None:
+            self._write(self._engine)
+
+    def observe(self, output: Any) -> int:
+        """Observe one iteration of a loop without an Engine; return the critic updates of the next.
+
+        Before the first iteration read ``num_discriminator_steps``.
+
+        Args:
+            output: what a training step would return (StepOutput).
+
+        Raises:
+            RuntimeError: if the controller is attached to an engine, which calls it already.
+            StepOutputError: if the output is not what this controller needs.
+        """
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} is attached to an engine, which lets it observe every iteration already")
+        self._advance(output, {}, self.generator_updates + 1)
+        return self._steps
+
+    def override(self, iterations: int, steps: int | None = None) -> None:
+        """Use ``steps`` for the next iterations, whatever the law says; the law pauses and goes on afterwards.
+
+        Args:
+            iterations: how many, at least 1.
+            steps: critic updates, at least 0; None means the lower limit (1 without limits).
+        """
+        integer("iterations", iterations, at_least=1)
+        if steps is None:
+            steps = 1 if self.limits is None else self.limits[0]
+        self._override_steps = integer("steps", steps, at_least=0)
+        if self._engine is not None and self._engine.state.iteration != self._seen:
+            # Called within an iteration that is still to be observed: it keeps the steps that it was run with.
+            self._override_left = iterations + 1
+            return
+        self._override_left = iterations
+        self._set_steps(self._override_steps)
+
+    def hold(self, iterations: int) -> None:
+        """Freeze the number of critic updates for the next iterations."""
+        self.override(iterations, self._steps)
+
+    # --- handlers -----------------------------------------------------------------------------------------------
+
+    def _on_started(self, engine: Engine) -> None:
+        if engine.state.iteration == 0 and not self._loaded:
+            self._clear()
+            self._steps = self._steps_at(0)
+        elif self._override_left == 0:
+            self._steps = self._resumed_steps(engine.state.iteration)
+        self._loaded = False
+        self._seen = engine.state.iteration
+        self._write(engine)
+
+    def _resumed_steps(self, index: int) -> int:
+        """Return the steps with which a run goes on at ``index``."""
+        return self._steps
+
+    def _on_iteration_completed(self, engine: Engine) -> None:
+        state = engine.state
+        if state.iteration == self._seen:
+            return  # a checkpoint made it observe this iteration already
+        found = getattr(state, self.param_name)
+        if found != self._steps and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"something else wrote engine.state.{self.param_name}={found!r}; {self!r} wrote {self._steps} and "
+                "will overwrite it: only one of the two should write",
+                stacklevel=2,
+            )
+        before = self._steps
+        self._advance(state.output, state.metrics, state.iteration)
+        self._seen = state.iteration
+        if found != self._steps:
+            setattr(state, self.param_name, self._steps)
+        self._publish(state)
+        if before != self._steps:
+            engine.fire_event(CriticEvents.STEPS_CHANGED)
+
+    def _advance(self, output: Any, metrics: Mapping[str, Any], index: int) -> None:
+        """Count and observe an iteration; leave the steps of the iteration with this index."""
+        if self._output_transform is not None:
+            output = self._output_transform(output)
+        samples = output.get("num_samples", 0) if isinstance(output, Mapping) else 0
+        if not isinstance(samples, Integral):
+            raise StepOutputError(f"'num_samples' must be an int, got {samples!r} ({type(samples).__name__})")
+        steps = self._steps
+        if self._override_left > 0:
+            self._override_left -= 1
+            self._skip()
+            following = self._override_steps if self._override_left > 0 else self._steps_at(index)
+        else:
+            following = self._next_steps(output, metrics, steps, index)
+        self.critic_updates += steps
+        self.generator_updates += 1
+        self.samples_seen += int(samples)
+        self._steps = following
+
+    def _set_steps(self, steps: int) -> None:
+        changed = steps != self._steps
+        self._steps = steps
+        if self._engine is not None:
+            self._write(self._engine)
+            if changed:
+                self._engine.fire_event(CriticEvents.STEPS_CHANGED)
+
+    def _write(self, engine: Engine) -> None:
+        setattr(engine.state, self.param_name, self._steps)
+        self._publish(engine.state)
+
+    def _publish(self, state: Any) -> None:
+        ratio, signal, critic, generator, samples = self._attributes
+        setattr(state, ratio, self.ratio)
+        setattr(state, signal, self.signal)
+        setattr(state, critic, self.critic_updates)
+        setattr(state, generator, self.generator_updates)
+        setattr(state, samples, self.samples_seen)
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: ints, floats, strings, lists and dicts of them. Configuration is not part of it.
+
+        Called at ITERATION_COMPLETED by a handler that was attached before the controller, it observes the iteration
+        first, so that a resume loses nothing.
+        """
+        if self._engine is not None and self._engine.last_event_name is Events.ITERATION_COMPLETED:
+            self._on_iteration_completed(self._engine)
+        state: dict[str, Any] = {
+            "version": _FORMAT,
+            "handler": type(self).__name__,
+            "steps": self._steps,
+            "critic_updates": self.critic_updates,
+            "generator_updates": self.generator_updates,
+            "samples_seen": self.samples_seen,
+            "override": [self._override_steps, self._override_left],
+            "law": self._law_state(),
+        }
+        if self.guard is not None:
+            state["guard"] = self.guard.state_dict()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned, clamped to the current limits.
+
+        Raises:
+            StateError: if it is a state of another handler, of a newer format, or has entries missing or out of range.
+                Nothing is changed then.
+        """
+        state = saved.header(state, type(self).__name__, _FORMAT)
+        steps = saved.integer(state, "steps")
+        counts = [saved.integer(state, key) for key in ("critic_updates", "generator_updates", "samples_seen")]
+        override_steps, override_left = saved.integers(state, "override", 2)
+        apply_law = self._read_law_state(saved.mapping(state, "law"))
+        if self.guard is not None and "guard" in state:
+            # the last thing that can fail: it changes nothing either, if it does
+            self.guard.load_state_dict(saved.mapping(state, "guard"))
+        apply_law()
+        self.critic_updates, self.generator_updates, self.samples_seen = counts
+        self._override_steps, self._override_left = override_steps, override_left
+        self._steps = self._clamp_steps(steps)
+        self._loaded = True
+        if self._engine is not None:
+            self._write(self._engine)
+
+    def _clamp_steps(self, steps: int) -> int:
+        return steps if self.limits is None else min(max(steps, self.limits[0]), self.limits[1])
+
+    @abstractmethod
+    def _law_state(self) -> dict[str, Any]:
+        """Return the law's part of the state."""
+
+    @abstractmethod
+    def _read_law_state(self, state: Mapping[str, Any]) -> Callable[[], None]:
+        """Check the law's part of a state, return the function that puts it in force."""
+
+    def __repr__(self) -> str:
+        args, kwargs = self._call
+        shown = [_describe(value) for value in args] + [f"{name}={_describe(value)}" for name, value in kwargs.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"

@@ -1,0 +1,57 @@
+"""The only collectives of the package. Every rank must call each of these at the same point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+
+__all__ = ["all_equal", "first_message", "rank", "sum_over_ranks", "world_size"]
+
+
+def world_size() -> int:
+    """Return the number of ranks, 1 outside a distributed run."""
+    return int(idist.get_world_size())
+
+
+def rank() -> int:
+    """Return this process's rank, 0 outside a distributed run."""
+    return int(idist.get_rank())
+
+
+def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
+    """Return the sum of ``vector`` over all ranks, the same bits on every rank. One all_reduce."""
+    result = idist.all_reduce(vector.clone(), op="SUM")
+    assert isinstance(result, torch.Tensor)
+    return result
+
+
+def _gather(message: str) -> list[str]:
+    if world_size() == 1:
+        return [message]
+    # Ignite sizes its buffer by characters and fills it with bytes: in ASCII the two are the same.
+    gathered: Any = idist.all_gather(message.encode("ascii", "backslashreplace").decode())
+    return [str(item) for item in gathered]
+
+
+def first_message(message: str) -> str:
+    """Return the first rank's non-empty message, with its rank in front of it, on every rank."""
+    messages = _gather(message)
+    source = next((index for index, text in enumerate(messages) if text), None)
+    return "" if source is None else f"rank {source}: {messages[source]}"
+
+
+def all_equal(description: str) -> None:
+    """Check that all ranks give the same description.
+
+    Raises:
+        ValueError: on every rank, naming the first rank that differs from rank 0, and both descriptions.
+    """
+    descriptions = _gather(description)
+    for index, other in enumerate(descriptions):
+        if other != descriptions[0]:
+            raise ValueError(
+                f"ranks are configured differently: rank 0 has {descriptions[0]}, rank {index} has {other}; "
+                "every rank must attach the same controller"
+            )

@@ -1,0 +1,67 @@
+"""Custom events, and who owns which attribute of ``engine.state``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ignite.engine import Engine
+from ignite.engine.events import EventEnum
+
+if TYPE_CHECKING:
+    from adaptive_critic.controller import Controller
+
+__all__ = ["CriticEvents", "claim", "owner_of", "register_events", "release"]
+
+_OWNERS = "_adaptive_critic_owners"
+
+
+class CriticEvents(EventEnum):
+    """Events that controllers and the guard fire.
+
+    They are registered when a controller or a guard is attached, so attach those before ``engine.on(CriticEvents...)``.
+
+    - ``STEPS_CHANGED``: ``num_discriminator_steps`` has a new value (already written). Fired only on a change.
+    - ``DIVERGED``: the guard found a divergence and is about to act; ``engine.state.divergence`` says what and why.
+    """
+
+    STEPS_CHANGED = "critic_steps_changed"
+    DIVERGED = "critic_diverged"
+
+
+def register_events(engine: Engine) -> None:
+    """Register CriticEvents with ``engine`` unless they are."""
+    for event in CriticEvents:
+        if not engine.has_registered_events(event):
+            engine.register_events(event)
+
+
+def _owners(engine: Engine) -> dict[str, Controller | None]:
+    owners: dict[str, Controller | None] = engine.__dict__.setdefault(_OWNERS, {})
+    return owners
+
+
+def owner_of(engine: Engine, param_name: str) -> Controller | None:
+    """Return the controller that writes ``engine.state.<param_name>``, or None."""
+    return _owners(engine).get(param_name)
+
+
+def claim(engine: Engine, param_name: str, controller: Controller) -> bool:
+    """Make ``controller`` the owner of the attribute; return whether a controller owned it before.
+
+    Raises:
+        RuntimeError: if another controller owns it.
+    """
+    owner = owner_of(engine, param_name)
+    if owner is not None:
+        raise RuntimeError(
+            f"engine.state.{param_name} is already controlled by {owner!r}; detach() that one first, "
+            "or give one of the two another param_name="
+        )
+    known = param_name in _owners(engine)
+    _owners(engine)[param_name] = controller
+    return known
+
+
+def release(engine: Engine, param_name: str) -> None:
+    """Let the attribute have no owner."""
+    _owners(engine)[param_name] = None

@@ -1,0 +1,265 @@
+"""Closed-loop controllers: a signal, a law, limits and rounding, joined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+
+from adaptive_critic import distributed
+from adaptive_critic import state as saved
+from adaptive_critic.checks import boolean, integer, real
+from adaptive_critic.controller import Controller
+from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.laws import FeedbackLaw, Observation
+from adaptive_critic.moments import Moments
+from adaptive_critic.reading import LaggedRead
+from adaptive_critic.rounding import diffuse
+from adaptive_critic.signals import Memory, Signal, StepOutputError
+
+__all__ = ["FeedbackController"]
+
+_LOWEST_RATIO = 0.1
+
+
+class FeedbackController(Controller):
+    """Observes every iteration, lets the law decide every ``update_every``, rounds with the error carried over.
+
+    A non-finite observation never reaches the law: the ratio is held and ``bad_observations`` counts it.
+
+    Args:
+        law: proposes the real-valued ratio.
+        signal: gives the law's inputs; its names must be the law's.
+        initial: ratio at the start, within the limits.
+        limits: (lower, upper) of the integer. With lower = 0 the ratio may sink to 0.1, so that some iterations skip
+            the critic. None bounds it below only: at 1, or at 0 for laws of whole numbers.
+        update_every: iterations between decisions, at least 1. Gains are per iteration.
+        lagged: True decides on what was observed one decision earlier, so that nothing waits for the device; None
+            means True for signals on CUDA.
+        metrics: reads entries of StepOutput from running metrics, ``{"d_loss": "name in engine.state.metrics"}``,
+            instead of from the step's output.
+        output_transform: see :class:`Controller`.
+        param_name: see :class:`Controller`.
+        on_divergence: see :class:`Controller`.
+    """
+
+    def __init__(
+        self,
+        law: FeedbackLaw[Any],
+        signal: Signal,
+        *,
+        initial: float,
+        limits: tuple[int, int] | None,
+        update_every: int = 1,
+        lagged: bool | None = None,
+        metrics: Mapping[str, str] | None = None,
+        output_transform: Callable[[Any], Any] | None = None,
+        param_name: str = "num_discriminator_steps",
+        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+    ) -> None:
+        if signal.names != law.inputs:
+            raise ValueError(f"the law needs {law.inputs}, the signal gives {signal.names}")
+        self.law = law
+        self.update_every = integer("update_every", update_every, at_least=1)
+        self._lagged = lagged if lagged is None else boolean("lagged", lagged)
+        self._signal = signal
+        self._metrics = dict(metrics or {})
+        self._moments = Moments(signal)
+        self._read = LaggedRead()
+        self._world = 1
+        self._initial = real("initial", initial, at_least=0.0)
+        super().__init__(
+            limits=limits,
+            output_transform=output_transform,
+            param_name=param_name,
+            on_divergence=on_divergence,
+        )
+        lower, upper = self._bounds()
+        if not lower <= self._initial <= upper:
+            where = f"limits={limits!r}" if self.limits is not None else "the law's range"
+            raise ValueError(f"initial={initial!r} is outside {where}: expected a ratio in [{lower:g}, {upper:g}]")
+        self._steps = self._steps_at(0)
+
+    def _bounds(self) -> tuple[float, float]:
+        """Return the range of the real-valued ratio."""
+        if self.limits is None:
+            return (0.0, math.inf) if self.law.whole else (1.0, math.inf)
+        lower, upper = self.limits
+        return (float(lower) if self.law.whole else max(float(lower), _LOWEST_RATIO)), float(upper)
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._ratio = self._initial
+        self._carry = 0.0
+        self._law_now: tuple[Any, ...] = self.law.init(self._initial)
+        self._memory: Memory = ()
+        self._since = 0
+        self._missing = 0
+        self._error = ""
+        self.bad_observations = 0
+        self._moments.reset()
+        self._read.restore(None)
+
+    @property
+    def ratio(self) -> float:
+        """Real-valued number of critic updates per generator update that is in force."""
+        return self._ratio
+
+    @property
+    def signal(self) -> float:
+        """What the law regulates, NaN before the first decision."""
+        return self.law.measurement(self._law_now)
+
+    def attach(self, engine: Engine) -> None:
+        """See :meth:`Controller.attach`."""
+        super().attach(engine)
+        self._world = distributed.world_size()
+
+    def _on_started(self, engine: Engine) -> None:
+        self._world = distributed.world_size()
+        super()._on_started(engine)
+
+    # --- one iteration ------------------------------------------------------------------------------------------
+
+    def _steps_at(self, index: int) -> int:
+        n, self._carry = diffuse(self._ratio, self._carry)
+        return n
+
+    def _next_steps(self, output: Any, metrics: Mapping[str, Any], steps: int, index: int) -> int:
+        try:
+            if self._metrics:
+                output = self._from_metrics(metrics)
+            if output is not None or not self._metrics:
+                picked, self._memory = self._signal.pick(output, self._memory, steps)
+                if picked is not None:
+                    self._moments.add(picked)
+        except StepOutputError as error:
+            if self._world == 1:
+                raise
+            self._error = self._error or str(
+                error
+            )  # raised on all ranks at the next decision: one rank alone would hang the rest
+        self._since += 1
+        if self._since >= self.update_every:
+            self._since = 0
+            self._decide()
+        return self._steps_at(index)
+
+    def _skip(self) -> None:
+        self._memory = ()  # the signal compares neighbouring iterations; these are not the law's doing
+
+    def _from_metrics(self, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+        absent = [name for name in self._metrics.values() if name not in metrics]
+        if not absent:
+            return {key: metrics[name] for key, name in self._metrics.items()}
+        self._missing += 1
+        if self._missing > 1:  # at the first iteration a metric that was attached after the controller is not there yet
+            raise StepOutputError(
+                f"engine.state.metrics has no {absent[0]!r}; it has {sorted(map(str, metrics))}: attach that metric to "
+                "the trainer so that it is computed at every iteration"
+            )
+        return None
+
+    def _decide(self) -> None:
+        values = self._measure()
+        self._moments.reset()
+        if values is None:
+            return
+        good, bad, *sums = values
+        if bad > 0.0:
+            self.bad_observations += 1
+            return
+        if good <= 0.0:
+            return
+        half = len(sums) // 2
+        observation = Observation(
+            tuple(value / good for value in sums[:half]),
+            tuple(value / good for value in sums[half:]),
+            max(round(good / self._world), 1),
+        )
+        state, proposed = self.law.update(self._law_now, observation, self._ratio)
+        if math.isnan(proposed):
+            self.bad_observations += 1
+            return
+        lower, upper = self._bounds()
+        self._law_now, self._ratio = state, min(max(proposed, lower), upper)
+
+    def _measure(self) -> list[float] | None:
+        """Return count, bad count, sums and sums of squares over all ranks; None if nothing has arrived yet."""
+        lagged = self._moments.on_cuda() if self._lagged is None else self._lagged
+        if self._world == 1 and not lagged:
+            return self._moments.read()
+        vector = self._moments.vector()
+        if self._world > 1:
+            error = vector.new_tensor([1.0 if self._error else 0.0])
+            vector = distributed.sum_over_ranks(torch.cat((vector, error)))
+        else:
+            vector = torch.cat((vector, vector.new_zeros(1)))
+        values = self._read.exchange(vector) if lagged else vector.tolist()
+        if values is None:
+            return None
+        if values.pop() > 0.0:
+            message, self._error = distributed.first_message(self._error), ""
+            raise StepOutputError(message)
+        return values
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def _law_state(self) -> dict[str, Any]:
+        return {
+            "ratio": self._ratio,
+            "carry": self._carry,
+            "values": list(self._law_now),
+            "memory": [float(value) for value in self._memory],
+            "moments": self._moments.state_dict(),
+            "in_flight": self._read.pending() or [],
+            "since": self._since,
+            "bad_observations": self.bad_observations,
+        }
+
+    def _read_law_state(self, state: Mapping[str, Any]) -> Callable[[], None]:
+        lower, upper = self._bounds()
+        ratio = saved.number(state, "ratio", 0.0, math.inf)
+        ratio = min(max(ratio, lower), upper)
+        carry = saved.number(state, "carry", -0.5, 0.5)
+        law_now = self._read_values(state, ratio)
+        memory = saved.floats(state, "memory")
+        if len(memory) not in (0, self._signal.remembered):
+            raise saved.StateError(f"state['memory']={state['memory']!r}: expected {self._signal.remembered} numbers")
+        moments = Moments(self._signal)
+        moments.load_state_dict(saved.mapping(state, "moments"))
+        in_flight = saved.floats(state, "in_flight")
+        if len(in_flight) not in (0, 3 + 2 * len(self._signal.names)):
+            raise saved.StateError(f"state['in_flight']={state['in_flight']!r}: expected none or a packed vector")
+        since = saved.integer(state, "since")
+        bad = saved.integer(state, "bad_observations")
+
+        def apply() -> None:
+            self._ratio, self._carry, self._law_now = ratio, carry, law_now
+            self._memory, self._moments = memory, moments
+            self._read.restore(list(in_flight) or None)
+            self._since, self.bad_observations = since, bad
+
+        return apply
+
+    def _read_values(self, state: Mapping[str, Any], ratio: float) -> tuple[Any, ...]:
+        """Return the law's state: entries of the kinds that a new state has, and usable by the law."""
+        fresh = self.law.init(self._initial)
+        values = saved.floats(state, "values", len(fresh))
+        given = state["values"]
+        for name, new, value, raw in zip(getattr(fresh, "_fields", ()), fresh, values, given, strict=True):
+            whole = isinstance(new, int)
+            if whole and (not isinstance(raw, int) or raw < 0):
+                raise saved.StateError(f"state['values']: {name}={raw!r}, expected an int of at least 0")
+            if not whole and not math.isfinite(value) and not (math.isnan(value) and math.isnan(new)):
+                raise saved.StateError(f"state['values']: {name}={raw!r}, expected a finite number")
+        law_now: tuple[Any, ...] = type(fresh)(*given)
+        zero = (0.0,) * len(self.law.inputs)
+        try:
+            self.law.update(law_now, Observation(zero, zero), ratio)
+        except (ArithmeticError, LookupError, ValueError) as error:
+            raise saved.StateError(f"state['values']={given!r} is no state of {self.law!r}: {error}") from None
+        return law_now

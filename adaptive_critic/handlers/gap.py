@@ -1,0 +1,108 @@
+"""WassersteinGapController: feedback on the gap E[D(x)] - E[D(G(z))]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from adaptive_critic.checks import integer, real
+from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.laws import GapShareLaw
+from adaptive_critic.signals import GapShare, GapShareFromMetrics, Signal
+
+__all__ = ["WassersteinGapController"]
+
+
+class WassersteinGapController(FeedbackController):
+    r"""Regulates the share of the critic's advantage that one generator update uses up.
+
+    With the gap :math:`g = E[D(x)] - E[D(G(z))]` measured by the same critic before and after a generator update,
+
+    .. math::
+        \kappa = \overline{g_{before} - g_{after}} \,/\, \overline{g_{before}}, \qquad
+        \log r \leftarrow \log r + k \cdot \text{gain} \cdot
+        \mathrm{clip}(\log(\kappa / \text{setpoint}), -1, 1)
+
+    for a decision over k iterations. A generator that uses up much of the critic's advantage in one update has
+    outrun the critic: more critic updates. One that hardly dents it is held up by the bill: fewer. All of it comes
+    free with the training step, one iteration late. Source: this project, docs/control-law.md. Invariant under
+    D -> a*D + b, a > 0, so that it serves Wasserstein objectives and others.
+
+    Needs ``d_real``, ``d_fake`` (n,) and ``g_fake`` () of StepOutput (``g_fake`` may be left out where ``g_loss`` is
+    its negative). The critic must be the same in both measurements: clip weights after the optimizer's step.
+
+    Args:
+        initial: critic updates per generator update at the start.
+        limits: (lower, upper) of the integer.
+        setpoint: share kappa to hold, in (0, 1).
+        gain: e-folds of the ratio per e-fold of the share, per iteration; above 0.
+        smoothing: factor of the running averages per iteration, in [0, 1).
+        warmup: iterations to observe before the first move.
+        update_every: iterations between decisions.
+        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        gap_before: name of a running metric of the gap before the critic's updates, as
+            ``WassersteinGap("before")`` gives it; with ``gap_after``, instead of the step's output.
+        gap_after: name of a running metric of the gap after them, ``WassersteinGap("after")``.
+        output_transform: see :class:`~adaptive_critic.controller.Controller`.
+        param_name: see :class:`~adaptive_critic.controller.Controller`.
+        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if one is out of range.
+
+    Example:
+        >>> controller = WassersteinGapController()
+        >>> controller.num_discriminator_steps
+        4
+        >>> step = {"d_real": [1.0] * 4, "d_fake": [0.0] * 4, "d_loss": [-1.0] * 4, "g_fake": 0.0, "g_loss": 0.0}
+        >>> for _ in range(100):  # the generator makes no impression on the critic: the number sinks
+        ...     steps = controller.observe(step)
+        >>> steps
+        2
+    """
+
+    def __init__(
+        self,
+        *,
+        initial: float = 4,
+        limits: tuple[int, int] | None = (2, 20),
+        setpoint: float = 0.05,
+        gain: float = 0.02,
+        smoothing: float = 0.95,
+        warmup: int = 20,
+        update_every: int = 1,
+        lagged: bool | None = None,
+        gap_before: str | None = None,
+        gap_after: str | None = None,
+        output_transform: Callable[[Any], Any] | None = None,
+        param_name: str = "num_discriminator_steps",
+        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+    ) -> None:
+        if (gap_before is None) != (gap_after is None):
+            raise ValueError(
+                f"gap_before={gap_before!r}, gap_after={gap_after!r}: give the names of both running metrics or neither"
+            )
+        metrics = None
+        signal: Signal = GapShare()
+        if gap_before is not None and gap_after is not None:
+            metrics = {"gap_before": gap_before, "gap_after": gap_after}
+            signal = GapShareFromMetrics()
+        super().__init__(
+            GapShareLaw(
+                setpoint=real("setpoint", setpoint, above=0.0, below=1.0),
+                gain=real("gain", gain, above=0.0),
+                smoothing=real("smoothing", smoothing, at_least=0.0, below=1.0),
+                warmup=integer("warmup", warmup, at_least=0),
+            ),
+            signal,
+            initial=initial,
+            limits=limits,
+            update_every=update_every,
+            lagged=lagged,
+            metrics=metrics,
+            output_transform=output_transform,
+            param_name=param_name,
+            on_divergence=on_divergence,
+        )

@@ -1,0 +1,180 @@
+"""Open-loop controllers: fixed, step decay, and the WGAN reference schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from adaptive_critic.checks import integer, real
+from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.laws import Constant, ExponentialDecay, Milestones, Schedule, WGANReference
+from adaptive_critic.scheduled import ScheduledController
+
+__all__ = ["FixedController", "StepDecayController", "WGANReferenceController"]
+
+
+def _refuse_outside(limits: tuple[int, int] | None, schedule: Schedule) -> None:
+    """Refuse configured values outside explicit limits: clamping them in silence would hide a mistake."""
+    if limits is None:
+        return
+    low, high = schedule.extremes()
+    for value in (low, high):
+        if not limits[0] <= value <= limits[1]:
+            raise ValueError(f"limits={limits!r}: {schedule!r} gives {value:g}, outside of them")
+
+
+class FixedController(ScheduledController):
+    """The same number of critic updates at every iteration.
+
+    Args:
+        steps: critic updates per generator update, at least 1.
+        limits: (lower, upper) that ``steps`` must lie in, or None.
+        output_transform: see :class:`~adaptive_critic.controller.Controller`.
+        param_name: see :class:`~adaptive_critic.controller.Controller`.
+        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if ``steps`` is not an int.
+        ValueError: if ``steps`` is below 1 or outside the limits.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> FixedController(5).attach(trainer)
+        >>> trainer.state.num_discriminator_steps
+        5
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        *,
+        limits: tuple[int, int] | None = None,
+        output_transform: Callable[[Any], Any] | None = None,
+        param_name: str = "num_discriminator_steps",
+        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+    ) -> None:
+        super().__init__(
+            Constant(integer("steps", steps, at_least=1)),
+            limits=limits,
+            output_transform=output_transform,
+            param_name=param_name,
+            on_divergence=on_divergence,
+        )
+        _refuse_outside(self.limits, self.schedule)
+
+
+class StepDecayController(ScheduledController):
+    r"""Start high, lower it as training goes on.
+
+    Either by a factor, :math:`n(t) = \lfloor \text{initial} \cdot \gamma^{\lfloor (t - 1) / \text{step\_size} \rfloor}
+    + 1/2 \rfloor`, at least 1, at iteration t = 1, 2, ...; or by milestones, where ``milestones[m]`` is the number
+    from iteration m + 1 on (after m iterations).
+
+    Args:
+        initial: critic updates at the start, at least 1. With ``gamma`` and ``step_size``.
+        gamma: factor for each period, above 0.
+        step_size: iterations in a period, at least 1.
+        milestones: ``{0: 25, 25: 10}`` makes 25 critic updates in the first 25 iterations and 10 afterwards. It must
+            have an entry for 0. Instead of the three above.
+        limits: (lower, upper) of the number; a configured value outside of them is refused, decay stops at lower.
+        output_transform: see :class:`~adaptive_critic.controller.Controller`.
+        param_name: see :class:`~adaptive_critic.controller.Controller`.
+        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if a value has the wrong type.
+        ValueError: if both forms or none are given, or a value is out of range.
+
+    Example:
+        >>> StepDecayController.simulate_values(4, milestones={0: 25, 2: 10})
+        [[0, 25], [1, 25], [2, 10], [3, 10]]
+        >>> StepDecayController.simulate_values(6, initial=10, gamma=0.5, step_size=2)
+        [[0, 10], [1, 10], [2, 5], [3, 5], [4, 3], [5, 3]]
+    """
+
+    def __init__(
+        self,
+        initial: int | None = None,
+        *,
+        gamma: float | None = None,
+        step_size: int | None = None,
+        milestones: Mapping[int, int] | None = None,
+        limits: tuple[int, int] | None = None,
+        output_transform: Callable[[Any], Any] | None = None,
+        param_name: str = "num_discriminator_steps",
+        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+    ) -> None:
+        by_factor = {"initial": initial, "gamma": gamma, "step_size": step_size}
+        given = {name: value for name, value in by_factor.items() if value is not None}
+        schedule: Schedule
+        if milestones is not None:
+            if given:
+                raise ValueError(
+                    f"milestones={milestones!r} and {given}: give milestones alone, or initial, gamma and step_size"
+                )
+            schedule = _milestones(milestones)
+        elif len(given) < 3:
+            raise ValueError(f"got {given}: give initial, gamma and step_size, or milestones such as {{0: 25, 25: 10}}")
+        else:
+            schedule = ExponentialDecay(
+                integer("initial", initial, at_least=1),
+                real("gamma", gamma, above=0.0),
+                integer("step_size", step_size, at_least=1),
+            )
+        super().__init__(
+            schedule,
+            limits=limits,
+            output_transform=output_transform,
+            param_name=param_name,
+            on_divergence=on_divergence,
+        )
+        _refuse_outside(self.limits, schedule if milestones is not None else Constant(int(schedule.value(0))))
+
+
+def _milestones(milestones: Mapping[int, int]) -> Milestones:
+    if not isinstance(milestones, Mapping):
+        raise TypeError(f"milestones={milestones!r}: expected a dict such as {{0: 25, 25: 10}}")
+    if 0 not in milestones:
+        raise ValueError(f"milestones={milestones!r}: expected an entry for 0, the number to start with")
+    for start, value in milestones.items():
+        integer(f"milestones={milestones!r}: iteration", start, at_least=0)
+        integer(f"milestones={milestones!r}: number at {start}", value, at_least=1)
+    starts = tuple(sorted(milestones))
+    return Milestones(starts, tuple(milestones[start] for start in starts))
+
+
+class WGANReferenceController(ScheduledController):
+    """The schedule of the WGAN reference script: 100 at iterations 1-25, 501, 1001, ..., else 5.
+
+    Source: martinarjovsky/WassersteinGAN, main.py. Published variant: the generator iterations' rule as it stands; the
+    original also cuts the inner loop at the end of an epoch, which does not happen here.
+
+    Args:
+        limits: (lower, upper) that 5 and 100 must lie in, or None.
+        output_transform: see :class:`~adaptive_critic.controller.Controller`.
+        param_name: see :class:`~adaptive_critic.controller.Controller`.
+        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+
+    Example:
+        >>> values = WGANReferenceController.simulate_values(501)
+        >>> values[24], values[25], values[499], values[500]
+        ([24, 100], [25, 5], [499, 5], [500, 100])
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: tuple[int, int] | None = None,
+        output_transform: Callable[[Any], Any] | None = None,
+        param_name: str = "num_discriminator_steps",
+        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+    ) -> None:
+        super().__init__(
+            WGANReference(),
+            limits=limits,
+            output_transform=output_transform,
+            param_name=param_name,
+            on_divergence=on_divergence,
+        )
+        _refuse_outside(self.limits, self.schedule)

@@ -1,0 +1,69 @@
+"""What a control law is: floats in, floats out, configuration frozen, state explicit.
+
+A law never sees a tensor, an engine, a limit or an integer. The controller averages the signal, hands the law the
+ratio that is in force (after limits), takes the ratio that the law proposes, clamps it to the limits and rounds it.
+Since the law is told which ratio is in force, it can undo what it integrated against a limit.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+__all__ = ["FeedbackLaw", "Observation", "Schedule", "exp_clamped"]
+
+StateT = TypeVar("StateT", bound=tuple[Any, ...])
+
+_LARGEST_EXPONENT = 700.0  # math.exp overflows shortly above 709
+
+
+class Observation(NamedTuple):
+    """Moments of the signal's components over the iterations since the last decision. All entries are finite."""
+
+    mean: tuple[float, ...]
+    """mean of each component, (components,)"""
+    mean_square: tuple[float, ...]
+    """mean of the square of each component, (components,)"""
+    iterations: int = 1
+    """iterations that were observed, at least 1; a law that moves by some amount per iteration moves this many times"""
+
+
+class FeedbackLaw(Protocol[StateT]):
+    """A closed-loop law. Implementations are frozen dataclasses; ``update`` is a pure function.
+
+    The state is a NamedTuple of ints and floats: that is what a checkpoint holds.
+    """
+
+    inputs: ClassVar[tuple[str, ...]]
+    """names of the signal's components that the law expects, in this order"""
+    whole: ClassVar[bool]
+    """True for a law that proposes whole numbers, 0 included: they are clamped, not kept above 0.1 nor diffused"""
+
+    def init(self, ratio: float) -> StateT:
+        """Return the state before the first observation, with ``ratio`` (> 0) in force."""
+        ...
+
+    def update(self, state: StateT, observation: Observation, ratio: float) -> tuple[StateT, float]:
+        """Return the next state and the ratio the law proposes (> 0), given that ``ratio`` is in force now."""
+        ...
+
+    def measurement(self, state: StateT) -> float:
+        """Return what the law regulates, as a logger should show it; NaN before there is anything to show."""
+        ...
+
+
+class Schedule(Protocol):
+    """An open-loop law: a number of critic updates for every iteration."""
+
+    def value(self, index: int) -> float:
+        """Return the ratio for the iteration with this index (``engine.state.iteration - 1``, from 0)."""
+        ...
+
+    def extremes(self) -> tuple[float, float]:
+        """Return the smallest and the largest value that ``value`` can return."""
+        ...
+
+
+def exp_clamped(exponent: float) -> float:
+    """Return ``math.exp(exponent)``, with exponents beyond +-700 held there instead of overflowing."""
+    return math.exp(min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))

@@ -1,0 +1,27 @@
+"""Step output to scalar tensors, without a device-to-host copy."""
+
+from adaptive_critic.signals.base import Memory, Picked, Signal
+from adaptive_critic.signals.gap import GapShare, GapShareFromMetrics
+from adaptive_critic.signals.losses import (
+    BothLosses,
+    CriticLoss,
+    GeneratedAccuracy,
+    LossChanges,
+    RelativeLossChanges,
+)
+from adaptive_critic.signals.output import Scalar, StepOutputError
+
+__all__ = [
+    "BothLosses",
+    "CriticLoss",
+    "GapShare",
+    "GapShareFromMetrics",
+    "GeneratedAccuracy",
+    "LossChanges",
+    "Memory",
+    "Picked",
+    "RelativeLossChanges",
+    "Scalar",
+    "Signal",
+    "StepOutputError",
+]

@@ -1,0 +1,100 @@
+"""Reading a training step's output (StepOutput) without a device-to-host copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+
+__all__ = ["Scalar", "StepOutputError", "first", "last", "scalar"]
+
+Scalar: TypeAlias = "torch.Tensor | float"
+"""a 0-d tensor or a float"""
+
+
+class StepOutputError(ValueError):
+    """The training step's output is not what a controller needs. The message says what is there and what would do."""
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"a {type(value).__name__} of {len(value)} entries"
+    return f"{value!r} ({type(value).__name__})"
+
+
+def _lookup(output: Any, key: str) -> Any:
+    if not isinstance(output, Mapping):
+        what = "None; does the training step return its output?" if output is None else _describe(output)
+        raise StepOutputError(
+            f"the training step must return a dict with the key {key!r}, got {what} "
+            "(output_transform= adapts other outputs)"
+        )
+    try:
+        return output[key]
+    except KeyError:
+        raise StepOutputError(
+            f"the training step's output has no {key!r}; it has {sorted(map(str, output))} "
+            "(output_transform= adapts other outputs)"
+        ) from None
+
+
+def _as_scalar(value: Any, key: str) -> Scalar:
+    if isinstance(value, torch.Tensor):
+        if value.ndim == 0:
+            return value
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    raise StepOutputError(f"{key!r} must be a 0-d tensor or a float, got {_describe(value)}")
+
+
+def scalar(output: Any, key: str) -> Scalar:
+    """Return a () entry.
+
+    Raises:
+        StepOutputError: if the output is no dict, lacks the key, or the entry is not a 0-d tensor or a number.
+    """
+    return _as_scalar(_lookup(output, key), key)
+
+
+def _entry(value: Any, key: str, index: int) -> Scalar:
+    if isinstance(value, torch.Tensor):
+        if value.ndim == 1 and value.shape[0] > 0:
+            return value[index]
+    elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0:
+        return _as_scalar(value[index], f"{key}[{index}]")
+    raise StepOutputError(
+        f"{key!r} must hold one entry for each critic update, shape (n,), as a tensor or a sequence of 0-d tensors; "
+        f"got {_describe(value)}"
+    )
+
+
+def first(output: Any, key: str) -> Scalar:
+    """Return the entry of the first critic update from an (n,) entry with n >= 1.
+
+    Raises:
+        StepOutputError: if the output is no dict, lacks the key, or the entry is a plain scalar or of another shape.
+    """
+    value = _lookup(output, key)
+    if isinstance(value, (int, float)) or (isinstance(value, torch.Tensor) and value.ndim == 0):
+        raise StepOutputError(
+            f"{key!r} must hold one entry for each critic update, got the scalar {_describe(value)}. This rule needs "
+            "the first critic update's entry; collect the updates' values in the loop and return all of them:\n"
+            f"    values = [critic_update(next(real_batches)) for _ in range(engine.state.num_discriminator_steps)]\n"
+            f"    return {{{key!r}: values, ...}}"
+        )
+    return _entry(value, key, 0)
+
+
+def last(output: Any, key: str) -> Scalar:
+    """Return the entry of the last critic update; a plain scalar counts as that.
+
+    Raises:
+        StepOutputError: if the output is no dict, lacks the key, or the entry has another shape.
+    """
+    value = _lookup(output, key)
+    if isinstance(value, (int, float)) or (isinstance(value, torch.Tensor) and value.ndim == 0):
+        return _as_scalar(value, key)
+    return _entry(value, key, -1)

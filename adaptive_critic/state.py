@@ -1,0 +1,102 @@
+"""Reading entries of a state dict: a checkpoint is data, and each entry is checked before anything is changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["StateError", "floats", "header", "integer", "integers", "mapping", "number", "rows"]
+
+
+class StateError(ValueError):
+    """A state dict can't be loaded. Nothing was changed; the message says what is wrong with it."""
+
+
+def _get(state: Mapping[str, Any], key: str) -> Any:
+    if key not in state:
+        raise StateError(f"the state has no {key!r}; it has {sorted(map(str, state))}")
+    return state[key]
+
+
+def header(state: Any, handler: str, version: int) -> Mapping[str, Any]:
+    """Check that ``state`` is a state of ``handler`` in a format not newer than ``version``, and return it.
+
+    Raises:
+        StateError: if it is not.
+    """
+    if not isinstance(state, Mapping):
+        raise StateError(f"expected the dict that {handler}.state_dict() returned, got {type(state).__name__}")
+    saved = _get(state, "handler")
+    if saved != handler:
+        raise StateError(f"this is a state of {saved!r}, it can't be loaded into {handler}")
+    found = integer(state, "version", at_least=1)
+    if found > version:
+        raise StateError(
+            f"the state has format version {found}, this release reads up to {version}: upgrade adaptive_critic"
+        )
+    return state
+
+
+def mapping(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the entry ``key``, a dict."""
+    value = _get(state, key)
+    if not isinstance(value, Mapping):
+        raise StateError(f"state[{key!r}]={value!r}: expected a dict")
+    return value
+
+
+def integer(state: Mapping[str, Any], key: str, at_least: int = 0) -> int:
+    """Return the entry ``key``, an int of at least ``at_least``."""
+    value = _get(state, key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise StateError(f"state[{key!r}]={value!r}: expected an int of at least {at_least}")
+    return value
+
+
+def number(state: Mapping[str, Any], key: str, lowest: float, highest: float) -> float:
+    """Return the entry ``key``, a finite number in [lowest, highest]."""
+    value = _get(state, key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
+        raise StateError(f"state[{key!r}]={value!r}: expected a number in [{lowest:g}, {highest:g}]")
+    if not math.isfinite(value):
+        raise StateError(f"state[{key!r}]={value!r}: expected a finite number")
+    return float(value)
+
+
+def floats(state: Mapping[str, Any], key: str, length: int | None = None) -> tuple[float, ...]:
+    """Return the entry ``key``, a list of numbers (NaN and infinities included), of ``length`` if that is given."""
+    return _numbers(_get(state, key), f"state[{key!r}]", length)
+
+
+def _numbers(value: Any, name: str, length: int | None) -> tuple[float, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise StateError(f"{name}={value!r}: expected a list of numbers")
+    if length is not None and len(value) != length:
+        raise StateError(f"{name}={value!r}: expected {length} numbers, got {len(value)}")
+    for item in value:
+        if isinstance(item, bool) or not isinstance(item, (int, float)):
+            raise StateError(f"{name}={value!r}: expected numbers, {item!r} is a {type(item).__name__}")
+    try:
+        return tuple(float(item) for item in value)
+    except OverflowError:
+        raise StateError(f"{name}={value!r}: a number is too large") from None
+
+
+def rows(state: Mapping[str, Any], key: str, length: int) -> list[tuple[float, ...]]:
+    """Return the entry ``key``, a list of lists of ``length`` numbers."""
+    value = _get(state, key)
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise StateError(f"state[{key!r}]={value!r}: expected a list of lists of numbers")
+    return [_numbers(row, f"state[{key!r}][{index}]", length) for index, row in enumerate(value)]
+
+
+def integers(state: Mapping[str, Any], key: str, length: int) -> tuple[int, ...]:
+    """Return the entry ``key``, a list of ``length`` ints of at least 0."""
+    value = _get(state, key)
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or len(value) != length:
+        raise StateError(f"state[{key!r}]={value!r}: expected a list of {length} ints")
+    for item in value:
+        if isinstance(item, bool) or not isinstance(item, int) or item < 0:
+            raise StateError(f"state[{key!r}]={value!r}: expected ints of at least 0, got {item!r}")
+    return tuple(value)
