@@ -1,8 +1,8 @@
 """What holds for every test: one thread, and Hypothesis profiles.
 
 `HYPOTHESIS_PROFILE` picks a profile. `ci`, the default, draws the same examples in every run, so that a red
-run is red again. `long` and `long-stateful` (make test-long) draw new ones, `HYPOTHESIS_MAX_EXAMPLES` of them.
-Tests set no `max_examples` of their own: it would win over the profile and make the long run a short one.
+run is red again. `long` and `long-stateful` (make test-long) draw new ones. `HYPOTHESIS_MAX_EXAMPLES` sets how
+many. Tests set no `max_examples` of their own: it would win over the profile and make the long run short.
 """
 
 from __future__ import annotations
