@@ -1,19 +1,43 @@
 """Handlers for PyTorch-Ignite that choose how many critic updates each generator update of a GAN gets."""
 
+from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.events import CriticEvents
+from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.handlers import (
+    AccuracyGateController,
+    AccuracyLadderController,
     FixedController,
+    LossChangeRateController,
+    LossRatioPIDController,
     StepDecayController,
+    TwoThresholdController,
     WassersteinGapController,
     WGANReferenceController,
 )
+from adaptive_critic.metrics import ScoreDistance, WassersteinGap
+from adaptive_critic.signals import StepOutputError
+from adaptive_critic.state import StateError
+from adaptive_critic.training import create_gan_trainer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccuracyGateController",
+    "AccuracyLadderController",
     "CriticEvents",
+    "DivergenceGuard",
     "FixedController",
+    "InfiniteBatches",
+    "LossChangeRateController",
+    "LossRatioPIDController",
+    "ScoreDistance",
+    "StateError",
     "StepDecayController",
+    "StepOutputError",
+    "TwoThresholdController",
     "WGANReferenceController",
+    "WassersteinGap",
     "WassersteinGapController",
+    "create_gan_trainer",
+    "infinite_batches",
 ]

@@ -5,6 +5,7 @@ from adaptive_critic.signals.gap import GapShare, GapShareFromMetrics
 from adaptive_critic.signals.losses import (
     BothLosses,
     CriticLoss,
+    CriticLossChecked,
     GeneratedAccuracy,
     LossChanges,
     RelativeLossChanges,
@@ -14,6 +15,7 @@ from adaptive_critic.signals.output import Scalar, StepOutputError
 __all__ = [
     "BothLosses",
     "CriticLoss",
+    "CriticLossChecked",
     "GapShare",
     "GapShareFromMetrics",
     "GeneratedAccuracy",

@@ -8,7 +8,7 @@ import torch
 
 from adaptive_critic.signals.output import Scalar
 
-__all__ = ["Memory", "NumberT", "Picked", "Signal", "kept"]
+__all__ = ["Memory", "NumberT", "Picked", "Signal"]
 
 NumberT = TypeVar("NumberT", torch.Tensor, float)
 
@@ -53,8 +53,3 @@ class Signal(Protocol):
         Called with floats, or with columns (iterations,) of rows collected since the last decision, in float64.
         """
         ...
-
-
-def kept(value: Scalar) -> Scalar:
-    """Return a copy that later iterations can't overwrite: steps may write into the same buffer every time."""
-    return value.detach().clone() if isinstance(value, torch.Tensor) else value

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from adaptive_critic.signals.base import Memory, NumberT, Picked, kept
-from adaptive_critic.signals.output import Scalar, first, scalar
+from adaptive_critic.signals.base import Memory, NumberT, Picked
+from adaptive_critic.signals.output import Scalar, first, kept, scalar
 
-__all__ = ["GapShare", "GapShareFromMetrics"]
+__all__ = ["GapShare", "GapShareFromMetrics", "generated_score"]
 
 
-def _generated_score(output: Any) -> Scalar:
+def generated_score(output: Any) -> Scalar:
     """Return g_fake, or -g_loss, which it equals under a Wasserstein objective."""
     if isinstance(output, dict) and "g_fake" not in output and "g_loss" in output:
         return -scalar(output, "g_loss")
@@ -32,7 +32,7 @@ class GapShare:
 
     def pick(self, output: Any, memory: Memory, steps: int) -> tuple[Picked, Memory]:
         """Pick d_real[0], d_fake[0] and the g_fake that was remembered."""
-        g_fake = _generated_score(output)
+        g_fake = generated_score(output)
         if steps == 0:
             return None, (kept(g_fake),)
         d_real, d_fake = first(output, "d_real"), first(output, "d_fake")

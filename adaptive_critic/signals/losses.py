@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from adaptive_critic.signals.base import Memory, NumberT, Picked, kept
-from adaptive_critic.signals.output import last, scalar
+from adaptive_critic.signals.base import Memory, NumberT, Picked
+from adaptive_critic.signals.output import kept, last, scalar
 
-__all__ = ["BothLosses", "CriticLoss", "GeneratedAccuracy", "LossChanges", "RelativeLossChanges"]
+__all__ = ["BothLosses", "CriticLoss", "CriticLossChecked", "GeneratedAccuracy", "LossChanges", "RelativeLossChanges"]
 
 
 class CriticLoss:
@@ -25,6 +25,25 @@ class CriticLoss:
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
         """Return what was picked."""
         return picked
+
+
+class CriticLossChecked:
+    """The loss of the last critic update, where a non-finite loss of the generator counts as a bad observation too."""
+
+    names: ClassVar[tuple[str, ...]] = ("d_loss",)
+    keys: ClassVar[tuple[str, ...]] = ("d_loss", "g_loss")
+    picked: ClassVar[int] = 2
+    remembered: ClassVar[int] = 0
+
+    def pick(self, output: Any, memory: Memory, steps: int) -> tuple[Picked, Memory]:
+        """Pick the last d_loss and g_loss."""
+        g_loss = scalar(output, "g_loss")
+        return (None if steps == 0 else (last(output, "d_loss"), g_loss)), memory
+
+    def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
+        """Return d_loss, not finite unless g_loss is finite."""
+        d_loss, g_loss = picked
+        return (d_loss + 0.0 * g_loss,)
 
 
 class BothLosses:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-__all__ = ["Scalar", "StepOutputError", "first", "last", "scalar"]
+__all__ = ["Scalar", "StepOutputError", "first", "kept", "last", "scalar"]
 
 Scalar: TypeAlias = "torch.Tensor | float"
 """a 0-d tensor or a float"""
@@ -98,3 +98,8 @@ def last(output: Any, key: str) -> Scalar:
     if isinstance(value, (int, float)) or (isinstance(value, torch.Tensor) and value.ndim == 0):
         return _as_scalar(value, key)
     return _entry(value, key, -1)
+
+
+def kept(value: Scalar) -> Scalar:
+    """Return a copy that later iterations can't overwrite: steps may write into the same buffer every time."""
+    return value.detach().clone() if isinstance(value, torch.Tensor) else value

@@ -1,0 +1,170 @@
+"""LossRatioPIDController: PID on how far the critic is ahead, from the losses."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adaptive_critic.checks import real
+from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.laws import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
+from adaptive_critic.signals import CriticLoss, CriticLossChecked, GapShare, LossChanges, Signal
+
+__all__ = ["LossRatioPIDController"]
+
+
+@dataclass(frozen=True)
+class _Defaults:
+    setpoint: float
+    kp: float
+    ki: float
+
+
+_IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
+_WASSERSTEIN = ("wasserstein", "wasserstein-gp", "wasserstein-clip")
+_OBJECTIVES = ("wasserstein", *_IDEALS)
+_DISTANCE = _Defaults(setpoint=0.3, kp=0.5, ki=0.02)
+_SHARE = _Defaults(setpoint=0.05, kp=0.1, ki=0.02)
+_RATES = _Defaults(setpoint=1.0, kp=0.1, ki=0.02)
+
+
+class LossRatioPIDController(FeedbackController):
+    r"""PID on the logarithm of the ratio, driven by how far the critic is ahead.
+
+    The strength y of the critic, from averaged signals:
+
+    - ``"non-saturating"``, ``"hinge"``, ``"least-squares"``: :math:`y = (L^* - L_D) / L^*` with the ideal losses
+      :math:`L^*` = log 4, 2 and 0.5, penalties left out: 0 at parity, 1 for a perfect critic. The ideals are those of
+      the Gap-Aware learning rate, Hazimeh and Ponomareva, AISTATS 2023.
+    - ``"wasserstein"``: a loss there has no ideal and its offset is free, so :math:`y = -\log \kappa`, with kappa the
+      share of the gap that one generator update uses up, as in :class:`WassersteinGapController`. Invariant under
+      D -> a*D + b.
+    - ``"wasserstein"`` with ``d_loss=`` and ``g_loss=`` naming running metrics: only the rates of change of the two
+      are free of the offset, :math:`y = \log(\overline{|\Delta L_G|} / \overline{|\Delta L_D|})`. It is noisy, and
+      warns.
+
+    With e the error :math:`y^* - y` after deadband and limit, for a decision over k iterations,
+
+    .. math::
+        I &\leftarrow I + (\log r - u_{last}) / T_t + k_i\, k\, e \\
+        u &= k_p\, e + I - k_d\, (y - y_{last}) / k, \qquad r \leftarrow \exp u
+
+    within the slew limit and ``limits``. A critic that is too strong gets fewer updates, one that is too weak more.
+
+    Needs ``d_loss`` and ``g_loss`` of StepOutput; under ``"wasserstein"`` ``d_real``, ``d_fake`` (n,) and ``g_fake``.
+
+    Args:
+        objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``.
+        setpoint: strength to hold, in (-1, 1), for the last three; share kappa in (0, 1) for ``"wasserstein"``;
+            critic's change over generator's, above 0, for its running metrics. None: 0.3; 0.05; 1.
+        kp: proportional gain, e-folds of the ratio per unit of error, at least 0. None: 0.5; 0.1; 0.1.
+        ki: integral gain, e-folds per unit of error and iteration, at least 0. None: 0.02.
+        kd: derivative gain on the measurement, e-folds per unit of change per iteration, at least 0.
+        d_loss: name of a running metric of the critic's loss, instead of the step's output.
+        g_loss: name of a running metric of the generator's loss. With the last three objectives it only has to be
+            finite.
+        initial: critic updates per generator update at the start.
+        limits: (lower, upper) of the integer.
+        smoothing: factor of the running average before the P term, per iteration, in [0, 1).
+        deadband: errors up to this count as none, at least 0.
+        error_limit: larger errors count as this, above 0.
+        slew: largest move of the ratio in e-folds per iteration, above 0.
+        tracking_time: time constant of the anti-windup back-calculation in decisions, at least 1.
+        update_every: iterations between decisions.
+        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        output_transform: see :class:`~adaptive_critic.controller.Controller`.
+        param_name: see :class:`~adaptive_critic.controller.Controller`.
+        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if one is out of range, or metrics are named that this objective can't use.
+
+    Example:
+        >>> controller = LossRatioPIDController("hinge", initial=5)
+        >>> for _ in range(200):  # a critic with next to no loss is far ahead
+        ...     steps = controller.observe({"d_loss": 0.1, "g_loss": 1.0})
+        >>> steps
+        1
+    """
+
+    def __init__(
+        self,
+        objective: str = "wasserstein",
+        *,
+        setpoint: float | None = None,
+        kp: float | None = None,
+        ki: float | None = None,
+        kd: float = 0.0,
+        d_loss: str | None = None,
+        g_loss: str | None = None,
+        initial: float = 5,
+        limits: tuple[int, int] | None = (1, 10),
+        smoothing: float = 0.9,
+        deadband: float = 0.0,
+        error_limit: float = 1.0,
+        slew: float = 0.1,
+        tracking_time: float = 5.0,
+        update_every: int = 1,
+        lagged: bool | None = None,
+        output_transform: Callable[[Any], Any] | None = None,
+        param_name: str = "num_discriminator_steps",
+        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+    ) -> None:
+        metrics = {key: name for key, name in (("d_loss", d_loss), ("g_loss", g_loss)) if name is not None}
+        law, defaults, signal = _choose(objective, metrics)
+        shared: dict[str, Any] = {
+            "setpoint": _setpoint(law, defaults.setpoint if setpoint is None else setpoint),
+            "kp": real("kp", defaults.kp if kp is None else kp, at_least=0.0),
+            "ki": real("ki", defaults.ki if ki is None else ki, at_least=0.0),
+            "kd": real("kd", kd, at_least=0.0),
+            "smoothing": real("smoothing", smoothing, at_least=0.0, below=1.0),
+            "deadband": real("deadband", deadband, at_least=0.0),
+            "error_limit": real("error_limit", error_limit, above=0.0),
+            "slew": real("slew", slew, above=0.0),
+            "tracking_time": real("tracking_time", tracking_time, at_least=1.0),
+        }
+        if law is DistancePIDLaw:
+            shared["ideal"] = _IDEALS[objective]
+        super().__init__(
+            law(**shared),
+            signal,
+            initial=initial,
+            limits=limits,
+            update_every=update_every,
+            lagged=lagged,
+            metrics=metrics,
+            output_transform=output_transform,
+            param_name=param_name,
+            on_divergence=on_divergence,
+        )
+
+
+def _choose(objective: str, metrics: Mapping[str, str]) -> tuple[type[PIDLaw], _Defaults, Signal]:
+    """Return the law, its default gains and its signal."""
+    if objective in _IDEALS:
+        if list(metrics) == ["g_loss"]:
+            raise ValueError(f"g_loss={metrics['g_loss']!r}: {objective!r} needs the critic's loss, name d_loss too")
+        return DistancePIDLaw, _DISTANCE, CriticLoss() if list(metrics) == ["d_loss"] else CriticLossChecked()
+    if objective not in _WASSERSTEIN:
+        raise ValueError(f"objective={objective!r}: expected one of {', '.join(map(repr, _OBJECTIVES))}")
+    if not metrics:
+        return SharePIDLaw, _SHARE, GapShare()
+    if len(metrics) < 2:
+        raise ValueError(f"{objective!r} with {dict(metrics)}: name both metrics, d_loss and g_loss, or neither")
+    warnings.warn(
+        "a Wasserstein loss has a free offset, so running averages of both losses offer only the ratio of their rates "
+        "of change, which is noisy; leave d_loss= and g_loss= out and return d_real, d_fake and g_fake from the step",
+        stacklevel=3,
+    )
+    return RatesPIDLaw, _RATES, LossChanges()
+
+
+def _setpoint(law: type[PIDLaw], setpoint: float) -> float:
+    if law is DistancePIDLaw:
+        return real("setpoint", setpoint, above=-1.0, below=1.0)
+    return real("setpoint", setpoint, above=0.0, below=1.0 if law is SharePIDLaw else None)

@@ -1,0 +1,199 @@
+"""Ignite metrics of the critic's scores, to attach and to read by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+from ignite.metrics import Metric
+from ignite.metrics.metric import BatchWise, MetricUsage, RunningBatchWise, reinit__is_reduced
+
+from adaptive_critic.checks import boolean, real
+from adaptive_critic.signals.gap import generated_score
+from adaptive_critic.signals.output import Scalar, StepOutputError, first, kept
+
+__all__ = ["ScoreDistance", "WassersteinGap"]
+
+_PHASES = ("updates", "before", "after")
+_KINDS = ("wasserstein", "energy")
+
+
+class WassersteinGap(Metric):
+    """Running average of the gap E[D(x)] - E[D(G(z))], read from the step's output without leaving the device.
+
+    Attach it to the trainer; by default it runs on through all epochs. It averages this rank's batches only.
+
+    Args:
+        phase: which critic measures. ``"updates"``: the mean over the iteration's critic updates, each before its
+            step; ``"before"``: the first of them, which is the gap after the last generator update; ``"after"``: the
+            critic after its updates and before the generator's, known one iteration later (NaN until then).
+        alpha: weight of the past in the average, in [0, 1).
+        output_transform: turns the step's output into a StepOutput.
+        device: where the average is kept; scores are moved there.
+
+    Raises:
+        ValueError: if ``phase`` or ``alpha`` is out of range.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> trainer = Engine(lambda engine, batch: {"d_real": [1.5, 2.5], "d_fake": [0.5, 0.5]})
+        >>> WassersteinGap().attach(trainer, "gap")
+        >>> trainer.run([0, 0]).metrics["gap"]
+        1.5
+    """
+
+    def __init__(
+        self,
+        phase: str = "updates",
+        alpha: float = 0.98,
+        output_transform: Callable[[Any], Any] = lambda output: output,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if phase not in _PHASES:
+            raise ValueError(f"phase={phase!r}: expected one of {', '.join(map(repr, _PHASES))}")
+        self.phase = phase
+        self.alpha = real("alpha", alpha, at_least=0.0, below=1.0)
+        super().__init__(output_transform=output_transform, device=device)
+
+    @reinit__is_reduced
+    def reset(self) -> None:
+        """Forget the average."""
+        self._average: Scalar = math.nan
+        self._started = False
+        self._g_fake: Scalar | None = None
+
+    @reinit__is_reduced
+    def update(self, output: Any) -> None:
+        """Take in one iteration's output; an iteration without critic updates changes nothing."""
+        gap = self._gap(output)
+        if gap is None:
+            return
+        if isinstance(gap, torch.Tensor):
+            gap = gap.detach().to(self._device, copy=True)
+        self._average = self.alpha * self._average + (1.0 - self.alpha) * gap if self._started else gap
+        self._started = True
+
+    def _gap(self, output: Any) -> Scalar | None:
+        if isinstance(output, dict) and len(output.get("d_real", ())) == 0:
+            return None
+        if self.phase == "updates":
+            return _mean(output, "d_real") - _mean(output, "d_fake")
+        if self.phase == "before":
+            return first(output, "d_real") - first(output, "d_fake")
+        g_fake, self._g_fake = self._g_fake, kept(generated_score(output))
+        return None if g_fake is None else first(output, "d_real") - g_fake
+
+    def compute(self) -> Scalar:
+        """Return the running average, NaN before the first gap."""
+        return self._average
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Update from the engine's output."""
+        self.update(self._output_transform(engine.state.output))
+
+    def attach(self, engine: Engine, name: str, usage: str | MetricUsage | None = None) -> None:
+        """Attach; ``usage`` as in Ignite, by default a running average over all iterations."""
+        super().attach(engine, name, RunningBatchWise() if usage is None else usage)
+
+    def detach(self, engine: Engine, usage: str | MetricUsage | None = None) -> None:
+        """Detach, with the ``usage`` of :meth:`attach`."""
+        super().detach(engine, RunningBatchWise() if usage is None else usage)
+
+
+def _mean(output: Any, key: str) -> Scalar:
+    value = first(output, key)  # checks what is there
+    entries = output[key]
+    if isinstance(entries, torch.Tensor):
+        return entries.mean()
+    return sum(entries[1:], start=value) / len(entries)
+
+
+class ScoreDistance(Metric):
+    r"""Distance between the distributions of real and of generated scores, in one dimension.
+
+    ``"wasserstein"``: the first Wasserstein distance, :func:`scipy.stats.wasserstein_distance`; ``"energy"``: the energy
+    distance, :func:`scipy.stats.energy_distance`. Both are free of the critic's offset and grow with its scale; with
+    ``standardize`` they are divided by the pooled standard deviation of the scores (its square root for energy), which
+    frees them of the scale too. Reads the scores on the host: meant for evaluators and for occasional use.
+
+    Args:
+        kind: ``"wasserstein"`` or ``"energy"``.
+        standardize: whether to divide by the spread.
+        output_transform: returns (real scores, generated scores), each (batch,) or (batch, 1).
+
+    Raises:
+        ValueError: if ``kind`` is unknown; in ``update`` if the scores have another shape.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> evaluator = Engine(lambda engine, batch: (torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0])))
+        >>> ScoreDistance().attach(evaluator, "distance")
+        >>> evaluator.run([0]).metrics["distance"]
+        1.0
+    """
+
+    def __init__(
+        self,
+        kind: str = "wasserstein",
+        *,
+        standardize: bool = False,
+        output_transform: Callable[[Any], Any] = lambda output: output,
+    ) -> None:
+        if kind not in _KINDS:
+            raise ValueError(f"kind={kind!r}: expected one of {', '.join(map(repr, _KINDS))}")
+        self.kind = kind
+        self.standardize = boolean("standardize", standardize)
+        super().__init__(output_transform=output_transform)
+
+    @reinit__is_reduced
+    def reset(self) -> None:
+        """Forget the scores."""
+        self._real: list[torch.Tensor] = []
+        self._fake: list[torch.Tensor] = []
+
+    @reinit__is_reduced
+    def update(self, output: Sequence[torch.Tensor]) -> None:
+        """Take in the scores of one real and one generated batch."""
+        real_scores, fake_scores = (_scores(part) for part in output)
+        self._real.append(real_scores)
+        self._fake.append(fake_scores)
+
+    def compute(self) -> float:
+        """Return the distance over all scores since the last reset; NaN without any or with a non-finite score."""
+        if not self._real:
+            return math.nan
+        # scipy.stats takes long to import, and only this metric needs it
+        from scipy.stats import energy_distance, wasserstein_distance
+
+        real_scores, fake_scores = torch.cat(self._real), torch.cat(self._fake)
+        both = torch.cat((real_scores, fake_scores))
+        if not bool(both.isfinite().all()):
+            return math.nan
+        distance = wasserstein_distance if self.kind == "wasserstein" else energy_distance
+        value = float(distance(real_scores.numpy(), fake_scores.numpy()))
+        if not self.standardize:
+            return value
+        within = torch.cat((real_scores - real_scores.mean(), fake_scores - fake_scores.mean()))
+        spread = float(within.square().mean().sqrt())
+        spread = spread if self.kind == "wasserstein" else math.sqrt(spread)
+        return value / spread if spread > 0.0 else math.nan
+
+    def attach(self, engine: Engine, name: str, usage: str | MetricUsage | None = None) -> None:
+        """Attach; ``usage`` as in Ignite, by default each iteration by itself."""
+        super().attach(engine, name, BatchWise() if usage is None else usage)
+
+    def detach(self, engine: Engine, usage: str | MetricUsage | None = None) -> None:
+        """Detach, with the ``usage`` of :meth:`attach`."""
+        super().detach(engine, BatchWise() if usage is None else usage)
+
+
+def _scores(part: Any) -> torch.Tensor:
+    if not isinstance(part, torch.Tensor) or part.ndim not in (1, 2) or (part.ndim == 2 and part.shape[1] != 1):
+        shape = tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__
+        raise StepOutputError(
+            f"expected (real scores, generated scores), each of shape (batch,) or (batch, 1), got {shape}"
+        )
+    return part.detach().reshape(-1).double().cpu()
