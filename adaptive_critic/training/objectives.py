@@ -29,7 +29,7 @@ class Objective:
         generator_term: scores of generated samples -> the generator's loss, shape ().
         ideal_critic_loss: real term + fake term when the critic cannot tell them apart and is right not to;
             None where a critic's scores have no scale, as under a Wasserstein objective.
-        boundary: the score from which on a sample counts as real. Under a Wasserstein objective a critic's
+        boundary: the score above which a sample counts as real. Under a Wasserstein objective a critic's
             offset is arbitrary, and an accuracy measured against any fixed boundary means little.
         gradient_penalty: weight of :func:`gradient_penalty`, >= 0; 0 leaves it out.
         r1: gamma of :func:`r1_penalty`, >= 0; 0 leaves it out.
@@ -227,9 +227,7 @@ def get_objective(objective: str | Objective) -> Objective:
     if isinstance(objective, Objective):
         return objective
     if not isinstance(objective, str):
-        raise TypeError(
-            f"objective={objective!r}: expected a name or an Objective, got {type(objective).__name__}"
-        )
+        raise TypeError(f"objective={objective!r}: expected a name or an Objective, got {type(objective).__name__}")
     if objective not in OBJECTIVES:
         raise ValueError(f"objective={objective!r}: expected one of {', '.join(map(repr, OBJECTIVES))}")
     return OBJECTIVES[objective]

@@ -46,9 +46,7 @@ def check_networks(
         ("optimizer_d", optimizer_d, "discriminator", "generator"),
     ):
         if not isinstance(optimizer, torch.optim.Optimizer):
-            raise TypeError(
-                f"{name}={optimizer!r}: expected a torch.optim.Optimizer, got {type(optimizer).__name__}"
-            )
+            raise TypeError(f"{name}={optimizer!r}: expected a torch.optim.Optimizer, got {type(optimizer).__name__}")
         stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         foreign = stepped - {id(parameter) for parameter in networks[own].parameters()}
         if not foreign:
@@ -100,15 +98,11 @@ def precision(
     return context, scaler
 
 
-def averaged(
-    generator: nn.Module, ema: float | ExponentialMovingAverage | None
-) -> ExponentialMovingAverage | None:
+def averaged(generator: nn.Module, ema: float | ExponentialMovingAverage | None) -> ExponentialMovingAverage | None:
     """Return the moving average of the generator, or None."""
     if isinstance(ema, ExponentialMovingAverage):
         if ema.followed is not unwrapped(generator):
-            raise ValueError(
-                "ema follows another network: make it with ExponentialMovingAverage(generator, ...)"
-            )
+            raise ValueError("ema follows another network: make it with ExponentialMovingAverage(generator, ...)")
         return ema
     return None if ema is None else ExponentialMovingAverage(generator, ema)
 
@@ -124,9 +118,7 @@ def latent_source(
         raise ValueError(f"got {given} of latent_dim and sample_latent: expected exactly one of them")
     if sample_latent is not None:
         if not callable(sample_latent):
-            raise TypeError(
-                f"sample_latent={sample_latent!r}: expected a callable from a batch size to latents"
-            )
+            raise TypeError(f"sample_latent={sample_latent!r}: expected a callable from a batch size to latents")
         return lambda batch: convert_tensor(sample_latent(batch), device=device)  # type: ignore[return-value]
     dims = tuple(latent_dim) if isinstance(latent_dim, Sequence) else (latent_dim,)
     for dim in dims:
@@ -134,14 +126,10 @@ def latent_source(
     return lambda batch: torch.randn(batch, *dims, device=device)
 
 
-def configured(
-    objective: Objective, gradient_penalty: float | None, r1: float | None, clip: float | None
-) -> Objective:
+def configured(objective: Objective, gradient_penalty: float | None, r1: float | None, clip: float | None) -> Objective:
     """Return the objective with the weights that were given in place of its own."""
     if clip is not None and objective.clip is None:
-        raise ValueError(
-            f"clip={clip!r} with objective {objective.name!r}: only 'wasserstein-clip' clips weights"
-        )
+        raise ValueError(f"clip={clip!r} with objective {objective.name!r}: only 'wasserstein-clip' clips weights")
     return replace(
         objective,
         gradient_penalty=objective.gradient_penalty if gradient_penalty is None else gradient_penalty,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from adaptive_critic.data import InfiniteBatches
 from adaptive_critic.training.ema import ExponentialMovingAverage, unwrapped
 from adaptive_critic.training.objectives import Objective
+from adaptive_critic.training.output import Measured, flat_scores, joined, mean, step_output
 
 __all__ = ["GANTrainingStep", "MicroBatch"]
 
@@ -102,105 +103,73 @@ class GANTrainingStep:
             return self._iteration(steps)
         except StopIteration as error:
             # Ignite would take it for the end of its data and end the epoch without a word.
-            raise RuntimeError(
-                "StopIteration inside the training step: an iterator used by it ran dry"
-            ) from error
+            raise RuntimeError("StopIteration inside the training step: an iterator used by it ran dry") from error
 
     def _iteration(self, steps: int) -> dict[str, Any]:
-        updates: list[dict[str, Tensor]] = []
+        updates: list[Measured] = []
         drawn: list[MicroBatch] = []
         num_samples = 0
+        batch_size = self.batches.batch_size
         for _ in range(steps):
             drawn = self._draw()
             num_samples += sum(len(micro.samples) for micro in drawn)
             updates.append(self.critic_update(drawn))
-        batch_size = self.batches.batch_size
         if not drawn and (self.conditional or batch_size is None):
             # Without a critic update there is nothing yet to tell the generator's labels or batch size.
             drawn = self._draw()
             num_samples += sum(len(micro.samples) for micro in drawn)
-        requests: list[tuple[int, tuple[Any, ...]]]
         if drawn or batch_size is None:
             requests = [(len(micro.samples), micro.condition) for micro in drawn]
         else:
             requests = [(batch_size, ())] * self.micro_batches
-        output: dict[str, Any] = self.generator_update(requests)
-        for key in _CRITIC_KEYS:
-            values = [update[key] for update in updates]
-            output[key] = torch.stack(values) if values else output["g_loss"].new_empty(0)
-        output["num_samples"] = num_samples
-        return output
+        return step_output(updates, self.generator_update(requests), self.objective.boundary, num_samples)
 
-    def critic_update(self, micro_batches: Sequence[MicroBatch]) -> dict[str, Tensor]:
-        """Step the critic once, over one micro-batch or more.
-
-        Returns the (detached, 0-d) critic's entries of StepOutput, taken before the step.
-        """
+    def critic_update(self, micro_batches: Sequence[MicroBatch]) -> Measured:
+        """Step the critic once, over one micro-batch or more; returns what was measured before the step."""
         self.optimizer_d.zero_grad(set_to_none=True)
-        losses, penalties, real_scores, fake_scores = [], [], [], []
+        parts = []
         for index, micro in enumerate(micro_batches):
             with self._synchronised(self.discriminator, index):
                 with torch.no_grad(), self.autocast():
                     fake = self.generator(self.sample_latent(len(micro.samples)), *micro.condition)
-                real_score = self._score(self.discriminator, micro.samples, micro.condition)
-                fake_score = self._score(self.discriminator, fake, micro.condition)
-                loss = total = self.objective.critic_loss(real_score, fake_score)
+                real_scores = self._score(self.discriminator, micro.samples, micro.condition)
+                fake_scores = self._score(self.discriminator, fake, micro.condition)
+                loss = total = self.objective.critic_loss(real_scores, fake_scores)
                 penalty = loss.new_zeros(())
                 if self.objective.has_penalty:
                     penalty = self._penalty(micro, fake)
                     total = loss + penalty
                 self._backward(total)
-            losses.append(loss.detach())
-            penalties.append(penalty.detach())
-            real_scores.append(real_score.detach())
-            fake_scores.append(fake_score.detach())
+            parts.append(Measured(loss.detach(), fake_scores.detach(), real_scores.detach(), penalty.detach()))
         self._optimizer_step(self.optimizer_d)
         if self.objective.clip is not None:
             # After the step: d_fake[0] of the next iteration and this one's g_fake then come from one critic.
             with torch.no_grad():
                 for parameter in self.discriminator.parameters():
                     parameter.clamp_(-self.objective.clip, self.objective.clip)
-        real, fake = _joined(real_scores), _joined(fake_scores)
-        boundary = self.objective.boundary
-        right = (real > boundary).to(real.dtype).mean() + (fake < boundary).to(fake.dtype).mean()
-        return {
-            "d_real": real.mean(),
-            "d_fake": fake.mean(),
-            "d_loss": _mean(losses),
-            "d_real_std": real.std(correction=0),
-            "d_fake_std": fake.std(correction=0),
-            "d_accuracy": right / 2,
-            "d_penalty": _mean(penalties),
-        }
+        return _merged(parts)
 
-    def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> dict[str, Tensor]:
+    def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> Measured:
         """Step the generator once, over micro-batches of the given sizes and conditions, () or (labels,).
 
-        Returns the (detached, 0-d) generator's entries of StepOutput, taken before the step.
+        Returns what was measured before the step.
         """
         self.optimizer_g.zero_grad(set_to_none=True)
-        losses, scores = [], []
+        parts = []
         # The bare critic: its parameters get no gradients here, which DistributedDataParallel would wait for.
         with _frozen(self.discriminator):
             for index, (size, condition) in enumerate(requests):
                 with self._synchronised(self.generator, index):
                     with self.autocast():
                         fake = self.generator(self.sample_latent(size), *condition)
-                    score = self._score(unwrapped(self.discriminator), fake, condition)
-                    loss = self.objective.generator_term(score)
+                    scores = self._score(unwrapped(self.discriminator), fake, condition)
+                    loss = self.objective.generator_term(scores)
                     self._backward(loss)
-                losses.append(loss.detach())
-                scores.append(score.detach())
+                parts.append(Measured(loss.detach(), scores.detach(), scores.new_empty(0), loss.new_zeros(())))
         self._optimizer_step(self.optimizer_g)
         if self.ema is not None:
             self.ema.update()
-        fake_scores = _joined(scores)
-        called_fake = fake_scores < self.objective.boundary
-        return {
-            "g_loss": _mean(losses),
-            "g_fake": fake_scores.mean(),
-            "g_fake_accuracy": called_fake.to(fake_scores.dtype).mean(),
-        }
+        return _merged(parts)
 
     def _critic_steps(self, engine: Engine) -> int:
         name = self.param_name
@@ -222,7 +191,7 @@ class GANTrainingStep:
     def _score(self, critic: nn.Module, samples: Tensor, condition: tuple[Any, ...]) -> Tensor:
         with self.autocast():
             output = critic(samples, *condition)
-        return _flat_scores(output, len(samples))
+        return flat_scores(output, len(samples))
 
     def _penalty(self, micro: MicroBatch, fake: Tensor) -> Tensor:
         # In full precision: gradients of gradients leave the range of half precision. On the bare critic: one
@@ -230,7 +199,7 @@ class GANTrainingStep:
         critic = unwrapped(self.discriminator)
 
         def score(samples: Tensor) -> Tensor:
-            return _flat_scores(critic(samples, *micro.condition), len(samples))
+            return flat_scores(critic(samples, *micro.condition), len(samples))
 
         with torch.autocast(micro.samples.device.type, enabled=False):
             return self.objective.penalty(score, micro.samples, fake)
@@ -255,9 +224,6 @@ class GANTrainingStep:
             self.scaler.update()
 
 
-_CRITIC_KEYS = ("d_real", "d_fake", "d_loss", "d_real_std", "d_fake_std", "d_accuracy", "d_penalty")
-
-
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
     """Compute no gradients for the network's parameters within; those frozen before stay frozen after."""
@@ -271,22 +237,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _flat_scores(output: object, batch: int) -> Tensor:
-    """Return a critic's output as scores (batch,) in at least single precision."""
-    if not isinstance(output, Tensor):
-        raise TypeError(f"the discriminator returned {type(output).__name__}: expected a tensor of scores")
-    if output.dim() == 0 or len(output) != batch or output.numel() != batch:
-        raise ValueError(
-            f"the discriminator returned scores of shape {tuple(output.shape)} for {batch} samples: expected "
-            f"({batch},) or ({batch}, 1), one score per sample"
-        )
-    scores = output.reshape(batch)
-    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _mean(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.stack(parts).mean()
+def _merged(parts: Sequence[Measured]) -> Measured:
+    """Return one record for all micro-batches of an update."""
+    losses, fakes, reals, penalties = zip(*parts, strict=True)
+    return Measured(mean(losses), joined(fakes), joined(reals), mean(penalties))

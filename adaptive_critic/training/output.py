@@ -1,0 +1,94 @@
+"""From scores and losses of one iteration to its StepOutput, on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Measured", "flat_scores", "joined", "mean", "step_output"]
+
+
+class Measured(NamedTuple):
+    """What one update measured before its step, all detached."""
+
+    loss: Tensor  # (), without penalties
+    fake: Tensor  # (batch,), scores of generated samples
+    real: Tensor  # (batch,), scores of real samples; empty in a generator update
+    penalty: Tensor  # (), as added to the loss
+
+
+def flat_scores(output: object, batch: int) -> Tensor:
+    """Return a critic's output as scores (batch,) in at least single precision.
+
+    Raises:
+        TypeError: if it is no tensor.
+        ValueError: if it is not one score per sample.
+    """
+    if not isinstance(output, Tensor):
+        raise TypeError(f"the discriminator returned {type(output).__name__}: expected a tensor of scores")
+    if output.dim() == 0 or len(output) != batch or output.numel() != batch:
+        raise ValueError(
+            f"the discriminator returned scores of shape {tuple(output.shape)} for {batch} samples: expected "
+            f"({batch},) or ({batch}, 1), one score per sample"
+        )
+    scores = output.reshape(batch)
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return the scores of all micro-batches as one tensor (batch,)."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def mean(parts: Sequence[Tensor]) -> Tensor:
+    """Return the mean of 0-d tensors, shape ()."""
+    return parts[0] if len(parts) == 1 else torch.stack(list(parts)).mean()
+
+
+def step_output(critic: Sequence[Measured], generator: Measured, boundary: float, num_samples: int) -> dict[str, Any]:
+    """Return the StepOutput of n critic updates and one generator update.
+
+    Args:
+        critic: what each critic update measured, in order.
+        generator: what the generator update measured.
+        boundary: the score above which a sample counts as real.
+        num_samples: real samples consumed.
+    """
+    _, _, called_real = _statistics([generator.fake], boundary)
+    output: dict[str, Any] = {
+        "g_loss": generator.loss,
+        "g_fake": generator.fake.mean(),
+        "g_fake_accuracy": 1 - called_real[0],
+        "num_samples": num_samples,
+    }
+    if not critic:
+        return output | dict.fromkeys(_CRITIC_KEYS, generator.loss.new_empty(0))
+    real_mean, real_std, real_called_real = _statistics([update.real for update in critic], boundary)
+    fake_mean, fake_std, fake_called_real = _statistics([update.fake for update in critic], boundary)
+    values = (
+        real_mean,
+        fake_mean,
+        torch.stack([update.loss for update in critic]),
+        real_std,
+        fake_std,
+        (real_called_real + 1 - fake_called_real) / 2,
+        torch.stack([update.penalty for update in critic]),
+    )
+    return output | dict(zip(_CRITIC_KEYS, values, strict=True))
+
+
+_CRITIC_KEYS = ("d_real", "d_fake", "d_loss", "d_real_std", "d_fake_std", "d_accuracy", "d_penalty")
+
+
+def _statistics(scores: Sequence[Tensor], boundary: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return mean, population standard deviation and share above ``boundary`` of each (batch,), shapes (n,)."""
+    if len({len(row) for row in scores}) > 1:  # a loader's last batch may be smaller
+        rows = [_statistics([row], boundary) for row in scores]
+        means, stds, shares = (torch.cat(column) for column in zip(*rows, strict=True))
+        return means, stds, shares
+    # One reduction over (n, batch) instead of n over (batch,): these are small, and calls are what costs.
+    table = torch.stack(list(scores))
+    return table.mean(dim=1), table.std(dim=1, correction=0), (table > boundary).to(table.dtype).mean(dim=1)
