@@ -114,7 +114,7 @@ def _mean(output: Any, key: str) -> Scalar:
 class ScoreDistance(Metric):
     r"""Distance between the distributions of real and of generated scores, in one dimension.
 
-    ``"wasserstein"``: the first Wasserstein distance, :func:`scipy.stats.wasserstein_distance`; ``"energy"``: the energy
+    ``"wasserstein"``: first Wasserstein distance, :func:`scipy.stats.wasserstein_distance`; ``"energy"``: energy
     distance, :func:`scipy.stats.energy_distance`. Both are free of the critic's offset and grow with its scale; with
     ``standardize`` they are divided by the pooled standard deviation of the scores (its square root for energy), which
     frees them of the scale too. Reads the scores on the host: meant for evaluators and for occasional use.
