@@ -122,8 +122,8 @@ class InfiniteBatches(Iterator[BatchT]):
         thrown away, with the random states that the pass began with. That costs their loading time. It is
         exact if the order depends on nothing but torch's CPU generator, the loader's and its samplers'
         ``generator`` and the epoch of a distributed sampler. It is not if the data set draws from ``random``
-        or NumPy in this process, or if the loader's ``generator`` is used elsewhere as well. torch's global
-        random state is left as it was.
+        or NumPy in this process, if it draws random numbers in persistent workers, or if the loader's
+        ``generator`` is used elsewhere as well. torch's global random state is left as it was.
 
         Args:
             state_dict: what :meth:`state_dict` returned, for a loader over the same data with the same
@@ -188,6 +188,8 @@ class InfiniteBatches(Iterator[BatchT]):
             self._set_epoch(position.passes)
             iterator = None
             if position.batches:
+                if position.passes and getattr(self.loader, "persistent_workers", False):
+                    iter(self.loader)  # starts the workers, which draws once; later passes do not
                 torch.set_rng_state(position.pass_rng)
                 self._set_generators(position.pass_generators)
                 if position.loader is not None:
