@@ -100,6 +100,7 @@ class Controller(ABC):
         self._override_left = 0
         self._warned = False
         self._steps = 0
+        self._decided = True  # ratio or signal may have changed since they were published
         self._seen = 0  # engine.state.iteration when an iteration was last observed
 
     # --- what a subclass says -----------------------------------------------------------------------------------
@@ -291,13 +292,16 @@ class Controller(ABC):
                 self._engine.fire_event(CriticEvents.STEPS_CHANGED)
 
     def _write(self, engine: Engine) -> None:
+        self._decided = True
         setattr(engine.state, self.param_name, self._steps)
         self._publish(engine.state)
 
     def _publish(self, state: Any) -> None:
         ratio, signal, critic, generator, samples = self._attributes
-        setattr(state, ratio, self.ratio)
-        setattr(state, signal, self.signal)
+        if self._decided:
+            self._decided = False
+            setattr(state, ratio, self.ratio)
+            setattr(state, signal, self.signal)
         setattr(state, critic, self.critic_updates)
         setattr(state, generator, self.generator_updates)
         setattr(state, samples, self.samples_seen)

@@ -18,7 +18,7 @@ from adaptive_critic.laws import FeedbackLaw, Observation
 from adaptive_critic.moments import Moments
 from adaptive_critic.reading import LaggedRead
 from adaptive_critic.rounding import diffuse
-from adaptive_critic.signals import Memory, Signal, StepOutputError
+from adaptive_critic.signals import Signal, StepOutputError
 
 __all__ = ["FeedbackController"]
 
@@ -95,7 +95,6 @@ class FeedbackController(Controller):
         self._ratio = self._initial
         self._carry = 0.0
         self._law_now: tuple[Any, ...] = self.law.init(self._initial)
-        self._memory: Memory = ()
         self._since = 0
         self._missing = 0
         self._error = ""
@@ -133,7 +132,7 @@ class FeedbackController(Controller):
             if self._metrics:
                 output = self._from_metrics(metrics)
             if output is not None or not self._metrics:
-                picked, self._memory = self._signal.pick(output, self._memory, steps)
+                picked = self._signal.pick(output, steps)
                 if picked is not None:
                     self._moments.add(picked)
         except StepOutputError as error:
@@ -149,7 +148,7 @@ class FeedbackController(Controller):
         return self._steps_at(index)
 
     def _skip(self) -> None:
-        self._memory = ()  # the signal compares neighbouring iterations; these are not the law's doing
+        self._moments.reset()  # signals that compare neighbouring iterations must not compare across the pause
 
     def _from_metrics(self, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
         absent = [name for name in self._metrics.values() if name not in metrics]
@@ -165,7 +164,7 @@ class FeedbackController(Controller):
 
     def _decide(self) -> None:
         values = self._measure()
-        self._moments.reset()
+        self._moments.next_window()
         if values is None:
             return
         good, bad, *sums = values
@@ -186,6 +185,7 @@ class FeedbackController(Controller):
             return
         lower, upper = self._bounds()
         self._law_now, self._ratio = state, min(max(proposed, lower), upper)
+        self._decided = True
 
     def _measure(self) -> list[float] | None:
         """Return count, bad count, sums and sums of squares over all ranks; None if nothing has arrived yet."""
@@ -213,7 +213,6 @@ class FeedbackController(Controller):
             "ratio": self._ratio,
             "carry": self._carry,
             "values": list(self._law_now),
-            "memory": [float(value) for value in self._memory],
             "moments": self._moments.state_dict(),
             "in_flight": self._read.pending() or [],
             "since": self._since,
@@ -226,9 +225,6 @@ class FeedbackController(Controller):
         ratio = min(max(ratio, lower), upper)
         carry = saved.number(state, "carry", -0.5, 0.5)
         law_now = self._read_values(state, ratio)
-        memory = saved.floats(state, "memory")
-        if len(memory) not in (0, self._signal.remembered):
-            raise saved.StateError(f"state['memory']={state['memory']!r}: expected {self._signal.remembered} numbers")
         moments = Moments(self._signal)
         moments.load_state_dict(saved.mapping(state, "moments"))
         in_flight = saved.floats(state, "in_flight")
@@ -239,7 +235,7 @@ class FeedbackController(Controller):
 
         def apply() -> None:
             self._ratio, self._carry, self._law_now = ratio, carry, law_now
-            self._memory, self._moments = memory, moments
+            self._moments = moments
             self._read.restore(list(in_flight) or None)
             self._since, self.bad_observations = since, bad
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from adaptive_critic import state as saved
-from adaptive_critic.signals.base import Signal
+from adaptive_critic.signals.base import Picked, Signal
 from adaptive_critic.signals.output import Scalar
 
 __all__ = ["Moments"]
@@ -19,31 +19,22 @@ Row: TypeAlias = "torch.Tensor | tuple[float, ...]"
 _ROWS_KEPT = 32  # rows are folded into the sums when this many wait, so that memory stays bounded
 
 
-def _pack(values: Sequence[Scalar]) -> Row:
-    """Copy scalars into one row: one stack for tensors, no tensor at all for floats."""
-    tensors = [value for value in values if isinstance(value, torch.Tensor)]
-    if len(tensors) == len(values):
-        return torch.stack(tensors).detach()
-    if not tensors:
-        return tuple(values)  # type: ignore[arg-type]  # no tensor among them
-    # Floats come from a loaded state; float64 keeps their bits, and stack promotes the others to it.
-    device = tensors[0].device
-    return torch.stack([v if isinstance(v, torch.Tensor) else _tensor(v, device) for v in values]).detach()
-
-
 def _precise(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
 
 
-def _tensor(values: float | tuple[float, ...], device: torch.device) -> torch.Tensor:
-    return torch.tensor(values, dtype=_precise(device), device=device)
+def _pack(values: Sequence[Scalar]) -> Row:
+    """Copy scalars into one row: one stack for tensors, no tensor at all for floats.
 
-
-def _matrix(rows: Sequence[Row]) -> torch.Tensor:
-    """Stack rows into (iterations, picked)."""
-    device = next((row.device for row in rows if isinstance(row, torch.Tensor)), torch.device("cpu"))
-    stacked = torch.stack([row if isinstance(row, torch.Tensor) else _tensor(row, device) for row in rows])
-    return stacked.to(_precise(device))
+    A copy, since steps may write into the same buffers at every iteration.
+    """
+    device = next((value.device for value in values if isinstance(value, torch.Tensor)), None)
+    if device is None:
+        return tuple(values)  # type: ignore[arg-type]  # no tensor among them
+    row = torch.stack(
+        [v if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=_precise(device), device=device) for v in values]
+    )
+    return row.detach() if row.requires_grad else row
 
 
 class Moments:
@@ -59,52 +50,91 @@ class Moments:
     def __init__(self, signal: Signal) -> None:
         self._combine = signal.combine
         self._components = len(signal.names)
-        self._picked = signal.picked
+        self._width = signal.width
+        self._paired = signal.paired
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
         self._rows: list[Row] = []
+        self._observed: list[int] = []  # indices of rows that are observations, with the row before each if paired
         self._sums: torch.Tensor | None = None
 
-    def add(self, values: Sequence[Scalar]) -> None:
+    def next_window(self) -> None:
+        """Start a new window; the last row stays for the iteration that is compared with it."""
+        self._sums = None
+        self._drop_rows()
+
+    def add(self, picked: Picked) -> None:
         """Add the scalars of one iteration. They are copied."""
-        self._rows.append(_pack(values))
+        if picked.observed and (self._rows or not self._paired):
+            self._observed.append(len(self._rows))
+        self._rows.append(_pack(picked.scalars))
         if len(self._rows) >= _ROWS_KEPT:
             self._fold()
 
+    def _drop_rows(self) -> None:
+        self._rows = self._rows[-1:] if self._paired else []
+        self._observed = []
+
     def _fold(self) -> None:
-        components = torch.stack(self._combine(*_matrix(self._rows).unbind(dim=1)), dim=1)
+        device = next((row.device for row in self._rows if isinstance(row, torch.Tensor)), torch.device("cpu"))
+        dtype = _precise(device)
+        tensors = [
+            row if isinstance(row, torch.Tensor) else torch.tensor(row, dtype=dtype, device=device)
+            for row in self._rows
+        ]
+        matrix = torch.stack(tensors).to(dtype)
+        now = matrix[self._observed].unbind(dim=1)
+        before = matrix[[index - 1 for index in self._observed]].unbind(dim=1) if self._paired else ()
+        components = torch.stack(self._combine(*now, *before), dim=1)
         finite = torch.isfinite(components).all(dim=1, keepdim=True)
         components = torch.where(finite, components, 0.0)
-        good = finite.to(components.dtype)
+        good = finite.to(dtype)
         sums = torch.cat((good, 1.0 - good, components, components.square()), dim=1).sum(dim=0)
-        self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
-        self._rows = []
+        self._sums = sums if self._sums is None else self._sums.to(device) + sums
+        self._drop_rows()
 
     def vector(self) -> torch.Tensor:
         """Return (2 + 2 * components,): rows with finite components, rows without, sums, sums of squares."""
-        if self._rows:
+        if self._observed:
             self._fold()
         if self._sums is None:
             return torch.zeros(2 + 2 * self._components, dtype=torch.float64)
         return self._sums
 
     def read(self) -> list[float]:
-        """Return ``vector()`` on the host, with one device-to-host read."""
-        if self._sums is not None or len(self._rows) != 1:
+        """Return ``vector()`` on the host, with at most one device-to-host read."""
+        if self._sums is not None:
             values: list[float] = self.vector().tolist()
             return values
-        # The most frequent case, a decision at every iteration, is a few float operations once the row is read.
-        (row,) = self._rows
-        numbers: Sequence[float] = row.tolist() if isinstance(row, torch.Tensor) else row
-        try:
-            components = self._combine(*numbers)
-        except ZeroDivisionError:  # tensors give an infinity or NaN here
-            components = (math.nan,)
-        if not all(map(math.isfinite, components)):
-            return [0.0, 1.0] + [0.0] * (2 * self._components)
-        return [1.0, 0.0, *components, *(c * c for c in components)]
+        # Windows of a few iterations are the frequent case: once the rows are read, float arithmetic is the fastest.
+        total = [0.0] * (2 + 2 * self._components)
+        if not self._observed:
+            return total
+        rows = self._numbers()
+        for index in self._observed:
+            before = rows[index - 1] if self._paired else ()
+            try:
+                components = self._combine(*rows[index], *before)
+            except ZeroDivisionError:  # tensors give an infinity or NaN here
+                components = (math.nan,)
+            if not all(map(math.isfinite, components)):
+                total[1] += 1.0
+                continue
+            total[0] += 1.0
+            for position, component in enumerate(components, start=2):
+                total[position] += component
+                total[position + self._components] += component * component
+        return total
+
+    def _numbers(self) -> Sequence[Sequence[float]]:
+        """Return the rows as floats, with one device-to-host read if all of them are tensors."""
+        tensors = [row for row in self._rows if isinstance(row, torch.Tensor)]
+        if len(tensors) == len(self._rows):
+            numbers: list[list[float]] = (tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)).tolist()
+            return numbers
+        return [row.tolist() if isinstance(row, torch.Tensor) else row for row in self._rows]
 
     def on_cuda(self) -> bool:
         """Return whether what was added lies on a CUDA device."""
@@ -112,9 +142,12 @@ class Moments:
         return isinstance(newest, torch.Tensor) and newest.device.type == "cuda"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return rows and sums as lists of floats (one device-to-host read each)."""
-        rows = [row.tolist() if isinstance(row, torch.Tensor) else list(row) for row in self._rows]
-        return {"rows": rows, "sums": [] if self._sums is None else self._sums.tolist()}
+        """Return rows and sums as lists of numbers."""
+        return {
+            "rows": [list(row) for row in self._numbers()] if self._rows else [],
+            "observed": list(self._observed),
+            "sums": [] if self._sums is None else self._sums.tolist(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what ``state_dict`` returned.
@@ -122,9 +155,15 @@ class Moments:
         Raises:
             StateError: if it is something else.
         """
-        rows = saved.rows(state, "rows", self._picked)
+        rows = saved.rows(state, "rows", self._width)
+        observed = saved.integers(state, "observed")
+        lowest = 1 if self._paired else 0
+        if list(observed) != sorted(set(observed)) or not all(lowest <= index < len(rows) for index in observed):
+            raise saved.StateError(
+                f"state['observed']={list(observed)!r}: expected ascending indices of {len(rows)} rows"
+            )
         sums = saved.floats(state, "sums")
         if sums and len(sums) != 2 + 2 * self._components:
             raise saved.StateError(f"state['sums']={state['sums']!r}: expected {2 + 2 * self._components} numbers")
-        self._rows = list(rows)
+        self._rows, self._observed = list(rows), list(observed)
         self._sums = torch.tensor(sums, dtype=torch.float64) if sums else None

@@ -58,7 +58,9 @@ class ScheduledController(Controller):
         return self._clamp_steps(int(self.schedule.value(index)))
 
     def _next_steps(self, output: Any, metrics: Mapping[str, Any], steps: int, index: int) -> int:
-        return self._steps_at(index)
+        following = self._steps_at(index)
+        self._decided = following != steps
+        return following
 
     def _skip(self) -> None:
         pass  # an open loop observes nothing

@@ -91,11 +91,13 @@ def rows(state: Mapping[str, Any], key: str, length: int) -> list[tuple[float, .
     return [_numbers(row, f"state[{key!r}][{index}]", length) for index, row in enumerate(value)]
 
 
-def integers(state: Mapping[str, Any], key: str, length: int) -> tuple[int, ...]:
-    """Return the entry ``key``, a list of ``length`` ints of at least 0."""
+def integers(state: Mapping[str, Any], key: str, length: int | None = None) -> tuple[int, ...]:
+    """Return the entry ``key``, a list of ints of at least 0, of ``length`` if that is given."""
     value = _get(state, key)
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)) or len(value) != length:
-        raise StateError(f"state[{key!r}]={value!r}: expected a list of {length} ints")
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise StateError(f"state[{key!r}]={value!r}: expected a list of ints")
+    if length is not None and len(value) != length:
+        raise StateError(f"state[{key!r}]={value!r}: expected {length} ints, got {len(value)}")
     for item in value:
         if isinstance(item, bool) or not isinstance(item, int) or item < 0:
             raise StateError(f"state[{key!r}]={value!r}: expected ints of at least 0, got {item!r}")

@@ -1,6 +1,6 @@
 """Step output to scalar tensors, without a device-to-host copy."""
 
-from adaptive_critic.signals.base import Memory, Picked, Signal
+from adaptive_critic.signals.base import Picked, Signal
 from adaptive_critic.signals.gap import GapShare, GapShareFromMetrics
 from adaptive_critic.signals.losses import (
     BothLosses,
@@ -20,7 +20,6 @@ __all__ = [
     "GapShareFromMetrics",
     "GeneratedAccuracy",
     "LossChanges",
-    "Memory",
     "Picked",
     "RelativeLossChanges",
     "Scalar",

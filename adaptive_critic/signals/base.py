@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 
 from adaptive_critic.signals.output import Scalar
 
-__all__ = ["Memory", "NumberT", "Picked", "Signal"]
+__all__ = ["NumberT", "Picked", "Signal"]
 
 NumberT = TypeVar("NumberT", torch.Tensor, float)
 
-Memory: TypeAlias = "tuple[Scalar, ...]"
-"""scalars that the signal keeps from one iteration for the next; empty before the first"""
-Picked: TypeAlias = "tuple[Scalar, ...] | None"
-"""scalars of one iteration, or None if it gave nothing to observe"""
+
+class Picked(NamedTuple):
+    """What one iteration gave."""
+
+    scalars: tuple[Scalar, ...]
+    """always as many, in the same order"""
+    observed: bool
+    """False if this iteration is no observation by itself and only serves the next one"""
 
 
 class Signal(Protocol):
@@ -27,29 +31,27 @@ class Signal(Protocol):
 
     names: ClassVar[tuple[str, ...]]
     """names of the components that ``combine`` returns, as the law expects them"""
-    keys: ClassVar[tuple[str, ...]]
-    """keys of the step's output that ``pick`` reads"""
-    picked: ClassVar[int]
+    width: ClassVar[int]
     """how many scalars ``pick`` returns"""
-    remembered: ClassVar[int]
-    """how many scalars the memory holds once it holds any"""
+    paired: ClassVar[bool]
+    """True if ``combine`` compares an iteration with the one before it"""
 
-    def pick(self, output: Any, memory: Memory, steps: int) -> tuple[Picked, Memory]:
-        """Return this iteration's scalars and the memory for the next.
+    def pick(self, output: Any, steps: int) -> Picked | None:
+        """Return this iteration's scalars, or None if there is nothing in it.
 
         Args:
             output: what the training step returned, after ``output_transform``.
-            memory: what the last call returned, ``()`` at first.
             steps: critic updates of this iteration; with 0 the critic's entries may be empty or absent.
 
         Raises:
-            StepOutputError: if the output lacks what is needed; the memory is unchanged then.
+            StepOutputError: if the output lacks what is needed.
         """
         ...
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
         """Turn the picked scalars into components, one for each name.
 
-        Called with floats, or with columns (iterations,) of rows collected since the last decision, in float64.
+        Called with this iteration's scalars, followed by those of the iteration before if ``paired``: floats, or
+        columns (iterations,) in float64.
         """
         ...

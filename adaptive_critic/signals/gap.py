@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from adaptive_critic.signals.base import Memory, NumberT, Picked
-from adaptive_critic.signals.output import Scalar, first, kept, scalar
+from adaptive_critic.signals.base import NumberT, Picked
+from adaptive_critic.signals.output import Scalar, first, scalar
 
 __all__ = ["GapShare", "GapShareFromMetrics", "generated_score"]
 
@@ -22,41 +22,36 @@ class GapShare:
 
     gap = d_real[0] at t+1 - g_fake at t: the gap after t's critic updates, before the generator's update;
     used = d_fake[0] at t+1 - g_fake at t: what that generator update took from it. Both are offset-free and scale
-    with the critic. An iteration without critic updates gives nothing to observe.
+    with the critic. An iteration without critic updates gives nothing to observe, but its g_fake serves the next.
     """
 
     names: ClassVar[tuple[str, ...]] = ("used", "gap")
-    keys: ClassVar[tuple[str, ...]] = ("d_real", "d_fake", "g_fake")
-    picked: ClassVar[int] = 3
-    remembered: ClassVar[int] = 1
+    width: ClassVar[int] = 3
+    paired: ClassVar[bool] = True
 
-    def pick(self, output: Any, memory: Memory, steps: int) -> tuple[Picked, Memory]:
-        """Pick d_real[0], d_fake[0] and the g_fake that was remembered."""
+    def pick(self, output: Any, steps: int) -> Picked | None:
+        """Pick d_real[0], d_fake[0] and g_fake."""
         g_fake = generated_score(output)
         if steps == 0:
-            return None, (kept(g_fake),)
-        d_real, d_fake = first(output, "d_real"), first(output, "d_fake")
-        return ((d_real, d_fake, memory[0]) if memory else None), (kept(g_fake),)
+            return Picked((g_fake, g_fake, g_fake), False)
+        return Picked((first(output, "d_real"), first(output, "d_fake"), g_fake), True)
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
         """Return (used, gap)."""
-        d_real, d_fake, g_fake = picked
-        return d_fake - g_fake, d_real - g_fake
+        d_real, d_fake, _, _, _, g_fake_before = picked
+        return d_fake - g_fake_before, d_real - g_fake_before
 
 
 class GapShareFromMetrics:
     """The same components from two running gaps: before the critic's updates and after them."""
 
     names: ClassVar[tuple[str, ...]] = ("used", "gap")
-    keys: ClassVar[tuple[str, ...]] = ("gap_before", "gap_after")
-    picked: ClassVar[int] = 2
-    remembered: ClassVar[int] = 0
+    width: ClassVar[int] = 2
+    paired: ClassVar[bool] = False
 
-    def pick(self, output: Any, memory: Memory, steps: int) -> tuple[Picked, Memory]:
+    def pick(self, output: Any, steps: int) -> Picked | None:
         """Pick both gaps."""
-        if steps == 0:
-            return None, memory
-        return (scalar(output, "gap_before"), scalar(output, "gap_after")), memory
+        return None if steps == 0 else Picked((scalar(output, "gap_before"), scalar(output, "gap_after")), True)
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
         """Return (gap after - gap before, gap after)."""
