@@ -1,89 +1,383 @@
-"""The handler that watches losses and scores."""
+"""The handler that watches losses and scores and acts on a divergence."""
 
 from __future__ import annotations
 
-import math
+import inspect
+import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-import torch
 from ignite.engine import Engine, Events
 
-from adaptive_critic import state as saved
+from adaptive_critic.checks import boolean, integer
 from adaptive_critic.events import CriticEvents, owner_of, register_events
+from adaptive_critic.guard import saving
+from adaptive_critic.guard.actions import Plan, checked_mode, expected_modes, plan
+from adaptive_critic.guard.monitor import Monitor
+from adaptive_critic.guard.rules import DivergenceRules, Verdict
+from adaptive_critic.guard.snapshots import Restorable, Snapshots, checked_objects
 
-__all__ = ["MODES", "DivergenceGuard", "as_guard"]
+__all__ = ["DivergenceGuard", "as_guard"]
 
-MODES = ("hold", "terminate_epoch", "terminate", "rollback")
+_ON_COLLAPSE = ("report", "act", "ignore")
+_RECORDS_KEPT = 100
+
+Record: TypeAlias = "dict[str, Any]"
+
+_logger = logging.getLogger("adaptive_critic")
 
 
 class DivergenceGuard:
-    """Watch losses and scores; act when they are not finite."""
+    r"""Watches the losses and scores of a training step, and acts when they diverge.
+
+    It gathers them on the device and looks at them once every ``check_every`` iterations: one device-to-host read, and
+    in a distributed run one all_reduce, so that all ranks act together. Three rules, see :class:`DivergenceRules`:
+
+    - *non_finite*: a loss or a score is NaN or infinite;
+    - *explosion*: the critic's gap :math:`|E[D(x)] - E[D(G(z))]|`, the spread of its scores (where the step reports
+      ``d_real_std`` and ``d_fake_std``) or \|d_loss\| is, at ``patience`` checks in a row, beyond
+      :math:`m + \text{threshold} \cdot \max(\text{MAD}, \text{floor}, \text{relative\_floor} \cdot m)`, with the
+      running median m and median absolute deviation MAD. The defaults are wide: a healthy run's gap grows by orders of
+      magnitude while the critic learns. A run that is wrong from its first iteration has no healthy past to compare
+      with, and is found when something is not finite;
+    - *collapse*: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was not. That is
+      also what the end of a successful training looks like, where the critic can no longer tell the two apart, so by
+      default it is reported and nothing more.
+
+    What it then does:
+
+    - ``"hold"`` asks the controller to freeze the number of critic updates for ``cooldown`` iterations;
+    - ``"terminate_epoch"`` ends the epoch, once per divergence, and asks the controller for its lower limit during
+      ``override_iterations``. EPOCH_COMPLETED does not fire for that epoch, else its handlers would save the diverged
+      model. Ending an epoch heals nothing by itself: it lets the handlers of TERMINATE_SINGLE_EPOCH act, and starts the
+      next epoch's data. Use it with ``trainer.run(..., max_iters=N)``, where a shortened epoch costs no iterations.
+      When ``max_interventions`` have been made, the next divergence terminates the run;
+    - ``"terminate"`` ends the run. COMPLETED fires, as with Ignite's TerminateOnNan;
+    - ``"rollback"`` restores ``to_restore`` from a copy that was followed by ``patience`` clean checks, asks the
+      controller for its lower limit during ``override_iterations``, and goes on. Iterations go on counting, and random
+      states and data are left alone: the same batches and noise would diverge again. When ``max_interventions`` have
+      been made it restores a last time and terminates; without a copy yet it terminates;
+    - a function is called with (engine, record), on every rank.
+
+    It never writes ``num_discriminator_steps`` itself; without a controller, ``"hold"`` only reports. First it fires
+    ``CriticEvents.DIVERGED`` with ``engine.state.divergence`` set to the record of what was found: a dict with
+    ``iteration``, ``rule``, ``reason``, ``values``, ``action`` and ``interventions``. Records are kept in ``history``
+    (the last 100) and written to the logger ``adaptive_critic``; ``engine.state.guard_interventions`` counts.
+
+    After a terminated epoch, Ignite's iteration counter does not jump to the epoch's end, so a resume from a checkpoint
+    works out an earlier epoch and other epoch boundaries than the uninterrupted run had. The guard and the controllers
+    count iterations alone and are not affected; attach checkpoints and evaluations to iterations
+    (``Events.ITERATION_COMPLETED(every=k)``) and they are not either. Handlers of TERMINATE_SINGLE_EPOCH need a
+    parameter named ``iter_counter``.
+
+    Args:
+        on_divergence: a mode, or a function of (engine, record).
+        to_restore: for ``"rollback"``: models, optimizers, EMA, gradient scaler, ... by name. Two copies of them are
+            held in memory. The engine can't be among them; a controller can, its counts then go back too.
+        check_every: iterations from check to check, at least 1. Collapse needs two iterations with critic updates.
+        patience: checks, at least 1: that an explosion or a collapse lasts before it counts, and that have to be clean
+            before a copy is trusted.
+        cooldown: iterations after an intervention without another, at least 1.
+        max_interventions: at least 1. Afterwards ``"hold"`` and a function are no longer carried out, only reported.
+        override_iterations: iterations at the controller's lower limit, at least 1.
+        on_collapse: ``"report"`` (history and log, no event), ``"act"`` as on any divergence, or ``"ignore"``.
+        window: checks that the running median is taken over, at least 3.
+        warm_up: checks before explosions are judged, from 1 to ``window``.
+        threshold: deviations beyond the median that make an explosion, above 0.
+        floor: lower bound of the deviation in the units of the score, above 0.
+        relative_floor: lower bound of the deviation as a share of the median, at least 0.
+        snapshot_every: iterations from copy to copy, at least 1.
+        save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, and a resumed run
+            can't roll back until a new copy has been trusted.
+        output_transform: turns the step's output into a StepOutput, or None.
+        param_name: the attribute whose controller is asked.
+
+    Raises:
+        TypeError: if an argument is of the wrong type, or an object to restore lacks state_dict or load_state_dict.
+        ValueError: if a mode is unknown, a number out of its range, or ``"rollback"`` is given nothing to restore.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> trainer = Engine(lambda engine, batch: {"g_loss": float("nan") if engine.state.iteration > 15 else 1.0})
+        >>> guard = DivergenceGuard("terminate")
+        >>> guard.attach(trainer)
+        >>> trainer.run(range(100)).iteration
+        20
+        >>> trainer.state.divergence["reason"]
+        'g_loss not finite'
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> DivergenceGuard:
+        """Remember the call for ``repr``."""
+        self = super().__new__(cls)
+        self._call = (args, kwargs)
+        return self
+
+    _call: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init__(
         self,
-        on_divergence: str | Callable[..., None] = "hold",
+        on_divergence: str | Callable[[Engine, Record], None] = "hold",
         *,
+        to_restore: Mapping[str, Restorable] | None = None,
         check_every: int = 10,
+        patience: int = 3,
+        cooldown: int = 200,
+        max_interventions: int = 3,
+        override_iterations: int = 100,
+        on_collapse: str = "report",
+        window: int = 50,
+        warm_up: int = 10,
+        threshold: float = 50.0,
+        floor: float = 1.0,
+        relative_floor: float = 0.2,
+        snapshot_every: int = 200,
+        save_snapshots: bool = True,
+        output_transform: Callable[[Any], Any] | None = None,
         param_name: str = "num_discriminator_steps",
     ) -> None:
-        self.on_divergence = on_divergence
-        self.check_every = check_every
+        if on_collapse not in _ON_COLLAPSE:
+            raise ValueError(f"on_collapse={on_collapse!r}: expected one of {', '.join(map(repr, _ON_COLLAPSE))}")
+        if output_transform is not None and not callable(output_transform):
+            raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
+        if not isinstance(param_name, str):
+            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
+        self.on_divergence = checked_mode(on_divergence)
+        self.check_every = integer("check_every", check_every, at_least=1)
+        self.cooldown = integer("cooldown", cooldown, at_least=1)
+        self.max_interventions = integer("max_interventions", max_interventions, at_least=1)
+        self.override_iterations = integer("override_iterations", override_iterations, at_least=1)
+        self.on_collapse = on_collapse
+        rules = DivergenceRules(patience, window, warm_up, threshold, floor, relative_floor)
+        self._monitor = Monitor(rules, self.check_every, output_transform)
+        self.save_snapshots = boolean("save_snapshots", save_snapshots)
         self.param_name = param_name
+        self.snapshots: Snapshots | None = None
+        every = integer("snapshot_every", snapshot_every, at_least=1)
+        if to_restore is not None:
+            self.snapshots = Snapshots(checked_objects(to_restore), patience, every)
+        elif on_divergence == "rollback":
+            raise ValueError(
+                "on_divergence='rollback' needs to_restore={'generator': ..., 'optimizer_g': ..., ...}: the models, "
+                "optimizers and whatever else has to go back with them"
+            )
         self._engine: Engine | None = None
-        self.reset()
+        self._loaded = False
+        self._clear()
+
+    def _clear(self) -> None:
+        self.interventions = 0
+        self.history: list[Record] = []
+        self._cooldown_left = 0
+        self._monitor.clear()
+        if self.snapshots is not None:
+            self.snapshots.clear()
+
+    # --- use ----------------------------------------------------------------------------------------------------
+
+    def attach(self, engine: Engine) -> None:
+        """Watch every iteration of ``engine``. A controller's own guard is attached by the controller.
+
+        Raises:
+            TypeError: if ``engine`` is not an Ignite Engine.
+            RuntimeError: if the guard is attached already.
+        """
+        if not isinstance(engine, Engine):
+            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} is attached already; detach() it first")
+        register_events(engine)
+        engine.add_event_handler(Events.STARTED, self._on_started)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)
+        self._engine = engine
+        self._publish(engine)
+
+    def detach(self) -> None:
+        """Stop watching.
+
+        Raises:
+            RuntimeError: if the guard is not attached.
+        """
+        if self._engine is None:
+            raise RuntimeError(f"{self!r} is not attached")
+        self._engine.remove_event_handler(self._on_started, Events.STARTED)
+        self._engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
+        self._engine = None
 
     def reset(self) -> None:
         """Go back to the state after construction."""
-        self.interventions = 0
-        self._sums: list[torch.Tensor] = []
-
-    def attach(self, engine: Engine) -> None:
-        """Observe every iteration of ``engine``."""
-        register_events(engine)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)
-        self._engine = engine
-
-    def detach(self) -> None:
-        """Stop observing."""
+        self._clear()
+        self._loaded = False
         if self._engine is not None:
-            self._engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
-        self._engine = None
+            self._publish(self._engine)
+
+    # --- handlers -----------------------------------------------------------------------------------------------
+
+    def _on_started(self, engine: Engine) -> None:
+        if engine.state.iteration == 0 and not self._loaded:
+            self._clear()
+        self._loaded = False
+        self._monitor.seen = engine.state.iteration
+        self._publish(engine)
+        if self._monitor.due:
+            # The checkpoint was written after the iteration and before its check.
+            self._check(engine, in_epoch=False)
 
     def _on_iteration_completed(self, engine: Engine) -> None:
-        output = engine.state.output
-        if isinstance(output, Mapping) and "g_loss" in output:
-            self._sums.append(torch.as_tensor(output["g_loss"]).detach().clone())
-        if engine.state.iteration % self.check_every == 0 and self._sums:
-            total = float(torch.stack(self._sums).sum())
-            self._sums = []
-            if not math.isfinite(total):
-                self.interventions += 1
-                engine.fire_event(CriticEvents.DIVERGED)
-                controller = owner_of(engine, self.param_name)
-                if controller is not None:
-                    controller.hold(self.check_every)
+        monitor = self._monitor
+        monitor.gather(engine.state.iteration, engine.state.output)
+        if monitor.due:
+            self._check(engine, in_epoch=True)
+
+    def _check(self, engine: Engine, in_epoch: bool) -> None:
+        (verdict, clean), iterations = self._monitor.check()
+        if self.on_collapse == "act":
+            clean = clean and self._monitor.state.flat == 0
+        elif verdict is not None and verdict.rule == "collapse":
+            if self.on_collapse == "report":
+                self._keep(self._record(engine, verdict, "report"), logging.INFO)
+            verdict, clean = None, True
+        if self.snapshots is not None:
+            self.snapshots.follow(engine.state.iteration, clean)
+        if self._cooldown_left > 0:
+            self._cooldown_left = max(self._cooldown_left - iterations, 0)
+            if verdict is not None and verdict.rule == "collapse":
+                self._monitor.rearm()
+        elif verdict is not None:
+            self._intervene(engine, verdict, in_epoch)
+
+    # --- acting -------------------------------------------------------------------------------------------------
+
+    def _intervene(self, engine: Engine, verdict: Verdict, in_epoch: bool) -> None:
+        controlled = owner_of(engine, self.param_name) is not None
+        promoted = None if self.snapshots is None else self.snapshots.promoted
+        snapshot = None if promoted is None else promoted.iteration
+        planned = plan(
+            self.on_divergence, self.interventions, self.max_interventions, controlled=controlled, snapshot=snapshot
+        )
+        if planned.action != "report":
+            self.interventions += 1
+        self._cooldown_left = self.cooldown
+        if planned.why:
+            verdict = verdict._replace(reason=f"{verdict.reason}; {planned.why}")
+        record = self._record(engine, verdict, planned.action)
+        self._keep(record, logging.WARNING)
+        self._publish(engine)
+        engine.fire_event(CriticEvents.DIVERGED)
+        self._act(engine, planned, record, in_epoch)
+
+    def _act(self, engine: Engine, planned: Plan, record: Record, in_epoch: bool) -> None:
+        controller = owner_of(engine, self.param_name)
+        if planned.restore and self.snapshots is not None:
+            iteration = self.snapshots.restore()
+            _logger.warning("iteration %d: restored the snapshot of iteration %d", engine.state.iteration, iteration)
+        if planned.action == "call" and callable(self.on_divergence):
+            self.on_divergence(engine, record)
+        if planned.action == "hold" and controller is not None:
+            controller.hold(self.cooldown)
+        if planned.action in ("terminate_epoch", "rollback") and controller is not None:
+            controller.override(self.override_iterations)
+        if planned.action == "terminate_epoch" and in_epoch:
+            engine.terminate_epoch(skip_epoch_completed=True)
+        if planned.action == "terminate":
+            engine.terminate()
+
+    def _record(self, engine: Engine, verdict: Verdict, action: str) -> Record:
+        return {
+            "iteration": int(engine.state.iteration),
+            "rule": verdict.rule,
+            "reason": verdict.reason,
+            "values": dict(verdict.values),
+            "action": action,
+            "interventions": self.interventions,
+        }
+
+    def _keep(self, record: Record, level: int) -> None:
+        self.history = [*self.history[1 - _RECORDS_KEPT :], record]
+        _logger.log(level, "iteration %d: %s: %s", record["iteration"], record["action"], record["reason"])
+
+    def _publish(self, engine: Engine) -> None:
+        found = [record for record in self.history if record["rule"] != "collapse" or self.on_collapse == "act"]
+        state: Any = engine.state
+        state.divergence = found[-1] if found else None
+        state.guard_interventions = self.interventions
+
+    # --- state --------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state."""
-        return {"version": 1, "handler": "DivergenceGuard", "interventions": self.interventions}
+        """Return the state: ints, floats, strings, lists and dicts of them, and the snapshots' tensors.
+
+        Called at ITERATION_COMPLETED by a handler that was attached before the guard, it gathers the iteration first,
+        so that a resume loses nothing. Iterations since the last check are held with this rank's values: in a
+        distributed run save at multiples of ``check_every``, where there are none.
+        """
+        if self.snapshots is not None and self.snapshots.busy:
+            return {}  # a controller is being copied: the guard does not forget what it has done
+        if self._engine is not None and self._engine.last_event_name is Events.ITERATION_COMPLETED:
+            self._monitor.gather(self._engine.state.iteration, self._engine.state.output)
+        state: dict[str, Any] = {
+            "version": saving.FORMAT,
+            "handler": "DivergenceGuard",
+            "interventions": self.interventions,
+            "cooldown_left": self._cooldown_left,
+            "window": self._monitor.window.state_dict(),
+            "rules": saving.rules_to_dict(self._monitor.state),
+            "records": [dict(record) for record in self.history],
+        }
+        if self.snapshots is not None and self.save_snapshots:
+            state["snapshots"] = self.snapshots.state_dict()
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
-        self.interventions = saved.integer(saved.header(state, "DivergenceGuard", 1), "interventions")
+        """Restore what ``state_dict`` returned.
+
+        Raises:
+            StateError: if it is a state of another handler, of a newer format, has entries missing or out of range, or
+                snapshots of other objects. Nothing is changed then.
+        """
+        if self.snapshots is not None and self.snapshots.busy:
+            return
+        loaded = saving.read(state, self._monitor.rules, self.snapshots)
+        self.interventions, self._cooldown_left = loaded.interventions, loaded.cooldown_left
+        self._monitor.state, self.history = loaded.rules, loaded.records
+        self._monitor.window.restore(loaded.masks, loaded.rows)
+        if self.snapshots is not None:
+            self.snapshots.put(loaded.promoted, loaded.candidate, loaded.clean_checks)
+        self._loaded = True
+        if self._engine is not None:
+            self._publish(self._engine)
+
+    def __repr__(self) -> str:
+        args, kwargs = self._call
+        shown = [_describe(value) for value in args]
+        for name, value in kwargs.items():
+            if name == "to_restore" and isinstance(value, Mapping):
+                # What the objects hold does not belong here; the names are the same on every rank.
+                shown.append(f"to_restore={{{', '.join(f'{key!r}: {key}' for key in value)}}}")
+            else:
+                shown.append(f"{name}={_describe(value)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _describe(value: Any) -> str:
+    """Return ``repr(value)``, but a function's name: its repr would hold an address that differs between ranks."""
+    return f"{value.__module__}.{value.__qualname__}" if inspect.isroutine(value) else repr(value)
 
 
 def as_guard(on_divergence: Any, param_name: str) -> DivergenceGuard | None:
-    """Return the guard that an ``on_divergence=`` argument stands for.
+    """Return the guard that a controller's ``on_divergence=`` stands for.
 
     Raises:
         TypeError: if it is none of None, a mode, a function and a DivergenceGuard.
+        ValueError: if it is an unknown mode, or ``"rollback"``, which has to be told what to restore.
     """
     if on_divergence is None or isinstance(on_divergence, DivergenceGuard):
         return on_divergence
+    if on_divergence == "rollback":
+        raise ValueError(
+            "on_divergence='rollback' has to be told what to restore: "
+            "on_divergence=DivergenceGuard('rollback', to_restore={'generator': generator, ...})"
+        )
     if isinstance(on_divergence, str) or callable(on_divergence):
         return DivergenceGuard(on_divergence, param_name=param_name)
-    raise TypeError(
-        f"on_divergence={on_divergence!r}: expected None, one of {', '.join(map(repr, MODES))}, "
-        "a function of (engine, record), or a DivergenceGuard"
-    )
+    raise TypeError(f"on_divergence={on_divergence!r}: {expected_modes()}, a DivergenceGuard, or None")

@@ -1,0 +1,204 @@
+"""What counts as a divergence: floats in, verdict out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple
+
+from adaptive_critic.checks import integer, real
+
+__all__ = ["DivergenceRules", "Evidence", "Judgement", "RulesState", "Verdict", "gather"]
+
+LEVELS = ("gap", "spread", "d_loss")
+"""what is watched for explosion; a constant added to the critic changes none of them, unless it changes the loss"""
+
+
+class Evidence(NamedTuple):
+    """What one check sees: a summary of the iterations since the check before."""
+
+    non_finite: tuple[str, ...]
+    """names of the losses and scores with a NaN or an infinity among their values"""
+    levels: dict[str, float]
+    """median of |gap|, of the larger spread, of |d_loss|; those that there were values for"""
+    gap: tuple[float, float] | None
+    """mean of the gap and its standard error; None with fewer than two critic updates"""
+
+
+class Verdict(NamedTuple):
+    """A divergence that was found."""
+
+    rule: str
+    """"non_finite", "explosion" or "collapse" """
+    reason: str
+    """a sentence for a person"""
+    values: dict[str, float]
+    """the numbers that decided"""
+
+
+class Judgement(NamedTuple):
+    """What a check concludes."""
+
+    verdict: Verdict | None
+    """a divergence, None while there is none"""
+    clean: bool
+    """no verdict, and no explosion on its way"""
+
+
+class RulesState(NamedTuple):
+    """What the rules remember."""
+
+    history: dict[str, tuple[float, ...]]
+    """each level at the latest checks, without the suspicious ones"""
+    suspicious: int
+    """checks in a row with a level beyond its limit"""
+    significant: int
+    """checks in a row with a gap of more than two standard errors, at most ``patience``"""
+    flat: int
+    """checks in a row with a gap within two standard errors of 0, after it had been significant"""
+
+
+def gather(columns: Mapping[str, Sequence[float]]) -> Evidence:
+    """Summarise the values that were seen since the last check.
+
+    Args:
+        columns: all values by name: ``d_loss`` of every critic update; ``d_real``, ``d_fake``, ``d_real_std``,
+            ``d_fake_std`` of each iteration's last one; ``g_loss``, ``g_fake`` of each iteration. Any may be absent.
+    """
+    non_finite = tuple(
+        name
+        for name, values in columns.items()
+        if not math.isfinite(sum(values)) and not all(map(math.isfinite, values))
+    )
+    if non_finite:
+        return Evidence(non_finite, {}, None)
+    gaps = [real - fake for real, fake in zip(columns.get("d_real", ()), columns.get("d_fake", ()), strict=False)]
+    levels = {}
+    if gaps:
+        levels["gap"] = median(map(abs, gaps))
+    spreads = [max(pair) for pair in zip(columns.get("d_real_std", ()), columns.get("d_fake_std", ()), strict=False)]
+    if spreads:
+        levels["spread"] = median(spreads)
+    if d_loss := columns.get("d_loss"):
+        levels["d_loss"] = median(map(abs, d_loss))
+    if len(gaps) < 2:
+        return Evidence((), levels, None)
+    return Evidence((), levels, _mean_and_error(gaps))
+
+
+def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and its standard error (statistics.stdev is exact, which takes longer than all the rest)."""
+    mean = math.fsum(values) / len(values)
+    squares = math.fsum([(value - mean) ** 2 for value in values])
+    return mean, math.sqrt(squares / (len(values) - 1) / len(values))
+
+
+@dataclass(frozen=True)
+class DivergenceRules:
+    """The rules of DivergenceGuard, one check at a time.
+
+    - non_finite: a loss or a score is NaN or infinite. One check is enough.
+    - explosion: at ``patience`` checks in a row a level x is beyond
+      m + threshold * max(MAD, floor, relative_floor * m), where m is the median and MAD the median absolute deviation
+      of the level over the last ``window`` checks that were not suspicious. A level is judged once ``warm_up`` checks
+      have been seen.
+    - collapse: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was outside at
+      ``patience`` checks in a row. Found once; it has to be outside again before it is found again.
+
+    Args:
+        patience: checks, at least 1.
+        window: checks in the history, at least 3.
+        warm_up: checks before the first judgement of a level, from 1 to ``window``.
+        threshold: deviations beyond the median, above 0.
+        floor: lower bound of the deviation in units of the score, above 0: a change of less than threshold * floor is
+            never an explosion.
+        relative_floor: the same as a share of the median, at least 0.
+
+    Raises:
+        TypeError: if an argument is not a number.
+        ValueError: if it is out of its range.
+    """
+
+    patience: int = 3
+    window: int = 50
+    warm_up: int = 10
+    threshold: float = 50.0
+    floor: float = 1.0
+    relative_floor: float = 0.2
+
+    def __post_init__(self) -> None:
+        integer("patience", self.patience, at_least=1)
+        integer("window", self.window, at_least=3)
+        if integer("warm_up", self.warm_up, at_least=1) > self.window:
+            raise ValueError(f"warm_up={self.warm_up!r}: expected an int of at most window={self.window!r}")
+        real("threshold", self.threshold, above=0)
+        real("floor", self.floor, above=0)
+        real("relative_floor", self.relative_floor, at_least=0)
+
+    def init(self) -> RulesState:
+        """Return the state before the first check."""
+        return RulesState({}, 0, 0, 0)
+
+    def update(self, state: RulesState, evidence: Evidence) -> tuple[RulesState, Judgement]:
+        """Judge the evidence of one check."""
+        if evidence.non_finite:
+            names = " and ".join(evidence.non_finite)
+            verdict = Verdict("non_finite", f"{names} not finite", {})
+            return state._replace(suspicious=0, flat=0), Judgement(verdict, clean=False)
+        history, beyond = self._compare(state.history, evidence.levels)
+        state = self._follow_gap(state._replace(history=history), evidence.gap)
+        if beyond:
+            suspicious = state.suspicious + 1
+            if suspicious < self.patience:
+                return state._replace(suspicious=suspicious), Judgement(None, clean=False)
+            reason = ", ".join(f"{name} {level:.4g} is beyond {limit:.4g}" for name, (level, limit) in beyond.items())
+            values = {name: level for name, (level, _) in beyond.items()}
+            values |= {f"{name}_limit": limit for name, (_, limit) in beyond.items()}
+            verdict = Verdict("explosion", f"{reason} at {suspicious} checks in a row", values)
+            return state._replace(suspicious=0), Judgement(verdict, clean=False)
+        state = state._replace(suspicious=0)
+        if evidence.gap is not None and state.flat == self.patience:
+            mean, error = evidence.gap
+            reason = (
+                f"the gap {mean:.4g} is within two standard errors ({error:.4g}) of 0 at {state.flat} checks in a row"
+            )
+            verdict = Verdict("collapse", reason, {"gap": mean, "gap_standard_error": error})
+            return state._replace(significant=0, flat=0), Judgement(verdict, clean=False)
+        return state, Judgement(None, clean=True)
+
+    def arm(self, state: RulesState) -> RulesState:
+        """Return a state in which a collapse that was found can be found again."""
+        return state._replace(significant=self.patience)
+
+    def _compare(
+        self, history: Mapping[str, tuple[float, ...]], levels: Mapping[str, float]
+    ) -> tuple[dict[str, tuple[float, ...]], dict[str, tuple[float, float]]]:
+        """Return the new history, and (level, limit) of the levels beyond their limits."""
+        grown, beyond = dict(history), {}
+        for name, level in levels.items():
+            past = history.get(name, ())
+            if len(past) >= self.warm_up:
+                limit = self.limit(past)
+                if level > limit:
+                    beyond[name] = (level, limit)
+                    continue
+            grown[name] = (*past[-self.window + 1 :], level)
+        return grown, beyond
+
+    def limit(self, past: Sequence[float]) -> float:
+        """Return the level beyond which a check is suspicious, given the levels of earlier ones."""
+        centre = median(past)
+        deviation = median([abs(level - centre) for level in past])
+        return centre + self.threshold * max(deviation, self.floor, self.relative_floor * centre)
+
+    def _follow_gap(self, state: RulesState, gap: tuple[float, float] | None) -> RulesState:
+        if gap is None:
+            return state
+        mean, error = gap
+        if abs(mean) > 2 * error:
+            return state._replace(significant=min(state.significant + 1, self.patience), flat=0)
+        if state.significant == self.patience:
+            return state._replace(flat=state.flat + 1)
+        return state._replace(significant=0)

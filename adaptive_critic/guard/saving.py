@@ -1,0 +1,125 @@
+"""The guard's state dict: every entry is checked before anything is changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from adaptive_critic import state as saved
+from adaptive_critic.guard.rules import LEVELS, DivergenceRules, RulesState
+from adaptive_critic.guard.snapshots import Snapshot, Snapshots
+from adaptive_critic.guard.window import ScoreWindow
+from adaptive_critic.state import StateError
+
+__all__ = ["FORMAT", "Loaded", "read", "rules_to_dict"]
+
+FORMAT = 1
+
+
+class Loaded(NamedTuple):
+    """The entries of a state that passed all checks."""
+
+    interventions: int
+    cooldown_left: int
+    rules: RulesState
+    masks: list[int]
+    rows: list[tuple[float, ...]]
+    records: list[dict[str, Any]]
+    promoted: Snapshot | None
+    candidate: Snapshot | None
+    clean_checks: int
+
+
+def rules_to_dict(state: RulesState) -> dict[str, Any]:
+    """Return the rules' state as plain lists and ints."""
+    return {
+        "history": {name: list(levels) for name, levels in state.history.items()},
+        "suspicious": state.suspicious,
+        "significant": state.significant,
+        "flat": state.flat,
+    }
+
+
+def _rules(state: Mapping[str, Any], rules: DivergenceRules) -> RulesState:
+    saved_history = saved.mapping(state, "history")
+    history = {}
+    for name in saved_history:
+        if name not in LEVELS:
+            raise StateError(f"the history is of {name!r}: expected one of {', '.join(map(repr, LEVELS))}")
+        levels = saved.floats(saved_history, name)
+        if not all(0 <= level < math.inf for level in levels):
+            raise StateError(f"history[{name!r}]={levels!r}: expected finite numbers of at least 0")
+        history[name] = levels[-rules.window :]
+    return RulesState(
+        history,
+        min(saved.integer(state, "suspicious"), rules.patience - 1),
+        min(saved.integer(state, "significant"), rules.patience),
+        min(saved.integer(state, "flat"), rules.patience - 1),
+    )
+
+
+def _list(state: Mapping[str, Any], key: str) -> Sequence[Any]:
+    value = state.get(key)
+    if not isinstance(value, (list, tuple)):
+        raise StateError(f"state[{key!r}]={value!r}: expected a list")
+    return value
+
+
+def _window(state: Mapping[str, Any]) -> tuple[list[int], list[tuple[float, ...]]]:
+    entries = _list(state, "rows")
+    masks = list(saved.integers(state, "masks", len(entries)))
+    named = {str(index): row for index, row in enumerate(entries)}
+    rows = [saved.floats(named, key) for key in named]
+    for mask, row in zip(masks, rows, strict=True):
+        if not ScoreWindow.is_row(mask, row):
+            raise StateError(f"the row {row!r} of the window can't have the mask {mask!r}")
+    return masks, rows
+
+
+def _record(entry: Any) -> dict[str, Any]:
+    if not isinstance(entry, Mapping):
+        raise StateError(f"a record must be a dict, got {entry!r}")
+    texts = {}
+    for key in ("rule", "reason", "action"):
+        texts[key] = entry.get(key)
+        if not isinstance(texts[key], str):
+            raise StateError(f"record[{key!r}]={texts[key]!r}: expected a str")
+    values = saved.mapping(entry, "values")
+    numbers = {str(key): saved.floats({"value": [number]}, "value")[0] for key, number in values.items()}
+    return {
+        "iteration": saved.integer(entry, "iteration"),
+        "rule": texts["rule"],
+        "reason": texts["reason"],
+        "values": numbers,
+        "action": texts["action"],
+        "interventions": saved.integer(entry, "interventions"),
+    }
+
+
+def read(state: Any, rules: DivergenceRules, snapshots: Snapshots | None) -> Loaded:
+    """Check a state and return its entries.
+
+    Raises:
+        StateError: if an entry is missing, of the wrong type or out of range.
+    """
+    state = saved.header(state, "DivergenceGuard", FORMAT)
+    masks, rows = _window(saved.mapping(state, "window"))
+    promoted = candidate = None
+    clean_checks = 0
+    if snapshots is not None and "snapshots" in state:
+        copies = saved.mapping(state, "snapshots")
+        promoted = snapshots.checked("promoted", copies.get("promoted"))
+        candidate = snapshots.checked("candidate", copies.get("candidate"))
+        clean_checks = saved.integer(copies, "clean_checks")
+    return Loaded(
+        saved.integer(state, "interventions"),
+        saved.integer(state, "cooldown_left"),
+        _rules(saved.mapping(state, "rules"), rules),
+        masks,
+        rows,
+        [_record(entry) for entry in _list(state, "records")],
+        promoted,
+        candidate,
+        clean_checks,
+    )

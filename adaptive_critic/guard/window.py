@@ -1,0 +1,169 @@
+"""Gathering the losses and scores of some iterations: one copy each, one device-to-host read for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import torch
+
+from adaptive_critic import distributed
+from adaptive_critic.signals.output import Scalar, StepOutputError, last, scalar
+
+__all__ = ["ScoreWindow"]
+
+Row: TypeAlias = "torch.Tensor | tuple[float, ...]"
+
+# The scalars of a row, in order; the entries of d_loss follow. Bit i of its mask says whether the i-th is there.
+_SCALARS = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake")
+_BITS = tuple((1 << index, key) for index, key in enumerate(_SCALARS))
+_WATCHED = (*_SCALARS, "d_loss")
+
+
+def _pack(values: list[Any], mask: int) -> Row:
+    """Copy the scalars of one iteration into a row."""
+    try:
+        row = torch.stack(values).detach()
+        if row.ndim == 1:
+            return row
+    except (TypeError, RuntimeError):  # floats among them, or several devices, or not scalars
+        pass
+    names = [key for bit, key in _BITS if mask & bit]
+    names += ["d_loss"] * (len(values) - len(names))
+    scalars = [scalar({name: value}, name) for name, value in zip(names, values, strict=True)]
+    like = next((value for value in scalars if isinstance(value, torch.Tensor)), None)
+    if like is None:
+        return tuple(map(float, scalars))
+    return torch.stack([torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in scalars]).detach()
+
+
+def _entries(value: Any) -> list[Any]:
+    """Return the entries of ``d_loss``, one for each critic update; a plain scalar counts as the last one's."""
+    if isinstance(value, (tuple, list)):
+        return list(value)
+    if isinstance(value, torch.Tensor) and value.ndim == 1:
+        return list(value.unbind())
+    return [last({"d_loss": value}, "d_loss")]
+
+
+def _last(value: Any, key: str) -> Scalar | None:
+    """Return the last entry of an (n,) value, a scalar itself, or None if there is no entry (n = 0)."""
+    if type(value) is tuple or type(value) is list:
+        return value[-1] if value else None
+    if isinstance(value, torch.Tensor):
+        if value.ndim == 0:
+            return value
+        if value.ndim == 1:
+            return value[-1] if value.shape[0] else None
+    return last({key: value}, key)
+
+
+class ScoreWindow:
+    """The watched values of the iterations since the last check.
+
+    ``add`` costs one stack of 0-d tensors, which copies, and no synchronisation. ``read`` is one read on the host and,
+    in a distributed run, one all_reduce: values become means over the ranks, and a NaN or an infinity on one rank makes
+    the mean of all of them non-finite.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._masks: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def clear(self) -> None:
+        """Forget all iterations."""
+        self._rows, self._masks = [], []
+
+    def add(self, output: Any) -> None:
+        """Add an iteration.
+
+        Args:
+            output: a StepOutput with at least one of the watched keys.
+
+        Raises:
+            StepOutputError: if there is none, or an entry has another shape.
+        """
+        try:
+            get = output.get
+        except AttributeError:
+            raise StepOutputError(
+                f"DivergenceGuard needs a dict from the training step, got {type(output).__name__} {output!r}; "
+                "does the step return its output? (output_transform= adapts other outputs)"
+            ) from None
+        values: list[Any] = []
+        mask = 0
+        for bit, key in _BITS:
+            value = get(key)
+            if value is not None:
+                value = _last(value, key)
+                if value is not None:
+                    values.append(value)
+                    mask |= bit
+        losses = get("d_loss")
+        if losses is not None:
+            values += _entries(losses)
+        if not values:
+            raise StepOutputError(
+                f"DivergenceGuard watches {', '.join(_WATCHED)}; the training step's output has none of them, it has "
+                f"{sorted(map(str, output))} (output_transform= adapts other outputs)"
+            )
+        self._rows.append(_pack(values, mask))
+        self._masks.append(mask)
+
+    def read(self) -> dict[str, list[float]]:
+        """Return the values of all iterations by name (those that there are), as means over the ranks."""
+        flat = self._flat()
+        columns: dict[str, list[float]] = {}
+        start = 0
+        for mask, length, count in self._runs():
+            block = flat[start : start + length * count]
+            start += length * count
+            column = 0
+            for bit, key in _BITS:
+                if mask & bit:
+                    columns.setdefault(key, []).extend(block[column::length])
+                    column += 1
+            for loss in range(column, length):
+                columns.setdefault("d_loss", []).extend(block[loss::length])
+        return columns
+
+    def _runs(self) -> list[tuple[int, int, int]]:
+        """Return (mask, length, count) of each run of rows that look alike; n changes seldom within a window."""
+        layouts = zip(self._masks, map(len, self._rows), strict=True)
+        return [(mask, length, len(list(group))) for (mask, length), group in groupby(layouts)]
+
+    def _flat(self) -> list[float]:
+        ranks = distributed.world_size()
+        tensors = [row for row in self._rows if isinstance(row, torch.Tensor)]
+        if ranks == 1 and not tensors:
+            return [value for row in self._rows for value in row]
+        device = tensors[-1].device if tensors else torch.device("cpu")
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        if len(tensors) == len(self._rows):
+            vector = torch.cat(tensors).to(dtype)
+        else:
+            vector = torch.cat([torch.as_tensor(row, dtype=dtype, device=device) for row in self._rows])
+        if ranks > 1:
+            vector = distributed.sum_over_ranks(vector) / ranks
+        values: list[float] = vector.tolist()
+        return values
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return masks and rows as ints and floats (one device-to-host read for each row)."""
+        return {
+            "masks": list(self._masks),
+            "rows": [row.tolist() if isinstance(row, torch.Tensor) else list(row) for row in self._rows],
+        }
+
+    def restore(self, masks: Sequence[int], rows: Sequence[tuple[float, ...]]) -> None:
+        """Put checked entries of a state in force."""
+        self._masks, self._rows = list(masks), list(rows)
+
+    @staticmethod
+    def is_row(mask: int, row: Sequence[float]) -> bool:
+        """Return whether a row of this length can belong to the mask."""
+        return 0 <= mask < 1 << len(_SCALARS) and len(row) >= max(1, mask.bit_count())
