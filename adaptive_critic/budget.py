@@ -1,0 +1,211 @@
+"""Ending a run at equal compute: with an adaptive number of critic updates, iterations say nothing about cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral
+from typing import Any, NamedTuple
+
+from ignite.engine import Engine, Events
+
+from adaptive_critic import state as saved
+from adaptive_critic.checks import integer, real
+
+__all__ = ["Spent", "StopAtBudget"]
+
+_FORMAT = 1
+
+
+class Spent(NamedTuple):
+    """What a run has used so far."""
+
+    critic_updates: int
+    """critic updates of the iterations that were completed"""
+    generator_updates: int
+    """iterations that were completed"""
+    cost: float
+    """critic_cost * critic_updates + generator_cost * generator_updates"""
+
+
+class StopAtBudget:
+    """Terminates a run after the iteration in which a budget is used up.
+
+    It reads ``engine.state.<param_name>`` as each iteration begins, so it works with any controller and with an
+    attribute that was set by hand, and counts when the iteration is completed. The last iteration is not cut short:
+    less than one iteration's cost may be spent beyond the budget. ``engine.state.cost_spent`` holds the cost for loggers.
+    COMPLETED fires as at any end of a run. Give ``trainer.run`` enough iterations that the budget comes first.
+
+    Args:
+        critic_updates: budget of critic updates, at least 1, or None for no such budget.
+        cost: budget of cost = critic_cost * critic updates + generator_cost * generator updates, above 0, or None.
+            With both budgets, the first that is used up counts.
+        critic_cost: cost of one critic update, at least 0. Count it in FLOPs of your networks; 2.5 is about right for
+            WGAN-GP with networks of equal size, where the penalty's gradient is differentiated a second time.
+        generator_cost: cost of one generator update, at least 0.
+        param_name: name of the attribute that holds the critic updates of an iteration.
+
+    Raises:
+        TypeError: if an argument is of the wrong type.
+        ValueError: if there is no budget, or a number is out of its range.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> trainer.state.num_discriminator_steps = 3
+        >>> budget = StopAtBudget(critic_updates=10)
+        >>> budget.attach(trainer)
+        >>> trainer.run(range(100)).iteration
+        4
+        >>> budget.spent
+        Spent(critic_updates=12, generator_updates=4, cost=34.0)
+    """
+
+    def __init__(
+        self,
+        critic_updates: int | None = None,
+        cost: float | None = None,
+        *,
+        critic_cost: float = 2.5,
+        generator_cost: float = 1.0,
+        param_name: str = "num_discriminator_steps",
+    ) -> None:
+        if critic_updates is None and cost is None:
+            raise ValueError("StopAtBudget() has no budget: expected critic_updates=, cost= or both")
+        self.critic_updates = None if critic_updates is None else integer("critic_updates", critic_updates, at_least=1)
+        self.cost = None if cost is None else real("cost", cost, above=0)
+        self.critic_cost = real("critic_cost", critic_cost, at_least=0)
+        self.generator_cost = real("generator_cost", generator_cost, at_least=0)
+        if self.critic_cost == self.generator_cost == 0:
+            raise ValueError("critic_cost=0 and generator_cost=0: at least one must be above 0")
+        if not isinstance(param_name, str):
+            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
+        self.param_name = param_name
+        self._engine: Engine | None = None
+        self._loaded = False
+        self._clear()
+
+    def _clear(self) -> None:
+        self._critic_updates = 0
+        self._generator_updates = 0
+        self._steps: int | None = None  # critic updates of the iteration that is running
+
+    @property
+    def spent(self) -> Spent:
+        """What was used so far."""
+        critic, generator = self._critic_updates, self._generator_updates
+        return Spent(critic, generator, self.critic_cost * critic + self.generator_cost * generator)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a budget is used up."""
+        spent = self.spent
+        return (self.critic_updates is not None and spent.critic_updates >= self.critic_updates) or (
+            self.cost is not None and spent.cost >= self.cost
+        )
+
+    def attach(self, engine: Engine) -> None:
+        """Count the updates of ``engine`` from now on.
+
+        Raises:
+            TypeError: if ``engine`` is not an Ignite Engine.
+            RuntimeError: if the handler is attached already.
+        """
+        if not isinstance(engine, Engine):
+            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} is attached already; detach() it first")
+        engine.add_event_handler(Events.STARTED, self._on_started)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._on_iteration_started)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)
+        self._engine = engine
+        self._publish(engine)
+
+    def detach(self) -> None:
+        """Stop counting and terminating.
+
+        Raises:
+            RuntimeError: if the handler is not attached.
+        """
+        if self._engine is None:
+            raise RuntimeError(f"{self!r} is not attached")
+        self._engine.remove_event_handler(self._on_started, Events.STARTED)
+        self._engine.remove_event_handler(self._on_iteration_started, Events.ITERATION_STARTED)
+        self._engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
+        self._engine = None
+
+    def reset(self) -> None:
+        """Start with the whole budget again."""
+        self._clear()
+        self._loaded = False
+        if self._engine is not None:
+            self._publish(self._engine)
+
+    def _on_started(self, engine: Engine) -> None:
+        if engine.state.iteration == 0 and not self._loaded:
+            self._clear()
+        self._loaded = False
+        self._steps = None
+        self._finish(engine)
+
+    def _on_iteration_started(self, engine: Engine) -> None:
+        # Read before the iteration: afterwards a controller may have written the next one's already.
+        steps = getattr(engine.state, self.param_name, None)
+        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
+            raise ValueError(
+                f"engine.state.{self.param_name}={steps!r}: StopAtBudget expects an int of at least 0, "
+                "written by a controller or by hand before the run"
+            )
+        self._steps = int(steps)
+
+    def _on_iteration_completed(self, engine: Engine) -> None:
+        if self._steps is None:
+            return  # a checkpoint made it count this iteration already
+        self._critic_updates += self._steps
+        self._generator_updates += 1
+        self._steps = None
+        self._finish(engine)
+
+    def _finish(self, engine: Engine) -> None:
+        self._publish(engine)
+        if self.exhausted:
+            engine.terminate()
+
+    def _publish(self, engine: Engine) -> None:
+        state: Any = engine.state
+        state.cost_spent = self.spent.cost
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts.
+
+        Called at ITERATION_COMPLETED by a handler that was attached before this one, it counts the iteration first, so
+        that a resume loses nothing.
+        """
+        if self._engine is not None and self._engine.last_event_name is Events.ITERATION_COMPLETED:
+            self._on_iteration_completed(self._engine)
+        return {
+            "version": _FORMAT,
+            "handler": type(self).__name__,
+            "critic_updates": self._critic_updates,
+            "generator_updates": self._generator_updates,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned.
+
+        Raises:
+            StateError: if it is a state of another handler, of a newer format, or has entries missing or out of range.
+                Nothing is changed then.
+        """
+        state = saved.header(state, type(self).__name__, _FORMAT)
+        critic, generator = (saved.integer(state, key) for key in ("critic_updates", "generator_updates"))
+        self._critic_updates, self._generator_updates = critic, generator
+        self._steps = None
+        self._loaded = True
+        if self._engine is not None:
+            self._publish(self._engine)
+
+    def __repr__(self) -> str:
+        return (
+            f"StopAtBudget(critic_updates={self.critic_updates!r}, cost={self.cost!r}, critic_cost={self.critic_cost!r}, "
+            f"generator_cost={self.generator_cost!r}, param_name={self.param_name!r})"
+        )
