@@ -268,8 +268,8 @@ class Controller(ABC):
         """Count and observe an iteration; leave the steps of the iteration with this index."""
         if self._output_transform is not None:
             output = self._output_transform(output)
-        samples = output.get("num_samples", 0) if isinstance(output, Mapping) else 0
-        if not isinstance(samples, Integral):
+        samples = output.get("num_samples", 0) if isinstance(output, (dict, Mapping)) else 0
+        if not isinstance(samples, (int, Integral)):
             raise StepOutputError(f"'num_samples' must be an int, got {samples!r} ({type(samples).__name__})")
         steps = self._steps
         if self._override_left > 0:
