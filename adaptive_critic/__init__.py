@@ -1,7 +1,7 @@
 """Handlers for PyTorch-Ignite that choose how many critic updates each generator update of a GAN gets."""
 
-from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.budget import StopAtBudget
+from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.events import CriticEvents
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.handlers import (
