@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ignite.handlers import Checkpoint, DiskSaver
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from adaptive_critic.training import ExponentialMovingAverage
+from adaptive_critic.training.random_state import RandomState
+from tests.training_toys import Setup, mlp, real_batches
+
+
+def with_normalisation() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))
+
+
+def build(**options: Any) -> Setup:
+    loader: DataLoader[Any] = DataLoader(TensorDataset(torch.cat(real_batches())), batch_size=10, shuffle=True)
+    networks = (with_normalisation(), mlp(2, 1))
+    optimizer = torch.optim.Adam
+    return Setup(networks=networks, data=loader, lr=(0.01, 0.01), make_optimizer=optimizer, ema=0.8, **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"n": 2}, {"n": 1, "autocast": torch.float16}, {"n": 3, "gradient_accumulation_steps": 2}], ids=str
+)
+def test_a_run_resumed_from_a_checkpoint_goes_on_bit_for_bit(options: dict[str, Any], tmp_path: Path) -> None:
+    first = build(**options)
+    saver = Checkpoint(first.trainer.state.to_save, DiskSaver(str(tmp_path)))  # type: ignore[attr-defined]
+    first.run(7)
+    saver(first.trainer)
+    expected = first.run(5)
+    average = first.trainer.state.ema_generator.state_dict()  # type: ignore[attr-defined]
+
+    second = build(**options)
+    torch.manual_seed(123)
+    (file,) = tmp_path.iterdir()
+    checkpoint = torch.load(file, weights_only=True)
+    Checkpoint.load_objects(second.trainer.state.to_save, checkpoint)  # type: ignore[attr-defined]
+    assert second.trainer.state.iteration == 7
+    second.set(options["n"])
+    for a, b in zip(second.run(5), expected, strict=True):
+        for key, value in b.items():
+            assert torch.equal(torch.as_tensor(a[key]), torch.as_tensor(value)), key
+    assert second.trainer.state.iteration == 12
+    for x, y in zip(second.weights(), first.weights(), strict=True):
+        assert torch.equal(x, y)
+    restored = second.trainer.state.ema_generator.state_dict()  # type: ignore[attr-defined]
+    for key, value in average.items():
+        assert torch.equal(torch.as_tensor(restored[key]), torch.as_tensor(value)), key
+
+
+def test_everything_with_a_state_is_offered_for_saving() -> None:
+    setup = build(n=1, autocast=torch.float16)
+    saved = setup.trainer.state.to_save  # type: ignore[attr-defined]
+    assert {name: type(item).__name__ for name, item in saved.items()} == {
+        "trainer": "Engine",
+        "generator": "Sequential",
+        "discriminator": "Sequential",
+        "optimizer_g": "Adam",
+        "optimizer_d": "Adam",
+        "batches": "InfiniteBatches",
+        "random_state": "RandomState",
+        "ema_generator": "ExponentialMovingAverage",
+        "scaler": "GradScaler",
+    }
+
+
+def test_the_random_state_is_restored_only_on_the_rank_that_saved_it() -> None:
+    state = RandomState(torch.device("cpu"))
+    saved = state.state_dict()
+    first = torch.rand(3)
+    state.load_state_dict(saved | {"rank": 1})
+    assert not torch.equal(torch.rand(3), first)
+    state.load_state_dict(saved)
+    assert torch.equal(torch.rand(3), first)
+    with pytest.raises(ValueError, match=r"lacks \['cpu'\]; it has \['rank'\]"):
+        state.load_state_dict({"rank": 0})
+
+
+def test_the_average_moves_once_per_generator_update_whatever_n_is() -> None:
+    setup = Setup(n=1, ema=0.75)
+    average = setup.trainer.state.ema_generator  # type: ignore[attr-defined]
+    expected: torch.Tensor | None = None
+    for n in (1, 4, 0, 2):
+        setup.set(n)
+        setup.run(1)
+        weight = next(setup.generator.parameters()).detach().clone()
+        expected = weight if expected is None else 0.75 * expected + 0.25 * weight
+        torch.testing.assert_close(next(average.parameters()).detach(), expected)
+    assert average.num_updates == 4
+
+
+def test_the_averaged_generator_samples_in_evaluation_mode_and_is_not_trained() -> None:
+    setup = build(n=1)
+    average = setup.trainer.state.ema_generator  # type: ignore[attr-defined]
+    setup.run(3)
+    latents = torch.randn(4, 2)
+    assert torch.equal(average(latents), average(latents))  # no dropout
+    assert not average(latents).requires_grad
+    own = {id(tensor) for tensor in [*setup.generator.parameters(), *setup.generator.buffers()]}
+    assert not own & {id(tensor) for tensor in [*average.parameters(), *average.buffers()]}
+
+
+@pytest.mark.parametrize("buffers", ["average", "copy"])
+def test_buffers_are_averaged_or_copied_and_counters_always_copied(buffers: str) -> None:
+    model = nn.BatchNorm1d(1)
+    average = ExponentialMovingAverage(model, decay=0.5, buffers=buffers)
+    means = []
+    for batch in (torch.full((4, 1), 10.0), torch.full((4, 1), 30.0)):
+        model(batch)
+        average.update()
+        means.append(model.running_mean.clone() if model.running_mean is not None else None)
+    copy = average.module
+    assert isinstance(copy, nn.BatchNorm1d)
+    assert copy.num_batches_tracked is not None
+    assert copy.num_batches_tracked.item() == 2
+    assert means[0] is not None
+    assert means[1] is not None
+    expected = means[1] if buffers == "copy" else (means[0] + means[1]) / 2
+    torch.testing.assert_close(copy.running_mean, expected)
+    model(torch.zeros(4, 1))
+    torch.testing.assert_close(copy.running_mean, expected)  # a copy, not the model's own
+
+
+def test_an_average_can_be_configured_and_has_to_follow_the_generator() -> None:
+    networks = (mlp(2, 2), mlp(2, 1))
+    average = ExponentialMovingAverage(networks[0], decay=0.9, buffers="copy")
+    assert Setup(networks=networks, ema=average).trainer.state.ema_generator is average  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="ema follows another network"):
+        Setup(ema=average)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((None,), TypeError, r"model=None: expected a torch\.nn\.Module"),
+        ((mlp(1, 1), 1.0), ValueError, r"decay=1\.0"),
+        ((mlp(1, 1), -0.1), ValueError, r"decay=-0\.1"),
+        ((mlp(1, 1), "0.9"), TypeError, "decay='0.9'"),
+    ],
+)
+def test_a_bad_average_is_refused(arguments: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        ExponentialMovingAverage(*arguments)
+    with pytest.raises(ValueError, match="buffers='swap': expected one of 'average', 'copy'"):
+        ExponentialMovingAverage(mlp(1, 1), buffers="swap")
