@@ -25,8 +25,8 @@ from experiments.tables import TABLES, Table, table
 __all__ = [
     "FASHION_MNIST_CLASSES", "FASHION_MNIST_VARIABLE", "IMAGE_SETS", "PROBLEMS_2D", "TABLES",
     "DataNotFoundError", "ImageSet", "Sampler", "Table",
-    "average_pooled", "digits", "fashion_mnist", "fashion_mnist_folder", "grid", "grid_modes", "images",
-    "mnist_5k", "pinwheel", "ring", "ring_modes", "swiss_roll", "table", "two_moons",
+    "average_pooled", "digits", "fashion_mnist", "fashion_mnist_folder", "grid", "grid_modes", "image_set_name",
+    "images", "mnist_5k", "pinwheel", "ring", "ring_modes", "swiss_roll", "table", "two_moons",
 ]  # fmt: skip
 
 Sampler = Callable[[int, torch.Generator], Tensor]
@@ -235,25 +235,31 @@ def _image_set(name: str, pixels: np.ndarray, labels: np.ndarray) -> ImageSet:
 IMAGE_SETS = ("fashion-mnist", "mnist-5k")
 
 
+def image_set_name(name: str = "auto") -> str:
+    """Resolve "auto" to the first of fashion-mnist, mnist-5k that is on this machine, and check any other name.
+
+    Raises:
+        ValueError: The name is unknown; the message lists the valid ones.
+    """
+    if name == "auto":
+        return "fashion-mnist" if fashion_mnist_folder() is not None else "mnist-5k"
+    if name not in IMAGE_SETS:
+        raise ValueError(f"data={name!r}: must be one of auto, {', '.join(IMAGE_SETS)}")
+    return name
+
+
 def images(name: str = "auto", split: str = "train") -> ImageSet:
     """Load a set of real images by name.
 
     Args:
-        name: "fashion-mnist", "mnist-5k", or "auto": the first of these that is on this machine, in this
-            order.
+        name: See :func:`image_set_name`.
         split: "train" or "test".
 
     Raises:
-        ValueError: The name is unknown; the message lists the valid ones.
+        ValueError: The name or the split is unknown; the message lists the valid ones.
         DataNotFoundError: "fashion-mnist" was asked for by name and is not there.
     """
-    if name == "auto":
-        name = "fashion-mnist" if fashion_mnist_folder() is not None else "mnist-5k"
-    if name == "fashion-mnist":
-        return fashion_mnist(split)
-    if name == "mnist-5k":
-        return mnist_5k(split)
-    raise ValueError(f"data={name!r}: must be one of auto, {', '.join(IMAGE_SETS)}")
+    return fashion_mnist(split) if image_set_name(name) == "fashion-mnist" else mnist_5k(split)
 
 
 def average_pooled(image_set: ImageSet, side: int = 14) -> ImageSet:

@@ -11,6 +11,7 @@ checked at every load.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import json
@@ -42,9 +43,7 @@ class Classifier(nn.Module):
         def block(before: int, after: int) -> list[nn.Module]:
             return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
 
-        self.body = nn.Sequential(
-            *block(1, 32), nn.MaxPool2d(2), *block(32, 64), nn.MaxPool2d(2), *block(64, FEATURES)
-        )
+        self.body = nn.Sequential(*block(1, 32), nn.MaxPool2d(2), *block(32, 64), nn.MaxPool2d(2), *block(64, FEATURES))
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def features(self, batch: Tensor) -> Tensor:
@@ -95,9 +94,7 @@ class ImageScorer:
     def features(self, batch: Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
         """Features (n, 64) and decided classes (n,) of images (n, 1, side, side)."""
         with torch.no_grad():
-            parts = [
-                self.classifier.features(batch[start : start + 250]) for start in range(0, len(batch), 250)
-            ]
+            parts = [self.classifier.features(batch[start : start + 250]) for start in range(0, len(batch), 250)]
             features = torch.cat(parts)
             return features.numpy(), self.classifier.head(features).argmax(dim=1).numpy()
 
@@ -108,6 +105,7 @@ class ImageScorer:
         return Quality(distance, total_variation(self._real_classes, class_histogram(labels, CLASSES)))
 
 
+@functools.cache
 def image_scorer(data: str, folder: Path = WEIGHTS) -> ImageScorer:
     """Make the scorer of a data set: against its test images, or all 5,000 images of MNIST-5k."""
     reference = images(data, "test" if data == "fashion-mnist" else "all")
@@ -160,9 +158,7 @@ def train(data: str, epochs: int, seed: int = 0, folder: Path = WEIGHTS) -> dict
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             optimizer.step()
             schedule.step()
-        print(
-            f"epoch {epoch + 1}/{epochs}: last loss {loss.item():.3f}, {time.perf_counter() - started:.0f} s"
-        )
+        print(f"epoch {epoch + 1}/{epochs}: last loss {loss.item():.3f}, {time.perf_counter() - started:.0f} s")
     buffer = io.BytesIO()
     torch.save(classifier.state_dict(), buffer)
     record = {
@@ -187,9 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for command in (training, checking):
         command.add_argument("--data", choices=IMAGE_SETS, required=True, help="the images")
         command.add_argument("--folder", type=Path, default=WEIGHTS, help="where the weights are")
-    training.add_argument(
-        "--epochs", type=int, default=5, help="passes over the images (default: %(default)s)"
-    )
+    training.add_argument("--epochs", type=int, default=5, help="passes over the images (default: %(default)s)")
     training.add_argument("--seed", type=int, default=0, help="seed of everything (default: %(default)s)")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from experiments import data
+from experiments.demo import __main__ as command
+from experiments.demo import report, summary
+from experiments.demo.contenders import parse
+from experiments.demo.figures import CHARTS, chart_svg, tiled
+from experiments.demo.training import Run, Settings, critic_cost, train
+
+SETTINGS = Settings("mnist-5k", budget=1000.0, seed=3)
+
+
+def _run(name: str, final: float, start: float = 100.0) -> Run:
+    """A made-up run whose quality falls from ``start`` to ``final`` and stays there for three measurements."""
+    steps = int(name.partition(":")[2] or 4)
+    iterations = int(1000 // (1 + 2 * steps))
+    cost = np.arange(1, iterations + 1) * (1.0 + 2 * steps)
+    noise = np.random.default_rng(0).standard_normal(iterations)
+    frechet = np.array([start, (start + final) / 2, final, final, final])
+    return Run(
+        name=name,
+        critic_cost=2.0,
+        cost=cost,
+        steps=np.full(iterations, steps),
+        gap=noise,
+        critic_loss=-noise,
+        generator_loss=noise,
+        quality_cost=np.linspace(0, cost[-1], 5),
+        frechet=frechet,
+        class_distance=np.linspace(0.9, 0.1, 5),
+        critic_updates=steps * iterations,
+        generator_updates=iterations,
+        cpu_seconds=1.25,
+        samples=np.zeros((64, 28, 28), dtype=np.uint8),
+    )
+
+
+def _said(*runs: Run) -> str:
+    return "\n".join(summary.verdict(runs, SETTINGS))
+
+
+def test_fixed_number_that_wins_is_called_the_winner() -> None:
+    said = _said(_run("fixed:1", 20.0), _run("fixed:5", 10.0), _run("gap", 15.0))
+    assert said.startswith("A fixed number wins: fixed n = 5 has the best quality, 10.")
+    assert "Wasserstein gap reached 15, 50 % above fixed n = 5." in said
+    assert "fixed n = 1 reached 20, 100 % above fixed n = 5." in said
+
+
+def test_controller_that_wins_is_called_the_winner() -> None:
+    said = _said(_run("fixed:5", 20.0), _run("gap", 10.0))
+    assert said.startswith("The adaptive controller wins: Wasserstein gap has the best quality, 10.")
+
+
+def test_lead_within_noise_ranks_no_one() -> None:
+    said = _said(_run("fixed:1", 30.0), _run("fixed:5", 10.0), _run("gap", 10.0 * (1 + 0.9 * summary.SEED_SPREAD)))
+    headline = said.splitlines()[0]
+    assert headline.startswith("No clear winner: fixed n = 5 (10) and Wasserstein gap (")
+    assert "fixed n = 1" not in headline
+    assert "wins" not in said
+
+
+def test_every_verdict_says_that_it_is_one_seed() -> None:
+    for runs in ([_run("gap", 5.0)], [_run("gap", 5.0), _run("fixed:1", 9.0)], [_run("gap", np.nan)]):
+        assert "This is one seed (3)" in _said(*runs)
+
+
+def test_diverged_runs_come_last_and_are_named() -> None:
+    lost = _run("fixed:1", np.nan)
+    assert [run.name for run in summary.ranked([lost, _run("gap", 5.0)])] == ["gap", "fixed:1"]
+    said = _said(lost, _run("gap", 5.0), _run("fixed:5", 9.0))
+    assert "fixed n = 1 diverged." in said
+    assert _said(lost).startswith("Every contender diverged.")
+
+
+def test_common_target_is_the_worst_of_the_best() -> None:
+    quick, slow = _run("fixed:5", 10.0), _run("gap", 30.0)
+    assert summary.common_target([quick, slow]) == 30.0
+    assert summary.cost_to(slow, 30.0) == slow.quality_cost[2]
+    assert np.isnan(summary.cost_to(slow, 29.0))
+
+
+def test_table_has_a_row_for_each_run_and_aligned_columns() -> None:
+    runs = [_run("fixed:5", 10.0), _run("gap", 1234.5)]
+    lines = summary.text_table(runs).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert summary.rows(runs)[0] == ("fixed n = 5", "10", "0", "5.00", "450", "90", "990", "1.2")
+    assert summary.rows(runs)[1][1] == "1234"
+
+
+class _Audit(HTMLParser):
+    """Collects what a page would load from elsewhere, and checks that tags close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.text = ""
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loaded += [
+            value or ""
+            for name, value in attrs
+            if name in ("src", "href", "xlink:href", "data", "srcset") and not (value or "").startswith(("data:", "#"))
+        ]
+
+    def handle_data(self, text: str) -> None:
+        self.text += text
+
+
+def _page(*runs: Run, made_by: str = "python -m experiments.demo") -> str:
+    return report.page(runs, np.zeros((64, 28, 28), dtype=np.uint8), SETTINGS, made_by)
+
+
+def test_page_loads_nothing_and_shows_everything() -> None:
+    runs = _run("fixed:1", 20.0), _run("fixed:5", 10.0), _run("gap", 15.0)
+    page = _page(*runs)
+    audit = _Audit()
+    audit.feed(page)
+    assert audit.loaded == []
+    assert "<script" not in page
+    assert "@import" not in page
+    assert "url(http" not in page
+    assert audit.tags.count("svg") == len(CHARTS)
+    assert audit.tags.count("img") == len(runs) + 1
+    for cells in summary.rows(runs):
+        assert all(cell in audit.text for cell in cells)
+    for sentence in summary.verdict(runs, SETTINGS):
+        assert sentence in audit.text
+    assert page.count('<tr class="best">') == 1
+
+
+def test_page_escapes_what_it_shows() -> None:
+    page = _page(_run("gap", 5.0), made_by="demo --out '<script>alert(1)</script>' $subtitle %s")
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "$subtitle %s" in page
+
+
+def test_charts_use_one_colour_per_contender_and_are_reproducible() -> None:
+    runs = _run("fixed:1", 20.0), _run("gap", 15.0)
+    for chart in CHARTS:
+        svg = chart_svg(chart, runs)
+        ElementTree.fromstring(svg)
+        assert "#0072b2" in svg
+        assert "#d55e00" in svg
+        assert svg == chart_svg(chart, runs)
+
+
+def test_charts_are_drawn_for_a_diverged_run() -> None:
+    runs = _run("fixed:1", np.nan), _run("gap", 15.0)
+    assert _page(*runs).count("<svg") == len(CHARTS)
+
+
+def test_tiles_are_in_reading_order() -> None:
+    samples = np.arange(4)[:, None, None] * np.ones((1, 2, 2))
+    assert tiled(samples, across=2).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+
+
+@pytest.mark.parametrize("name", ["fixed:0", "fixed:", "fixed:2.5", "fixed:-1", "adaptive", ""])
+def test_unknown_contender_lists_what_is_valid(name: str) -> None:
+    with pytest.raises(ValueError, match=r"must be one of fixed:N .*gap .*reference"):
+        parse(name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--contenders", "gap", "pid5"], "pid5: must be one of fixed:N"),
+        (["--data", "cifar"], "choose from auto, fashion-mnist, mnist-5k"),
+        (["--budget", "nan"], "nan: must be a number of generator updates, at least 30"),
+        (["--budget", "29"], "at least 30"),
+        (["--budget", "inf"], "at least 30"),
+        (["--budget", "much"], "much: must be a number"),
+        (["--seed", "-1"], "-1: must be a whole number"),
+        (["--workers", "0"], "0: must be a whole number of processes, at least 1"),
+    ],
+)
+def test_bad_option_says_what_is_valid(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments)
+    assert stopped.value.code == 2
+    # Python versions differ in whether they quote the choices.
+    assert message in capsys.readouterr().err.replace("'", "")
+
+
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    shown = capsys.readouterr().out
+    for option in ("--contenders", "--budget", "--seed", "--data", "--out", "--workers", "--quick"):
+        assert option in shown
+
+
+def test_output_folder_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocked = tmp_path / "taken"
+    blocked.write_text("")
+    with pytest.raises(SystemExit):
+        command.main(["--quick", "--data", "mnist-5k", "--out", str(blocked)])
+    assert str(blocked) in capsys.readouterr().err
+
+
+def test_critic_update_costs_two_to_three_generator_updates() -> None:
+    assert 2.0 < critic_cost(data.mnist_5k("test").images, SETTINGS) < 3.0
+
+
+def test_contenders_share_their_start_and_repeat_bit_for_bit() -> None:
+    settings = Settings("mnist-5k", budget=60.0, seed=1, batch_size=16, evaluations=3, evaluated=100)
+    one, again, five = (train(name, settings, 2.5) for name in ("fixed:1", "fixed:1", "fixed:5"))
+    np.testing.assert_array_equal(one.frechet, again.frechet)
+    np.testing.assert_array_equal(one.samples, again.samples)
+    assert one.frechet[0] == five.frechet[0]
+    assert one.gap[0] == five.gap[0]
+    assert not np.array_equal(one.samples, five.samples)
+    assert len(one.frechet) == len(five.frechet) == 4
+    assert one.cost[-2] < settings.budget <= one.cost[-1]
+    assert (five.critic_updates, five.generator_updates) == (25, 5)
+    assert five.steps.tolist() == [5] * 5
+    assert five.cost.tolist() == [13.5, 27.0, 40.5, 54.0, 67.5]
+
+
+def test_quick_run_writes_both_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "reports" / "demo"
+    command.main(
+        ["--quick", "--data", "mnist-5k", "--contenders", "fixed:2", "gap", "--out", str(folder), "--workers", "2"]
+    )
+    printed = capsys.readouterr().out
+    assert "fixed n = 2" in printed
+    assert "This is one seed (0)" in printed
+    assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Wasserstein gap" in page
+    assert "--contenders fixed:2 gap" in page
