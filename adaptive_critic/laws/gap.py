@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from adaptive_critic.laws.base import Observation, exp_clamped
+from adaptive_critic.laws.base import Observation, moved
 
 __all__ = ["GapShareLaw", "GapShareState"]
 
@@ -70,7 +70,7 @@ class GapShareLaw:
         )
         if state.observed <= self.warmup:
             return state, ratio
-        return state, ratio * exp_clamped(self.gain * observation.iterations * self.error(state))
+        return state, moved(ratio, self.gain * observation.iterations * self.error(state))
 
     def measurement(self, state: GapShareState) -> float:
         """Return kappa; NaN before the first observation."""

@@ -153,9 +153,10 @@ class SharePIDLaw(PIDLaw):
         reach = self.error_limit + self.deadband
         if second <= 0.0:
             return self.target() - reach
-        if first <= 0.0:
+        share = first / second
+        if not share > 0.0:  # too small for a float, too
             return self.target() + reach
-        return min(max(-math.log(first / second), self.target() - reach), self.target() + reach)
+        return min(max(-math.log(share), self.target() - reach), self.target() + reach)
 
 
 @dataclass(frozen=True)
