@@ -11,6 +11,7 @@ from __future__ import annotations
 from experiments.statistics.aggregates import (
     interquartile_mean,
     mean_ratio,
+    mean_ratios,
     performance_profile,
     probability_of_improvement,
     share_of_tasks,
@@ -39,6 +40,7 @@ __all__ = [
     "interquartile_mean",
     "log_ratio",
     "mean_ratio",
+    "mean_ratios",
     "performance_profile",
     "probability_of_improvement",
     "quality_at_cost",

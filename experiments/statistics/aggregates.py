@@ -17,69 +17,88 @@ from scipy import stats
 
 from experiments.statistics.resampling import SEED, Array, Estimate, interval
 
+Groups = Sequence[Sequence[int]]
+
 
 def _center(sample: Array, rows: NDArray[np.int64] | None, average: str) -> Array:
-    """Median or mean over rows, then mean over targets: (runs, targets) -> () or, with rows, (resamples,)."""
-    picked = sample if rows is None else sample[rows]
-    over_runs = np.median if average == "median" else np.mean
+    """Median or mean over rows: (runs, columns) -> (columns,) or, with rows, (columns, resamples)."""
     if average not in ("median", "mean"):
         raise ValueError(f"average={average!r} must be 'median' or 'mean'")
-    centers: Array = np.asarray(over_runs(picked, axis=-2)).mean(axis=-1)
-    return centers
+    # Columns first, so that the runs to take the median of lie side by side in memory.
+    columns = sample.T.copy() if rows is None else sample.T[:, rows]
+    if average == "mean":
+        return np.asarray(columns.mean(axis=-1))
+    return np.asarray(np.median(columns, axis=-1, overwrite_input=True))
 
 
-def task_estimate(log_ratios: ArrayLike, average: str = "median", seed: int = SEED) -> Estimate:
-    """Return the typical paired ratio of one task.
+def mean_ratios(
+    samples: Sequence[ArrayLike],
+    groups: Groups,
+    average: str = "median",
+    resample_tasks: bool = False,
+    seed: int = SEED,
+) -> tuple[Estimate, ...]:
+    """Return the geometric mean of paired ratios over tasks, for several groups of columns from one bootstrap.
 
-    Per target, the median over seeds of log ratios; then their mean over targets; then exp. Working on
-    logarithms makes it symmetric: exchanging contender and opponent gives the reciprocal.
-
-    Args:
-        log_ratios: (runs, targets), log of contender's over opponent's cost (or quality), one row a seed.
-        average: "median" (over seeds), or "mean" for the geometric mean.
-        seed: of the bootstrap.
-
-    Example:
-        >>> task_estimate(np.log([[2.0], [8.0], [4.0]])).value
-        4.0
-    """
-    sample = _sample(log_ratios)
-    low, high = interval([len(sample)], lambda rows: _center(sample, rows, average), seed=seed)
-    return Estimate(math.exp(float(_center(sample, None, average))), math.exp(low), math.exp(high))
-
-
-def mean_ratio(
-    samples: Sequence[ArrayLike], average: str = "median", resample_tasks: bool = False, seed: int = SEED
-) -> Estimate:
-    """Return the geometric mean over tasks of :func:`task_estimate`, every task with the same weight.
+    Per task and column the median over seeds of log ratios; then the mean over a group's columns; then the mean
+    over tasks, every task with the same weight; then exp. Working on logarithms makes it symmetric: exchanging
+    contender and opponent gives the reciprocal.
 
     Args:
-        samples: per task (runs, targets) log ratios; the number of runs may differ.
-        average: "median" or "mean" over seeds.
-        resample_tasks: False: the interval says what other seeds on these very tasks would give. True
-            (hierarchical): tasks are drawn as well, so it says what other tasks of the same kind would
-            give. A task drawn twice brings the same resample of seeds both times.
+        samples: per task (runs, columns), log of contender's over opponent's cost or quality, one row a seed;
+            the number of runs may differ.
+        groups: which columns make up each figure.
+        average: "median" over seeds, or "mean" for the geometric mean.
+        resample_tasks: False: the intervals say what other seeds on these very tasks would give. True
+            (hierarchical): tasks are drawn as well, so they say what other tasks of the same kind would give.
+            A task drawn twice brings the same resample of seeds both times.
         seed: of the bootstrap.
 
-    Example:
-        >>> round(mean_ratio([np.log([[2.0], [2.0]]), np.log([[8.0], [8.0]])]).value, 12)
-        4.0
+    Returns:
+        One estimate per group.
     """
     arrays = [_sample(sample) for sample in samples]
     if not arrays:
         raise ValueError("no task to average over")
 
+    def grouped(columns: Array) -> Array:
+        return np.stack([columns[list(group)].mean(axis=0) for group in groups])
+
     def statistic(*rows: NDArray[np.int64]) -> Array:
-        centers = np.stack([_center(a, r, average) for a, r in zip(arrays, rows, strict=False)], axis=-1)
+        centers = np.stack([grouped(_center(a, r, average)) for a, r in zip(arrays, rows, strict=False)], axis=-1)
         if resample_tasks:
-            centers = np.take_along_axis(centers, rows[-1], axis=-1)
+            centers = np.take_along_axis(centers, rows[-1][None], axis=-1)
         mean: Array = centers.mean(axis=-1)
         return mean
 
     sizes = [len(array) for array in arrays] + ([len(arrays)] if resample_tasks else [])
-    low, high = interval(sizes, statistic, seed=seed)
-    value = float(np.mean([_center(array, None, average) for array in arrays]))
-    return Estimate(math.exp(value), math.exp(low), math.exp(high))
+    low, high = np.exp(interval(sizes, statistic, seed=seed))
+    values = np.exp(np.mean([grouped(_center(array, None, average)) for array in arrays], axis=0))
+    ends = (np.broadcast_to(low, values.shape), np.broadcast_to(high, values.shape))
+    return tuple(Estimate(float(v), float(lo), float(hi)) for v, lo, hi in zip(values, *ends, strict=True))
+
+
+def mean_ratio(
+    samples: Sequence[ArrayLike], average: str = "median", resample_tasks: bool = False, seed: int = SEED
+) -> Estimate:
+    """Return :func:`mean_ratios` of all columns (targets) together.
+
+    Example:
+        >>> round(mean_ratio([np.log([[2.0], [2.0]]), np.log([[8.0], [8.0]])]).value, 12)
+        4.0
+    """
+    columns = range(np.asarray(samples[0]).shape[-1]) if len(samples) else range(0)
+    return mean_ratios(samples, [columns], average, resample_tasks, seed)[0]
+
+
+def task_estimate(log_ratios: ArrayLike, average: str = "median", seed: int = SEED) -> Estimate:
+    """Return the typical paired ratio of one task: :func:`mean_ratio` of that task alone.
+
+    Example:
+        >>> task_estimate(np.log([[2.0], [8.0], [4.0]])).value
+        4.0
+    """
+    return mean_ratio([_sample(log_ratios)], average, seed=seed)
 
 
 def share_of_tasks(samples: Sequence[ArrayLike], below: float = 1.0, seed: int = SEED) -> Estimate:
@@ -95,12 +114,12 @@ def share_of_tasks(samples: Sequence[ArrayLike], below: float = 1.0, seed: int =
         raise ValueError("no task to count")
 
     def statistic(*rows: NDArray[np.int64]) -> Array:
-        wins = [_center(a, r, "median") < math.log(below) for a, r in zip(arrays, rows, strict=True)]
+        wins = [_center(a, r, "median").mean(axis=0) < math.log(below) for a, r in zip(arrays, rows, strict=True)]
         share: Array = np.mean(np.stack(wins, axis=-1), axis=-1)
         return share
 
-    value = float(np.mean([_center(array, None, "median") < math.log(below) for array in arrays]))
-    return Estimate(value, *interval([len(array) for array in arrays], statistic, seed=seed))
+    value = float(np.mean([_center(array, None, "median").mean() < math.log(below) for array in arrays]))
+    return Estimate(value, *map(float, interval([len(array) for array in arrays], statistic, seed=seed)))
 
 
 def probability_of_improvement(
@@ -127,14 +146,12 @@ def probability_of_improvement(
     wins = [np.where(x[:, None] < y, 1.0, np.where(x[:, None] == y, 0.5, 0.0)) for x, y in pairs]
 
     def statistic(*rows: NDArray[np.int64]) -> Array:
-        per_task = [
-            w[r[:, :, None], r[:, None, :]].mean(axis=(1, 2)) for w, r in zip(wins, rows, strict=True)
-        ]
+        per_task = [w[r[:, :, None], r[:, None, :]].mean(axis=(1, 2)) for w, r in zip(wins, rows, strict=True)]
         mean: Array = np.mean(np.stack(per_task, axis=-1), axis=-1)
         return mean
 
     value = float(np.mean([w.mean() for w in wins]))
-    return Estimate(value, *interval([len(w) for w in wins], statistic, seed=seed))
+    return Estimate(value, *map(float, interval([len(w) for w in wins], statistic, seed=seed)))
 
 
 def interquartile_mean(values: Sequence[ArrayLike], seed: int = SEED) -> Estimate:
@@ -190,9 +207,7 @@ def performance_profile(cost: ArrayLike, reached: ArrayLike, factors: ArrayLike)
     """
     costs, solved = np.asarray(cost, np.float64), np.asarray(reached, np.bool_)
     if costs.ndim != 2 or costs.shape != solved.shape or not costs.size:
-        raise ValueError(
-            f"cost and reached must both be (problems, contenders), got {costs.shape}, {solved.shape}"
-        )
+        raise ValueError(f"cost and reached must both be (problems, contenders), got {costs.shape}, {solved.shape}")
     usable = np.where(solved, costs, np.inf)
     cheapest = usable.min(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):  # inf / inf where nobody solved it: NaN compares as not within

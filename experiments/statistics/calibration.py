@@ -39,16 +39,12 @@ def calibrate(results: Results, task: Task) -> Task:
             grouped[steps[run.config.contender]].append(run)
     seeds = {n: sorted(run.config.seed for run in grouped[n]) for n in sorted(steps.values())}
     if not seeds or not all(seeds.values()) or len(set(map(tuple, seeds.values()))) != 1:
-        raise ValueError(
-            f"{task.name}: every fixed n needs runs on the same tuning seeds, got (n: seeds) {seeds}"
-        )
+        raise ValueError(f"{task.name}: every fixed n needs runs on the same tuning seeds, got (n: seeds) {seeds}")
     whole = SHARES.index(1.0)
     quality = {n: float(np.median(score_runs(runs, task).quality[:, whole])) for n, runs in grouped.items()}
     best = min(quality, key=lambda n: (quality[n], n))
     if not np.isfinite(quality[best]):
-        raise ValueError(
-            f"{task.name}: no fixed n has a finite median quality at the budget on tuning seeds {seeds}"
-        )
+        raise ValueError(f"{task.name}: no fixed n has a finite median quality at the budget on tuning seeds {seeds}")
     aimed = dataclasses.replace(task, targets={name: FACTORS[name] * quality[best] for name in TARGETS})
     scores = {n: score_runs(runs, aimed) for n, runs in grouped.items()}
     cheapest = {name: _cheapest(scores, column) for column, name in enumerate(TARGETS)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from experiments.schema import TARGETS, Task
 from experiments.statistics.aggregates import (
     interquartile_mean,
     mean_ratio,
+    mean_ratios,
     probability_of_improvement,
     task_estimate,
 )
@@ -31,35 +33,69 @@ class TaskComparison:
 
     Attributes:
         task: its name.
+        title: its title.
         opponent: contender names per target, then at the budget (they differ where the best fixed n does).
-        pairs: number of seeds that both have.
-        unpaired: number of seeds that one of them lacks; they are left out.
-        cost: paired ratio of costs over both targets.
-        per_target: the same for each of TARGETS.
-        quality: paired ratio of qualities at each of SHARES of the budget.
-        reached: contender's runs that reached each of TARGETS.
-        opponent_reached: opponent's.
-        bad: contender's runs that diverged, failed or never reached the late target.
-        log_cost: (pairs, targets), log ratios behind ``cost``.
-        log_quality: (pairs, shares), log ratios behind ``quality``.
-        costs: (pairs, targets) of the contender, for other aggregates.
-        opponent_costs: (pairs, targets).
+        unpaired: number of seeds that one of the two lacks; they are left out.
+        mine: the contender's runs, by the seeds that both have.
+        theirs: the opponent's runs of the same seeds, per target, then at the budget.
     """
 
     task: str
+    title: str
     opponent: tuple[str, ...]
-    pairs: int
     unpaired: int
-    cost: Estimate
-    per_target: tuple[Estimate, ...]
-    quality: tuple[Estimate, ...]
-    reached: tuple[int, ...]
-    opponent_reached: tuple[int, ...]
-    bad: int
-    log_cost: NDArray[np.float64]
-    log_quality: NDArray[np.float64]
-    costs: NDArray[np.float64]
-    opponent_costs: NDArray[np.float64]
+    mine: Scores
+    theirs: tuple[Scores, ...]
+
+    @property
+    def pairs(self) -> int:
+        """Number of seeds that both have."""
+        return len(self.mine.seeds)
+
+    @cached_property
+    def opponent_costs(self) -> NDArray[np.float64]:
+        """(pairs, targets), the opponent's cost to each target."""
+        return np.stack([scores.cost[:, c] for c, scores in enumerate(self.theirs[:-1])], axis=1)
+
+    @cached_property
+    def log_cost(self) -> NDArray[np.float64]:
+        """(pairs, targets), logs of the ratios of costs."""
+        return log_ratio(self.mine.cost, self.opponent_costs)
+
+    @cached_property
+    def log_quality(self) -> NDArray[np.float64]:
+        """(pairs, shares), logs of the ratios of qualities at each of SHARES of the budget."""
+        return log_ratio(self.mine.quality, self.theirs[-1].quality)
+
+    @cached_property
+    def cost(self) -> Estimate:
+        """Paired ratio of costs over both targets."""
+        return task_estimate(self.log_cost)
+
+    @cached_property
+    def per_target(self) -> tuple[Estimate, ...]:
+        """Paired ratio of costs to each of TARGETS."""
+        return mean_ratios([self.log_cost], [[c] for c in range(len(TARGETS))])
+
+    @cached_property
+    def quality(self) -> tuple[Estimate, ...]:
+        """Paired ratio of qualities at each of SHARES of the budget."""
+        return mean_ratios([self.log_quality], [[c] for c in range(len(SHARES))])
+
+    @cached_property
+    def log_ratios(self) -> NDArray[np.float64]:
+        """(pairs, targets + shares), ``log_cost`` and ``log_quality`` side by side."""
+        return np.hstack([self.log_cost, self.log_quality])
+
+    @property
+    def reached(self) -> tuple[int, ...]:
+        """Number of the contender's runs that reached each of TARGETS."""
+        return tuple(int(n) for n in self.mine.reached.sum(axis=0))
+
+    @property
+    def opponent_reached(self) -> tuple[int, ...]:
+        """Number of the opponent's runs that reached each of TARGETS."""
+        return tuple(int(scores.reached[:, c].sum()) for c, scores in enumerate(self.theirs[:-1]))
 
 
 @dataclass(frozen=True)
@@ -92,7 +128,7 @@ class Comparison:
         """Return the probability of improvement in cost, mean over tasks and targets."""
         columns = range(len(TARGETS))
         return probability_of_improvement(
-            [t.costs[:, c] for t in self.tasks for c in columns],
+            [t.mine.cost[:, c] for t in self.tasks for c in columns],
             [t.opponent_costs[:, c] for t in self.tasks for c in columns],
         )
 
@@ -115,11 +151,7 @@ def opponents(table: Table, task: Task, contender: str, opponent: str) -> tuple[
     """
     if opponent == BEST_FIXED:
         best = task.best_fixed_n
-        return (
-            None
-            if best is None
-            else tuple(table.suite.fixed(n).name for n in (best.early, best.late, best.budget))
-        )
+        return None if best is None else tuple(table.suite.fixed(n).name for n in (best.early, best.late, best.budget))
     if opponent == OWN_MEAN:
         own = [c.name for c in table.suite.contenders if c.kind == "matched" and c.matches == contender]
         return (own[0],) * (len(TARGETS) + 1) if own else None
@@ -153,33 +185,13 @@ def compare(table: Table, contender: str, opponent: str, tasks: Iterable[Task]) 
             continue
         everyone = set(mine.seeds.tolist()).union(*(o.seeds.tolist() for o in others))
         found.append(
-            _on_task(
-                task, names, mine.at(shared), [o.at(shared) for o in others], len(everyone - set(shared))
+            TaskComparison(
+                task=task.name,
+                title=task.title,
+                opponent=names,
+                unpaired=len(everyone - set(shared)),
+                mine=mine.at(shared),
+                theirs=tuple(scores.at(shared) for scores in others),
             )
         )
     return Comparison(contender, opponent, tuple(found), tuple(missing))
-
-
-def _on_task(
-    task: Task, names: tuple[str, ...], mine: Scores, theirs: list[Scores], unpaired: int
-) -> TaskComparison:
-    columns = range(len(TARGETS))
-    opponent_costs = np.stack([theirs[c].cost[:, c] for c in columns], axis=1)
-    log_cost = log_ratio(mine.cost, opponent_costs)
-    log_quality = log_ratio(mine.quality, theirs[-1].quality)
-    return TaskComparison(
-        task=task.name,
-        opponent=names,
-        pairs=len(mine.seeds),
-        unpaired=unpaired,
-        cost=task_estimate(log_cost),
-        per_target=tuple(task_estimate(log_cost[:, [c]]) for c in columns),
-        quality=tuple(task_estimate(log_quality[:, [c]]) for c in range(len(SHARES))),
-        reached=tuple(int(mine.reached[:, c].sum()) for c in columns),
-        opponent_reached=tuple(int(theirs[c].reached[:, c].sum()) for c in columns),
-        bad=int(mine.bad.sum()),
-        log_cost=log_cost,
-        log_quality=log_quality,
-        costs=mine.cost,
-        opponent_costs=opponent_costs,
-    )

@@ -33,7 +33,7 @@ class Estimate:
 
 def interval(
     sizes: Sequence[int], statistic: Callable[..., Array], resamples: int = RESAMPLES, seed: int = SEED
-) -> tuple[float, float]:
+) -> tuple[Any, Any]:
     """Return the percentile bootstrap interval of a statistic of row numbers.
 
     Resampling row numbers instead of values lets one draw pick all that belongs to a seed: both targets,
@@ -41,12 +41,12 @@ def interval(
 
     Args:
         sizes: number of rows of each sample.
-        statistic: takes one integer array (resamples, rows) per sample, returns (resamples,).
+        statistic: takes one integer array (resamples, rows) per sample, returns (..., resamples).
         resamples: number of bootstrap resamples.
         seed: of the generator; the same seed gives the same interval.
 
     Returns:
-        Lower and upper end; NaN, NaN where any sample has fewer than two rows: one run shows no spread, and
+        Lower and upper end, each (...); NaN, NaN where any sample has fewer than two rows: one run shows no spread, and
         an interval that leaves it out would be too narrow.
     """
     if not sizes or min(sizes) < 2:
@@ -64,7 +64,7 @@ def interval(
         vectorized=True,
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return found.low, found.high
 
 
 def log_ratio(contender: ArrayLike, opponent: ArrayLike) -> Array:

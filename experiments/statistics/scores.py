@@ -79,11 +79,7 @@ class Table:
     def contenders(self, tasks: Iterable[str]) -> list[str]:
         """Return the contenders, in the suite's order, that have a run on every one of these tasks."""
         wanted = list(tasks)
-        return [
-            c.name
-            for c in self.suite.contenders
-            if wanted and all((t, c.name) in self.scores for t in wanted)
-        ]
+        return [c.name for c in self.suite.contenders if wanted and all((t, c.name) in self.scores for t in wanted)]
 
     def tasks(self, suite: str) -> list[Task]:
         """Return the tasks of a suite ("evaluation" or "development") that have targets and any run."""

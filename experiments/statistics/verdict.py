@@ -50,50 +50,50 @@ def verdict(table: Table) -> list[VerdictRow]:
     """
     suite = table.suite
     tasks = [t for t in suite.tasks if t.suite == "evaluation"]
-    known = {c.name for c in suite.contenders}
+    titles = {c.name: c.title for c in suite.contenders}
     gap, ratio = suite.gap, suite.loss_ratio
     rows: list[VerdictRow] = []
-    if gap in known:
+    if gap in titles:
         best = compare(table, gap, BEST_FIXED, tasks)
         own = compare(table, gap, OWN_MEAN, tasks)
         rows += [
             _mean(
-                f"{gap}: cost against the best fixed n, geometric mean over tasks and both targets",
+                f"{titles[gap]}: cost against the best fixed n, geometric mean over tasks and both targets",
                 best,
                 0.90,
             ),
-            _worst(f"{gap}: cost against the best fixed n, worst task", best, 1.10),
+            _worst(f"{titles[gap]}: cost against the best fixed n, worst task", best, 1.10),
         ]
         five = [c.name for c in suite.contenders if c.kind == "fixed" and c.steps == 5]
         rows += [
-            _mean(f"{gap}: cost against n = 5, geometric mean", compare(table, gap, n, tasks), 0.55)
+            _mean(f"{titles[gap]}: cost against n = 5, geometric mean", compare(table, gap, n, tasks), 0.55)
             for n in five
         ]
-        if suite.reference in known:
+        if suite.reference in titles:
             reference = compare(table, gap, suite.reference, tasks)
             rows.append(
-                _mean(f"{gap}: cost against the WGAN reference schedule, geometric mean", reference, 0.25)
+                _mean(f"{titles[gap]}: cost against the WGAN reference schedule, geometric mean", reference, 0.25)
             )
         rows += [
             _published(
-                f"{gap}: cost against {c.name}, share of tasks below 1", compare(table, gap, c.name, tasks)
+                f"{titles[gap]}: cost against {c.title}, share of tasks below 1", compare(table, gap, c.name, tasks)
             )
             for c in suite.contenders
             if c.kind == "published"
         ]
         rows += [
             _own_mean(
-                f"{gap}: cost against its own mean n held fixed, share of tasks with an interval below 1", own
+                f"{titles[gap]}: cost against its own mean n held fixed, share of tasks with an interval below 1", own
             ),
-            _quality(f"{gap}: quality at equal cost against the best fixed n, worst task", best),
-            _safety(f"{gap}: runs that diverged, failed or never reached the late target", table, gap, tasks),
+            _quality(f"{titles[gap]}: quality at equal cost against the best fixed n, worst task", best),
+            _safety(f"{titles[gap]}: runs that diverged, failed or never reached the late target", table, gap, tasks),
         ]
-    if ratio in known:
+    if ratio in titles:
         suited = [t for t in tasks if t.objective != "wasserstein"]
         found = compare(table, ratio, BEST_FIXED, suited)
         rows.append(
             _mean(
-                f"{ratio}: cost against the best fixed n on objectives with a loss ratio, geometric mean",
+                f"{titles[ratio]}: cost against the best fixed n on objectives with a loss ratio, geometric mean",
                 found,
                 1.10,
             )
@@ -117,7 +117,7 @@ def _mean(what: str, found: Comparison, limit: float) -> VerdictRow:
     def build(tasks: Sequence[TaskComparison]) -> tuple[Estimate, bool, list[str], str]:
         figure, plain = found.cost(), found.cost("mean")
         wide = found.cost(resample_tasks=True)
-        note = f"mean over seeds: {plain.value:.2f}; interval with tasks resampled: {_span(wide)}"
+        note = f"mean over seeds: {plain.value:.2f}; with tasks resampled too {_span(wide)}"
         return figure, figure.value <= limit, [t.task for t in tasks if t.cost.value > limit], note
 
     return _row(what, f"<= {limit:.2f}", found, build)
@@ -127,7 +127,7 @@ def _worst(what: str, found: Comparison, limit: float) -> VerdictRow:
     def build(tasks: Sequence[TaskComparison]) -> tuple[Estimate, bool, list[str], str]:
         # Without an interval (one seed) the figure itself has to stand in for its lower end.
         short = [t.task for t in tasks if not _or_value(t.cost.low, t.cost.value) <= limit]
-        return found.worst().cost, not short, short, f"worst task: {found.worst().task}"
+        return found.worst().cost, not short, short, f"worst task: {found.worst().title}"
 
     return _row(what, f"lower interval end <= {limit:.2f}", found, build)
 
@@ -164,7 +164,7 @@ def _quality(what: str, found: Comparison) -> VerdictRow:
         worst = max(tasks, key=upper)
         short = [t.task for t in tasks if not upper(t) <= 1.05]
         mean = found.quality()
-        note = f"worst task: {worst.task}; geometric mean of ratios {mean.value:.2f} {_span(mean)}"
+        note = f"worst task: {worst.title}; geometric mean of ratios {mean.value:.2f} {_span(mean)}"
         return worst.quality[whole], not short, short, note
 
     return _row(what, "upper interval end <= 1.05 on every task", found, build)
@@ -173,9 +173,7 @@ def _quality(what: str, found: Comparison) -> VerdictRow:
 def _safety(what: str, table: Table, contender: str, tasks: Sequence[Task]) -> VerdictRow:
     """Shares of bad runs, each fixed n counted on the very (task, seed) pairs that the contender ran too."""
     target = "no more than the safest fixed n's"
-    mine = {
-        t.name: s for t in tasks if t.targets is not None and (s := table.get(t.name, contender)) is not None
-    }
+    mine = {t.name: s for t in tasks if t.targets is not None and (s := table.get(t.name, contender)) is not None}
     bad, total = sum(int(s.bad.sum()) for s in mine.values()), sum(len(s.seeds) for s in mine.values())
     fixed: dict[str, tuple[int, int, int]] = {}
     for other in (c.name for c in table.suite.contenders if c.kind == "fixed"):
@@ -194,9 +192,9 @@ def _safety(what: str, table: Table, contender: str, tasks: Sequence[Task]) -> V
     safest = min(fixed, key=lambda name: fixed[name][0] / fixed[name][2])
     theirs_bad, own_bad, count = fixed[safest]
     short = [name for name, s in mine.items() if s.bad.mean() > _share(table, name, safest)]
-    note = (
-        f"{bad} of {total} runs; safest fixed n: {safest}, {theirs_bad} to {own_bad} of {count} shared runs"
-    )
+    note = f"{bad} of {total} runs; safest fixed n: {table.suite.contender(safest).title}, {theirs_bad} of {count}"
+    if count != total:
+        note += f"; on these {count}: {own_bad}"
     return VerdictRow(
         what, target, Estimate(bad / total), own_bad <= theirs_bad, tuple(short), len(mine), missing, note
     )

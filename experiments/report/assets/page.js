@@ -1,0 +1,346 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const contenders = new Map(data.contenders.map((c) => [c.name, c]));
+  const tasks = new Map(data.tasks.map((t) => [t.name, t]));
+  const suites = { evaluation: "evaluation tasks", development: "development tasks (laws were tuned on these)" };
+  const narrow = () => window.innerWidth < 600;
+  // Plotly reads a few tags inside its labels; names are to be shown as they are.
+  const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const title = (name) => (contenders.get(name) || { title: name }).title;
+  const short = (text, length) => (text.length > length ? text.slice(0, length - 1) + "…" : text);
+  const round = (x) => (x === null ? "–" : x.toFixed(2));
+  const withInterval = ([v, low, high]) => (low === null ? round(v) + " (no interval)" : `${round(v)} (${round(low)} to ${round(high)})`);
+
+  const element = (tag, content, attributes = {}) => {
+    const made = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    if (content !== undefined) made.textContent = content;
+    return made;
+  };
+  const fill = (select, options) => {
+    for (const [value, text] of options) select.append(element("option", text, { value }));
+  };
+  const layout = (extra) => ({
+    font: { family: "system-ui, 'Liberation Sans', 'DejaVu Sans', sans-serif", size: 13, color: "#1c2430" },
+    paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff", hoverlabel: { align: "left" }, ...extra,
+  });
+  // Named one by one: the default set has a button that sends data to a server.
+  const config = () => ({ responsive: true, displaylogo: false, displayModeBar: narrow() ? false : "hover", modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] });
+  const nothing = (chart, text) => {
+    Plotly.purge(chart);
+    chart.replaceChildren(element("p", text, { class: "nothing" }));
+    chart.style.minHeight = "0";
+    chart.style.height = "";
+    chart.dataset.state = "empty";
+  };
+  const draw = (chart, traces, extra, height) => {
+    if (chart.dataset.state === "empty") chart.replaceChildren();
+    chart.style.minHeight = "";
+    chart.style.height = `${height}px`;
+    chart.dataset.state = "drawing";
+    return Plotly.react(chart, traces, layout({ ...extra, height }), config()).then(() => { chart.dataset.state = "drawn"; });
+  };
+  const measureTitle = (measure) => data.measures[measure];
+  const verb = (measure) => (measure.startsWith("quality") ? "better" : "cheaper");
+
+  const ratioTicks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100];
+
+  // Ratios -----------------------------------------------------------------------------------------------------------
+  const ratioRows = (scope, measure, opponent) => {
+    const [kind, name] = [scope.slice(0, scope.indexOf(":")), scope.slice(scope.indexOf(":") + 1)];
+    const found = data.ratios[opponent];
+    const onTask = (row, task) => row.tasks[task.name] && ({
+      name: row.contender, label: title(row.contender), value: row.tasks[task.name][measure], detail: row.tasks[task.name],
+      color: contenders.get(row.contender).color,
+    });
+    if (kind === "suite") {
+      return found[name].map((row) => ({
+        name: row.contender, label: title(row.contender), value: row.over[measure], missing: row.missing,
+        count: Object.keys(row.tasks).length, color: contenders.get(row.contender).color,
+      }));
+    }
+    if (kind === "task") {
+      const task = tasks.get(name);
+      return found[task.suite].map((row) => onTask(row, task)).filter(Boolean);
+    }
+    return data.tasks.flatMap((task) => found[task.suite].filter((row) => row.contender === name).map((row) => {
+      const made = onTask(row, task);
+      return made && { ...made, label: task.title + (task.suite === "development" ? " (development)" : ""), name: task.name };
+    })).filter(Boolean);
+  };
+  const explain = (row) => {
+    const lines = [`<b>${safe(row.label)}</b>`, withInterval(row.value)];
+    if (row.detail) {
+      const d = row.detail;
+      lines.push(`${d.pairs} paired seeds` + (d.unpaired ? `, ${d.unpaired} unpaired left out` : ""));
+      lines.push(`reached early, late: ${d.reached.join(", ")}; opponent: ${d.opponentReached.join(", ")}`);
+      lines.push(`opponent: ${[...new Set(d.opponent)].map((name) => safe(title(name))).join(", ")}`);
+    } else {
+      lines.push(`${row.count} tasks` + (row.missing.length ? `, not run on ${row.missing.length}` : ""));
+    }
+    return lines.join("<br>") + "<extra></extra>";
+  };
+  const drawRatios = () => {
+    const [scope, measure, opponent] = ["ratio-scope", "ratio-measure", "ratio-opponent"].map((id) => byId(id).value);
+    const chart = byId("ratio-chart");
+    const rows = ratioRows(scope, measure, opponent).filter((row) => row.value[0] !== null).sort((a, b) => b.value[0] - a.value[0]);
+    const partial = rows.filter((row) => row.missing && row.missing.length);
+    byId("ratio-hint").textContent = partial.length
+      ? `Mean over fewer tasks than others, so not comparable at sight: ${partial.map((row) => row.label).join(", ")}.` : "";
+    byId("ratio-table").replaceChildren();
+    if (!rows.length) return nothing(chart, "No results for this choice.");
+    const head = element("tr");
+    for (const text of ["", "Ratio", "95 % interval", "Paired seeds or tasks"]) head.append(element("th", text));
+    byId("ratio-table").append(head);
+    for (const row of [...rows].reverse()) {
+      const line = element("tr");
+      const interval = row.value[1] === null ? "–" : `${round(row.value[1])} to ${round(row.value[2])}`;
+      for (const text of [row.label, round(row.value[0]), interval, String(row.detail ? row.detail.pairs : row.count)]) line.append(element("td", text));
+      byId("ratio-table").append(line);
+    }
+    const length = narrow() ? 20 : 44;
+    const hollow = (row) => Boolean(row.missing && row.missing.length);
+    const trace = {
+      type: "scatter", mode: "markers", x: rows.map((r) => r.value[0]), y: rows.map((_, i) => i),
+      marker: { size: 11, color: rows.map((r) => (hollow(r) ? "#ffffff" : r.color)), line: { width: 2, color: rows.map((r) => r.color) } },
+      error_x: {
+        type: "data", symmetric: false, thickness: 2, width: 4, color: "#6c757d",
+        array: rows.map((r) => (r.value[2] === null ? 0 : r.value[2] - r.value[0])),
+        arrayminus: rows.map((r) => (r.value[1] === null ? 0 : r.value[0] - r.value[1])),
+      },
+      hovertemplate: rows.map(explain), showlegend: false,
+    };
+    const ends = rows.flatMap((r) => r.value.filter((x) => x !== null && x > 0)).concat([0.8, 1.25]);
+    const range = [Math.log10(Math.min(...ends)) - 0.04, Math.log10(Math.max(...ends)) + 0.04];
+    return draw(chart, [trace], {
+      margin: { l: 10, r: 16, t: 36, b: 56 },
+      xaxis: { type: "log", range, title: { text: narrow() ? "ratio" : `${measureTitle(measure)}, ratio`, standoff: 12 }, gridcolor: "#e6e9ed", zeroline: false, tickvals: ratioTicks, ticktext: ratioTicks.map(String) },
+      yaxis: { tickvals: rows.map((_, i) => i), ticktext: rows.map((r) => safe(short(r.label, length))), range: [-0.7, rows.length - 0.3], automargin: true, zeroline: false, showgrid: false },
+      shapes: [
+        { type: "line", xref: "x", x0: 1, x1: 1, yref: "paper", y0: 0, y1: 1, line: { color: "#1c2430", width: 1.5, dash: "dot" } },
+      ],
+      annotations: [
+        { text: `◀ ${verb(measure)}`, xref: "x", x: 0, xanchor: "right", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: -8, font: { color: "#56606e" } },
+        { text: "worse ▶", xref: "x", x: 0, xanchor: "left", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: 8, font: { color: "#56606e" } },
+      ],
+    }, 120 + 26 * rows.length);
+  };
+
+  // Wins, nulls, losses ----------------------------------------------------------------------------------------------
+  const drawTally = () => {
+    const [suite, measure, opponent] = ["tally-suite", "tally-measure", "tally-opponent"].map((id) => byId(id).value);
+    const chart = byId("tally-chart");
+    const all = data.tasks.filter((t) => t.suite === suite).map((t) => t.name);
+    const rows = data.ratios[opponent][suite].map((row) => {
+      const sorted = { won: [], same: [], lost: [], none: [] };
+      for (const name of all) {
+        const cell = row.tasks[name];
+        const [, low, high] = cell ? cell[measure] : [];
+        const into = !cell ? "none" : high !== null && high < 1 ? "won" : low !== null && low > 1 ? "lost" : "same";
+        sorted[into].push(safe(tasks.get(name).title));
+      }
+      return { label: title(row.contender), ...sorted };
+    }).sort((a, b) => a.won.length - a.lost.length - (b.won.length - b.lost.length));
+    if (!rows.length) return nothing(chart, "No results for this choice.");
+    const kinds = [["won", "won", "#2f9e62"], ["same", "no difference shown", "#b9c1ca"], ["lost", "lost", "#d6400c"], ["none", "not run", "#f1f3f5"]];
+    const length = narrow() ? 20 : 44;
+    const traces = kinds.map(([key, name, color]) => ({
+      type: "bar", orientation: "h", name, marker: { color, line: { color: "#ffffff", width: 1 } }, y: rows.map((_, i) => i), x: rows.map((r) => r[key].length),
+      text: rows.map((r) => (r[key].length ? String(r[key].length) : "")), textposition: "inside", insidetextanchor: "middle", textangle: 0,
+      hovertemplate: rows.map((r) => `<b>${safe(r.label)}</b><br>${name}: ${r[key].join("<br>") || "none"}<extra></extra>`),
+    })).filter((t) => t.name !== "not run" || t.x.some((x) => x > 0));
+    return draw(chart, traces, {
+      barmode: "stack", margin: { l: 10, r: 16, t: 44, b: 48 }, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal" },
+      xaxis: { title: { text: "tasks", standoff: 12 }, dtick: all.length > 12 ? 2 : 1, gridcolor: "#e6e9ed", zeroline: false },
+      yaxis: { tickvals: rows.map((_, i) => i), ticktext: rows.map((r) => safe(short(r.label, length))), automargin: true },
+    }, 130 + 26 * rows.length);
+  };
+
+  // A logarithmic axis with 1, 2, 5 and their decades as plain numbers.
+  const steps = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)));
+  const decades = { tickvals: steps, ticktext: steps.map(String) };
+
+  // Runs -------------------------------------------------------------------------------------------------------------
+  const chosen = new Set();
+  const swatch = (c) => {
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+    svg.setAttribute("width", 22); svg.setAttribute("height", 8); svg.setAttribute("aria-hidden", "true");
+    const dashes = { solid: "", dash: "6 3", dot: "2 3", dashdot: "6 3 2 3" };
+    for (const [key, value] of Object.entries({ x1: 0, x2: 22, y1: 4, y2: 4, stroke: c.color, "stroke-width": 3, "stroke-dasharray": dashes[c.dash] })) line.setAttribute(key, value);
+    svg.append(line);
+    return svg;
+  };
+  const listContenders = () => {
+    const task = tasks.get(byId("explore-task").value);
+    const box = byId("explore-contenders");
+    box.querySelectorAll("label").forEach((label) => label.remove());
+    for (const c of data.contenders) {
+      const there = Boolean(task && task.series[c.name]);
+      const label = element("label", undefined, there ? {} : { class: "absent", title: "not run on this task" });
+      const input = element("input", undefined, { type: "checkbox", value: c.name });
+      input.checked = there && chosen.has(c.name);
+      input.disabled = !there;
+      input.addEventListener("change", () => { chosen[input.checked ? "add" : "delete"](c.name); drawRuns(); });
+      label.append(input, swatch(c), c.title);
+      box.append(label);
+    }
+  };
+  const faded = (color) => color + "26";
+  const lines = (grid, band, c, axis, runs, unit, legend) => {
+    const whole = grid.map((_, i) => i).filter((i) => band[1][i] !== null && band[2][i] !== null);
+    const shade = {
+      type: "scatter", mode: "lines", x: [...whole.map((i) => grid[i]), ...whole.map((i) => grid[i]).reverse()],
+      y: [...whole.map((i) => band[2][i]), ...whole.map((i) => band[1][i]).reverse()], fill: "toself", fillcolor: faded(c.color),
+      line: { width: 0 }, hoverinfo: "skip", showlegend: false, legendgroup: c.name, yaxis: axis, xaxis: "x",
+    };
+    const line = {
+      type: "scatter", mode: "lines", name: safe(c.title), x: grid, y: band[0], line: { color: c.color, dash: c.dash, width: c.width },
+      legendgroup: c.name, showlegend: legend, yaxis: axis, xaxis: "x", connectgaps: false,
+      customdata: grid.map((_, i) => [band[1][i], band[2][i]]),
+      hovertemplate: `<b>${safe(short(c.title, 34))}</b><br>cost %{x:.4~g}: ${unit} %{y:.3~g}<br>quartiles %{customdata[0]:.3~g} to %{customdata[1]:.3~g}, ${runs} runs<extra></extra>`,
+    };
+    return [shade, line];
+  };
+  const drawRuns = () => {
+    const chart = byId("explore-chart");
+    const task = tasks.get(byId("explore-task").value);
+    byId("explore-note").textContent = "";
+    if (!task || !Object.keys(task.series).length) return nothing(chart, "No final runs of this task yet.");
+    const shown = data.contenders.filter((c) => chosen.has(c.name) && task.series[c.name]);
+    if (!shown.length) return nothing(chart, "Pick at least one contender above.");
+    const withSignal = byId("explore-signal").checked;
+    const best = task.best.map(title).join(", ");
+    byId("explore-note").textContent = [task.note.replace(/[.\s]+$/, ""), best && `Best fixed n on tuning seeds: ${best}`].filter(Boolean).map((text) => `${text}.`).join(" ");
+    const traces = [];
+    for (const c of shown) {
+      const series = task.series[c.name];
+      if (series.n) traces.push(...lines(task.grid, series.n, c, "y2", series.runs, "n", true));
+      if (series.quality) traces.push(...lines(task.grid, series.quality, c, "y", series.runs, safe(task.metric), !series.n));
+      if (withSignal && series.signal) traces.push(...lines(task.grid, series.signal, c, "y3", series.runs, "signal", false));
+    }
+    const level = (y, text, color) => ([
+      { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: y, y1: y, line: { color, width: 1.2, dash: "dot" } }, text, y,
+    ]);
+    const levels = Object.entries(task.targets).map(([name, y]) => level(y, `${name} target`, "#1c2430"));
+    if (task.floor !== null) levels.push(level(task.floor, "two true samples", "#8a94a0"));
+    const axis = byId("explore-axis").value;
+    const common = { gridcolor: "#e6e9ed", zeroline: false, automargin: true };
+    const domains = withSignal ? [[0, 0.46], [0.73, 1], [0.5, 0.69]] : [[0, 0.6], [0.66, 1]];
+    const extra = {
+      margin: { l: 10, r: 16, t: 20, b: 56 }, hovermode: "closest",
+      showlegend: !narrow(), legend: { x: 1.01, y: 1 },
+      xaxis: { ...common, title: { text: "cost, in generator updates", standoff: 12 }, anchor: "y", rangemode: "tozero" },
+      yaxis: { ...common, type: axis, domain: domains[0], title: { text: safe(task.metric) }, ...(axis === "log" ? decades : {}) },
+      yaxis2: { ...common, domain: domains[1], title: { text: "n" }, rangemode: "tozero" },
+      shapes: levels.map(([shape]) => shape),
+      annotations: levels.map(([, text, y]) => ({ text, xref: "paper", x: 1, xanchor: "right", yref: "y", y: axis === "log" ? Math.log10(y) : y, yanchor: "bottom", showarrow: false, font: { size: 11, color: "#56606e" } })),
+    };
+    if (withSignal) extra.yaxis3 = { ...common, domain: domains[2], title: { text: "signal" } };
+    return draw(chart, traces, extra, (narrow() ? 520 : 560) + (withSignal ? 140 : 0));
+  };
+
+  // Profiles ---------------------------------------------------------------------------------------------------------
+  const drawProfiles = () => {
+    const profile = data.profiles[byId("profile-suite").value];
+    const chart = byId("profile-chart");
+    byId("profile-note").textContent = profile.excluded.length ? `Left out, since not run on every task: ${profile.excluded.map(title).join(", ")}.` : "";
+    if (!Object.keys(profile.shares).length) return nothing(chart, "No contender has runs on every task of this choice.");
+    const traces = data.contenders.filter((c) => profile.shares[c.name]).map((c) => ({
+      type: "scatter", mode: "lines", name: safe(c.title), x: profile.factors, y: profile.shares[c.name], line: { color: c.color, dash: c.dash, width: c.width, shape: "hv" },
+      hovertemplate: `<b>${safe(short(c.title, 34))}</b><br>within %{x:.3~g} times the cheapest: %{y:.0%} of ${profile.problems} problems<extra></extra>`,
+    }));
+    return draw(chart, traces, {
+      margin: { l: 10, r: 16, t: 16, b: 56 }, hovermode: "closest",
+      legend: narrow() ? { orientation: "h", x: 0, y: -0.18, yanchor: "top" } : { x: 1.01, y: 1 },
+      xaxis: { type: "log", title: { text: "factor of the cheapest contender's cost", standoff: 12 }, tickvals: [1, 1.5, 2, 3, 5, 10], ticktext: ["1", "1.5", "2", "3", "5", "10"], gridcolor: "#e6e9ed" },
+      yaxis: { tickformat: ".0%", range: [-0.02, 1.02], gridcolor: "#e6e9ed", automargin: true, zeroline: false, title: { text: "share of problems" } },
+    }, narrow() ? 420 + 22 * traces.length : 500);
+  };
+
+  // Samples ----------------------------------------------------------------------------------------------------------
+  const scatter = (points, extent) => {
+    const canvas = element("canvas", undefined, { width: 360, height: 360 });
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "#175c96";
+    pen.globalAlpha = 0.5;
+    for (const [x, y] of points) {
+      if (x === null || y === null) continue;
+      pen.beginPath();
+      pen.arc(18 + (324 * (x - extent.x)) / extent.size, 342 - (324 * (y - extent.y)) / extent.size, 2.6, 0, 2 * Math.PI);
+      pen.fill();
+    }
+    return canvas;
+  };
+  // A few runaway points must not squeeze everyone else's samples into a dot: the middle 98 % set the frame.
+  const frame = (points) => {
+    const ends = [0, 1].map((k) => {
+      const values = points.map((p) => p[k]).filter((v) => v !== null).sort((a, b) => a - b);
+      return [values[Math.floor(0.01 * values.length)] || 0, values[Math.ceil(0.99 * values.length) - 1] || 0];
+    });
+    const size = Math.max(ends[0][1] - ends[0][0], ends[1][1] - ends[1][0], 1e-9) * 1.1;
+    return { x: (ends[0][0] + ends[0][1] - size) / 2, y: (ends[1][0] + ends[1][1] - size) / 2, size };
+  };
+  const drawSamples = () => {
+    const box = byId("sample-grid");
+    box.replaceChildren();
+    const task = tasks.get(byId("sample-task").value);
+    const found = task ? data.contenders.filter((c) => task.samples[c.name]) : [];
+    if (!found.length) box.append(element("p", "No samples were kept for this task.", { class: "nothing" }));
+    const extent = frame(found.map((c) => task.samples[c.name]).filter((s) => s.kind === "points").flatMap((s) => s.data));
+    for (const c of found) {
+      const sample = task.samples[c.name];
+      const figure = element("figure");
+      const text = `${c.title}, seed ${sample.seed}`;
+      const picture = sample.kind === "points" ? scatter(sample.data, extent) : element("img", undefined, { src: `data:image/png;base64,${sample.data}`, alt: `Samples of ${text}`, loading: "lazy" });
+      if (sample.kind === "points") { picture.setAttribute("role", "img"); picture.setAttribute("aria-label", `Samples of ${text}`); }
+      figure.append(picture, element("figcaption", text));
+      box.append(figure);
+    }
+    box.dataset.state = "drawn";
+  };
+
+  // Filters ----------------------------------------------------------------------------------------------------------
+  const grouped = (select, groups) => {
+    for (const [label, options] of groups) {
+      const group = element("optgroup", undefined, { label });
+      fill(group, options);
+      if (options.length) select.append(group);
+    }
+  };
+  const suiteOptions = Object.entries(suites);
+  const taskOptions = (suite) => data.tasks.filter((t) => t.suite === suite).map((t) => [t.name, t.title]);
+  const taskGroups = [["Evaluation", taskOptions("evaluation")], ["Development", taskOptions("development")]];
+  grouped(byId("ratio-scope"), [
+    ["All contenders, mean over", suiteOptions.map(([name, text]) => [`suite:${name}`, text])],
+    ["One contender on every task", data.contenders.map((c) => [`contender:${c.name}`, c.title])],
+    ["All contenders on one task", data.tasks.map((t) => [`task:${t.name}`, t.title])],
+  ]);
+  for (const id of ["ratio-measure", "tally-measure"]) fill(byId(id), Object.entries(data.measures));
+  for (const id of ["ratio-opponent", "tally-opponent"]) fill(byId(id), Object.entries(data.opponents));
+  for (const id of ["tally-suite", "profile-suite"]) fill(byId(id), suiteOptions);
+  for (const id of ["explore-task", "sample-task"]) grouped(byId(id), taskGroups);
+  const withSamples = data.tasks.find((t) => Object.keys(t.samples).length);
+  if (withSamples) byId("sample-task").value = withSamples.name;
+
+  const first = data.tasks.find((t) => t.suite === "evaluation") || data.tasks[0];
+  const five = data.contenders.find((c) => c.title === "n = 5");
+  for (const name of [data.gap, data.reference, five && five.name, ...(first ? first.best : [])]) if (contenders.has(name)) chosen.add(name);
+  if (!chosen.size) data.contenders.slice(0, 3).forEach((c) => chosen.add(c.name));
+
+  for (const id of ["ratio-scope", "ratio-measure", "ratio-opponent"]) byId(id).addEventListener("change", drawRatios);
+  for (const id of ["tally-suite", "tally-measure", "tally-opponent"]) byId(id).addEventListener("change", drawTally);
+  byId("explore-task").addEventListener("change", () => { listContenders(); drawRuns(); });
+  for (const id of ["explore-axis", "explore-signal"]) byId(id).addEventListener("change", drawRuns);
+  byId("profile-suite").addEventListener("change", drawProfiles);
+  byId("sample-task").addEventListener("change", drawSamples);
+
+  listContenders();
+  const all = () => Promise.all([drawRatios(), drawTally(), drawRuns(), drawProfiles()]);
+  drawSamples();
+  let wide = narrow();
+  window.addEventListener("resize", () => { if (narrow() !== wide) { wide = narrow(); all(); } });
+  all().then(() => { document.body.dataset.ready = "yes"; });
+})();

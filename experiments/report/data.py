@@ -1,0 +1,204 @@
+"""All that the page and the PNGs show, as plain values that go into JSON."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.report.palette import KIND_TITLES, styles
+from experiments.report.series import band, grid_of
+from experiments.schema import SUITES, TARGETS, Results, Run, Samples, Task
+from experiments.statistics import (
+    BEST_FIXED,
+    OWN_MEAN,
+    SHARES,
+    Estimate,
+    Table,
+    TaskComparison,
+    compare,
+    mean_ratios,
+    performance_profile,
+)
+
+MEASURES = {
+    "both": "cost to target, both targets",
+    "early": "cost to the early target",
+    "late": "cost to the late target",
+    **{f"quality{share:.0%}": f"quality at {share:.0%} of the budget" for share in SHARES},
+}
+_COLUMNS = [
+    list(range(len(TARGETS))),
+    *([c] for c in range(len(TARGETS) + len(SHARES))),
+]
+"""Columns of TaskComparison.log_ratios that make up each of MEASURES."""
+
+FACTORS = np.geomspace(1, 10, 61)
+
+
+def numbers(values: Iterable[float], digits: int = 5) -> list[float | None]:
+    """Return values as JSON takes them: rounded to significant digits, None for what is not finite."""
+    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in values]
+
+
+def triple(estimate: Estimate) -> list[float | None]:
+    """Return [value, low, high]."""
+    return numbers([estimate.value, estimate.low, estimate.high])
+
+
+def opponents(results: Results) -> dict[str, str]:
+    """Return the opponents that the page offers, with their titles."""
+    suite = results.suite
+    known = {c.name: c.title for c in suite.contenders}
+    five = [c.name for c in suite.contenders if c.steps == 5]
+    named = [name for name in (*five, suite.reference, suite.gap) if name in known]
+    return {BEST_FIXED: BEST_FIXED, OWN_MEAN: f"its {OWN_MEAN}, held fixed", **{name: known[name] for name in named}}
+
+
+def page_data(results: Results) -> dict[str, Any]:
+    """Return the data of the page's charts; see the keys at the end for its parts."""
+    suite, table = results.suite, Table.of(results)
+    drawn = styles(suite)
+    grouped: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in results.runs:
+        if run.config.seed_role == "final":
+            grouped[run.config.task, run.config.contender].append(run)
+    return {
+        "contenders": [
+            {
+                "name": c.name,
+                "title": c.title,
+                "kind": KIND_TITLES[c.kind],
+                "color": drawn[c.name].color,
+                "dash": drawn[c.name].dash,
+                "width": drawn[c.name].width,
+            }
+            for c in suite.contenders
+        ],
+        "gap": suite.gap,
+        "reference": suite.reference,
+        "measures": MEASURES,
+        "opponents": opponents(results),
+        "tasks": [_task(task, results, grouped) for task in suite.tasks],
+        "ratios": {name: _ratios(results, table, name) for name in opponents(results)},
+        "profiles": {name: profiles(table, table.tasks(name)) for name in SUITES},
+    }
+
+
+def _task(task: Task, results: Results, grouped: dict[tuple[str, str], list[Run]]) -> dict[str, Any]:
+    mine = {c.name: grouped[task.name, c.name] for c in results.suite.contenders if (task.name, c.name) in grouped}
+    grid = grid_of([run for runs in mine.values() for run in runs])
+    best = task.best_fixed_n
+    return {
+        "name": task.name,
+        "title": task.title,
+        "suite": task.suite,
+        "metric": task.metric,
+        "note": task.note,
+        "floor": task.floor,
+        "targets": dict(task.targets) if task.targets is not None else {},
+        "best": [] if best is None else sorted({results.suite.fixed(n).name for n in (best.early, best.late)}),
+        "grid": numbers(grid),
+        "series": {
+            name: {"runs": len(runs), **{key: _band(runs, key, grid) for key in ("quality", "n", "signal")}}
+            for name, runs in mine.items()
+        },
+        "samples": {name: found for name, runs in mine.items() if (found := _samples(runs)) is not None},
+    }
+
+
+def _band(runs: Sequence[Run], key: str, grid: NDArray[np.float64]) -> list[list[float | None]] | None:
+    found = band(runs, key, grid)
+    if not np.isfinite(found.middle).any():
+        return None
+    return [numbers(part, 4) for part in (found.middle, found.low, found.high)]
+
+
+def _samples(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """Samples of the lowest seed that has any: no seed is picked for its looks."""
+    for run in sorted(runs, key=lambda r: r.config.seed):
+        if isinstance(run.samples, Samples):
+            data = run.samples.data
+            points = data if isinstance(data, str) else [numbers(point, 4) for point in data]
+            return {"seed": run.config.seed, "kind": run.samples.kind, "data": points}
+    return None
+
+
+def _ratios(results: Results, table: Table, opponent: str) -> dict[str, Any]:
+    """Per suite and contender: figures over all tasks and for each task."""
+    found: dict[str, Any] = {}
+    for suite in SUITES:
+        rows = []
+        for contender in results.suite.contenders:
+            comparison = compare(table, contender.name, opponent, table.tasks(suite))
+            if comparison.tasks and contender.name != opponent:
+                rows.append(
+                    {
+                        "contender": contender.name,
+                        "missing": list(comparison.missing),
+                        "over": _measures(list(comparison.tasks)),
+                        "tasks": {t.task: _on_task(t) for t in comparison.tasks},
+                    }
+                )
+        found[suite] = rows
+    return found
+
+
+def _measures(tasks: Sequence[TaskComparison]) -> dict[str, list[float | None]]:
+    """Each of MEASURES, geometric mean over tasks."""
+    found = mean_ratios([task.log_ratios for task in tasks], _COLUMNS)
+    return {name: triple(estimate) for name, estimate in zip(MEASURES, found, strict=True)}
+
+
+def _on_task(task: TaskComparison) -> dict[str, Any]:
+    return {
+        "pairs": task.pairs,
+        "unpaired": task.unpaired,
+        "reached": list(task.reached),
+        "opponentReached": list(task.opponent_reached),
+        "opponent": list(task.opponent),
+        **_measures([task]),
+    }
+
+
+def profiles(table: Table, tasks: Sequence[Task]) -> dict[str, Any]:
+    """Return Dolan-More profiles; a problem is a task with one of its targets, its cost the median over seeds.
+
+    A problem counts as solved by a contender whose median run reached the target. Contenders without runs on every task
+    are left out and listed: a profile over fewer problems could not be compared.
+    """
+    names = [task.name for task in tasks]
+    complete = table.contenders(names)
+    partial = [
+        c.name
+        for c in table.suite.contenders
+        if c.name not in complete and any((name, c.name) in table.scores for name in names)
+    ]
+    if not complete:
+        return {"factors": numbers(FACTORS), "shares": {}, "excluded": partial, "problems": 0}
+    cost = np.array(
+        [
+            [float(np.median(table.scores[task, name].cost[:, column])) for name in complete]
+            for task in names
+            for column in range(len(TARGETS))
+        ]
+    )
+    # More than half of the seeds must get there: at one half the median would mix a cost with twice the budget.
+    reached = np.array(
+        [
+            [bool(table.scores[task, name].reached[:, column].mean() > 0.5) for name in complete]
+            for task in names
+            for column in range(len(TARGETS))
+        ]
+    )
+    shares = performance_profile(cost, reached, FACTORS)
+    return {
+        "factors": numbers(FACTORS),
+        "shares": {name: numbers(row) for name, row in zip(complete, shares, strict=True)},
+        "excluded": partial,
+        "problems": len(cost),
+    }

@@ -1,0 +1,218 @@
+"""PNGs for README and docs: the same figures as on the page, for print."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from experiments.report import words
+from experiments.report.accounts import accounts, tally
+from experiments.report.data import FACTORS, profiles
+from experiments.report.palette import styles
+from experiments.report.series import band, grid_of
+from experiments.schema import Results, Run, Task
+from experiments.statistics import BEST_FIXED, Comparison, Table, compare
+
+_LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+_STYLE: dict[Any, Any] = {
+    # Titles come from result files: a dollar sign in one is a dollar sign.
+    "text.parse_math": False,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e9ed",
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#8a94a0",
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+}
+_TASKS_SHOWN = 4
+
+
+def draw(results: Results, out_dir: Path) -> list[Path]:
+    """Write ``evidence.png``, ``n_over_cost.png`` and ``profiles.png``; return their paths.
+
+    Args:
+        results: may hold no runs; every figure then says so.
+        out_dir: an existing folder.
+    """
+    table = Table.of(results)
+    drawings: dict[str, Callable[[], Figure]] = {
+        "evidence.png": lambda: evidence(results, table),
+        "n_over_cost.png": lambda: n_over_cost(results, table),
+        "profiles.png": lambda: profile_figure(table),
+    }
+    paths = []
+    with mpl.rc_context(_STYLE):
+        for name, make in drawings.items():
+            figure = make()
+            FigureCanvasAgg(figure)
+            # No date or version in the file: the same results give the same bytes.
+            figure.savefig(out_dir / name, bbox_inches="tight", pad_inches=0.15, metadata={"Software": None})
+            paths.append(out_dir / name)
+    return paths
+
+
+def _nothing(text: str) -> Figure:
+    figure = Figure(figsize=(7, 1.6))
+    figure.text(0.5, 0.5, text, ha="center", va="center", color="#56606e")
+    return figure
+
+
+def _ratio_axis(axes: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis with plain numbers; 1 always on it."""
+    axes.set_xscale("log")
+    low, high = min([0.8, *values]) * 0.93, max([1.25, *values]) * 1.07
+    axes.set_xlim(low, high)
+    ticks = [t for t in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100) if low <= t <= high]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.axvline(1, color="#1c2430", linewidth=1.2, linestyle=":")
+
+
+def evidence(results: Results, table: Table) -> Figure:
+    """Forest plot: every contender's cost against the best fixed n, and beside it all that went against it."""
+    tasks = table.tasks("evaluation")
+    found = [compare(table, c.name, BEST_FIXED, tasks) for c in results.suite.contenders]
+    rows = sorted((c for c in found if c.tasks), key=lambda c: -c.cost().value)
+    if not rows:
+        return _nothing("No results on evaluation tasks yet.")
+    drawn, counts = styles(results.suite), {a.contender: a for a in accounts(results, table, tasks)}
+    figure = Figure(figsize=(10.5, 1.3 + 0.34 * len(rows)))
+    axes = figure.add_axes((0.0, 0.0, 0.58, 1.0))
+    ends: list[float] = []
+    for y, row in enumerate(rows):
+        cost, style = row.cost(), drawn[row.contender]
+        ends += [v for v in (cost.value, cost.low, cost.high) if not math.isnan(v)]
+        if not math.isnan(cost.low):
+            axes.plot([cost.low, cost.high], [y, y], color="#6c757d", linewidth=2, solid_capstyle="butt")
+        face = "white" if row.missing else style.color
+        axes.plot([cost.value], [y], "o", color=style.color, markerfacecolor=face, markersize=7, markeredgewidth=1.8)
+    _ratio_axis(axes, ends)
+    _columns(axes, rows, {name: (a.bad, a.runs) for name, a in counts.items()})
+    titles = [results.suite.contender(row.contender).title for row in rows]
+    axes.set_yticks(range(len(rows)), [t + ("*" if r.missing else "") for t, r in zip(titles, rows, strict=True)])
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.grid(axis="y", visible=False)
+    note = "\n* hollow: not run on every task" if any(row.missing for row in rows) else ""
+    axes.set_xlabel(
+        "cost to target over the best fixed n's (picked on tuning seeds), 95 % interval\n"
+        f"geometric mean over {len(tasks)} evaluation tasks and two targets; below 1 is cheaper{note}"
+    )
+    return figure
+
+
+def _columns(axes: Axes, rows: Sequence[Comparison], bad: dict[str, tuple[int, int]]) -> None:
+    """Figures to the right of the plot: ratio, tasks won / undecided / lost, runs that fell short."""
+    places, at = (1.03, 1.30, 1.52), axes.get_yaxis_transform()
+    heads = ("ratio", "won / open / lost", "missed, failed,\ndiverged")
+    for x, head in zip(places, heads, strict=True):
+        axes.text(x, len(rows) - 0.2, head, transform=at, va="bottom", fontsize=9, color="#56606e")
+    for y, row in enumerate(rows):
+        counts = tally(row)
+        cells = (
+            words.figure(row.cost()),
+            f"{len(counts.won)} / {len(counts.undecided)} / {len(counts.lost)}",
+            f"{bad[row.contender][0]} of {bad[row.contender][1]}",
+        )
+        for x, cell in zip(places, cells, strict=True):
+            axes.text(x, y, cell, transform=at, va="center", fontsize=9)
+
+
+def n_over_cost(results: Results, table: Table) -> Figure:
+    """Chosen n above quality, over cost: the gap law, its best fixed n and n = 5 on the first tasks."""
+    tasks = [t for t in table.tasks("evaluation") if table.get(t.name, results.suite.gap) is not None][:_TASKS_SHOWN]
+    if not tasks:
+        return _nothing("No results of the gap law on evaluation tasks yet.")
+    figure = Figure(figsize=(3.4 * len(tasks) + 0.6, 5.2), layout="constrained")
+    grid = figure.subplots(2, len(tasks), sharex="col", squeeze=False, height_ratios=(1, 1.4))
+    labels: dict[str, Artist] = {}
+    for column, task in enumerate(tasks):
+        upper, lower = grid[0, column], grid[1, column]
+        _task_column(upper, lower, results, task, labels)
+        upper.set_title(task.title, fontsize=10, wrap=True)
+        lower.set_xlabel("cost, generator updates")
+        lower.set_ylabel(task.metric)
+    grid[0, 0].set_ylabel("n")
+    order = [c.title for c in results.suite.contenders if c.title in labels]
+    figure.legend([labels[title] for title in order], order, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _task_column(upper: Axes, lower: Axes, results: Results, task: Task, labels: dict[str, Artist]) -> None:
+    suite, drawn = results.suite, styles(results.suite)
+    best = task.best_fixed_n
+    names = [suite.gap]
+    if best is not None:
+        names += [suite.fixed(n).name for n in (best.early, best.late)]
+    names += [c.name for c in suite.contenders if c.steps == 5]
+    for name in dict.fromkeys(names):
+        runs: list[Run] = [
+            r
+            for r in results.runs
+            if (r.config.task, r.config.contender, r.config.seed_role) == (task.name, name, "final")
+        ]
+        points, style = grid_of(runs), drawn[name]
+        for axes, key in ((upper, "n"), (lower, "quality")):
+            found = band(runs, key, points)
+            axes.fill_between(points, found.low, found.high, color=style.color, alpha=0.15, linewidth=0)
+            (line,) = axes.plot(
+                points, found.middle, _LINES[style.dash], color=style.color, linewidth=style.width * 0.7
+            )
+            labels.setdefault(suite.contender(name).title, line)
+    lower.set_yscale("log")
+    # Qualities seldom span more than a decade or two: 1, 2, 5 give numbers where decades alone give one.
+    lower.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    lower.yaxis.set_minor_locator(NullLocator())
+    upper.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    lower.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    for name, value in (task.targets or {}).items():
+        lower.axhline(value, color="#1c2430", linewidth=0.9, linestyle=":")
+        lower.annotate(
+            name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="#56606e"
+        )
+    upper.set_ylim(bottom=0)
+
+
+def profile_figure(table: Table) -> Figure:
+    """Dolan-More profiles over evaluation tasks and both targets."""
+    found = profiles(table, table.tasks("evaluation"))
+    if not found["shares"]:
+        return _nothing("No contender has runs on every evaluation task yet.")
+    drawn = styles(table.suite)
+    figure = Figure(figsize=(9.5, 4.6))
+    axes = figure.add_subplot()
+    for contender in table.suite.contenders:
+        if contender.name in found["shares"]:
+            style = drawn[contender.name]
+            axes.step(
+                FACTORS,
+                np.array(found["shares"][contender.name], dtype=np.float64),
+                where="post",
+                label=contender.title,
+                color=style.color,
+                linestyle=_LINES[style.dash],
+                linewidth=style.width * 0.75,
+            )
+    axes.set_xscale("log")
+    axes.set_xticks([1, 1.5, 2, 3, 5, 10], ["1", "1.5", "2", "3", "5", "10"])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(1, FACTORS[-1])
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    axes.set_xlabel("factor of the cheapest contender's cost")
+    axes.set_ylabel(f"share of {found['problems']} problems\n(evaluation task with one target)")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=9)
+    return figure
