@@ -22,9 +22,7 @@ def _points(name: str, values: ArrayLike, least: int = 1) -> Floats:
     if points.ndim != 2 or len(points) < least:
         raise ValueError(f"{name} of shape {points.shape}: must be (n, dimension) with n >= {least}")
     if not np.isfinite(points).all():
-        raise ValueError(
-            f"{name}: {int((~np.isfinite(points)).sum())} of {points.size} values are not finite"
-        )
+        raise ValueError(f"{name}: {int((~np.isfinite(points)).sum())} of {points.size} values are not finite")
     return points
 
 

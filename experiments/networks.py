@@ -48,9 +48,7 @@ def critic_2d(width: int = 128, depth: int = 3) -> nn.Sequential:
     return mlp([2, *[width] * depth, 1], _leaky)
 
 
-def image_mlp_generator(
-    latent_dim: int = 64, side: int = 28, width: int = 256, depth: int = 3
-) -> nn.Sequential:
+def image_mlp_generator(latent_dim: int = 64, side: int = 28, width: int = 256, depth: int = 3) -> nn.Sequential:
     """Generator of images without convolutions: latents (n, latent_dim) to (n, 1, side, side) in [-1, 1]."""
     network = mlp([latent_dim, *[width] * depth, side * side])
     return nn.Sequential(network, nn.Tanh(), nn.Unflatten(1, (1, side, side)))

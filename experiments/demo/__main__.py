@@ -24,7 +24,7 @@ from experiments.demo.report import write
 from experiments.demo.summary import text_table, verdict
 from experiments.demo.training import SHOWN, Run, Settings, critic_cost, train
 
-BUDGET = 18_000.0
+BUDGET = 15_000.0
 QUICK_BUDGET = 60.0
 SMALLEST_BUDGET = 30.0
 

@@ -47,7 +47,7 @@ class Settings:
     budget: float
     seed: int
     batch_size: int = 64
-    evaluations: int = 15
+    evaluations: int = 12
     evaluated: int = 2500
 
 
