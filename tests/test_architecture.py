@@ -34,6 +34,7 @@ TABLE = {
     "rounding": Row(set(), set()),
     "state": Row(set(), set()),
     "guard.rules": Row(set(), {"checks"}),
+    "guard.actions": Row(set(), set()),
     # Tensors, without an engine.
     "signals": Row({"torch"}, {"signals"}),
     "moments": Row({"torch"}, {"signals", "state"}),
@@ -44,6 +45,7 @@ TABLE = {
     # Engines.
     "events": Row({"ignite"}, set()),
     "guard": Row({"torch", "ignite"}, {"checks", "distributed", "events", "guard", "moments", "signals", "state"}),
+    "budget": Row({"ignite"}, {"checks", "state"}),
     "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "signals"}),
     "controller": Row({"ignite"}, {"checks", "distributed", "events", "guard", "signals", "state"}),
     "scheduled": Row({"matplotlib"}, {"checks", "controller", "guard", "laws"}),
@@ -60,7 +62,9 @@ TABLE = {
     ),
     "training": Row({"torch", "ignite"}, {"checks", "data", "distributed", "state", "training"}),
     # Public names, nothing else.
-    "__init__": Row(set(), {"data", "events", "guard", "handlers", "metrics", "signals", "state", "training"}),
+    "__init__": Row(
+        set(), {"budget", "data", "events", "guard", "handlers", "metrics", "signals", "state", "training"}
+    ),
 }
 
 # Slow to import, or not installed with the package: allowed to those above that name them, and only inside functions.

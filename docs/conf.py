@@ -1,0 +1,108 @@
+"""The site: `make docs` builds it with warnings as errors; everything that it shows is on the page itself."""
+
+from __future__ import annotations
+
+import html
+import inspect
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+from docutils import nodes
+from math_core import LatexError, LatexToMathML
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.inspect import signature, stringify_signature
+from sphinx.writers.html5 import HTML5Translator
+
+import adaptive_critic
+
+project = "adaptive_critic"
+author = "The adaptive_critic authors"
+project_copyright = f"2026, {author}"
+version = release = adaptive_critic.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "jupyter_execute"]
+nitpicky = True
+# Other projects' inventories would have to be fetched, and the site is built without a network: their names are
+# shown without a link. What belongs to this project must resolve.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!adaptive_critic\b).*"),
+    ("py:.*", r"adaptive_critic\..*T"),  # type variables
+]
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_typehints_format = "short"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+
+html_theme = "furo"
+html_title = "adaptive_critic"
+html_math_renderer = "mathml"
+html_static_path = ["_static"]
+html_css_files = ["mathml.css"]
+
+_latex = LatexToMathML()
+_MATHML = "{http://www.w3.org/1998/Math/MathML}"
+
+
+def _mathml(node: nodes.math | nodes.math_block, displayed: bool) -> str:
+    text = node.astext()
+    if displayed and re.search(r"&|\\\\", text) and r"\begin" not in text:
+        text = rf"\begin{{aligned}}{text}\end{{aligned}}"
+    try:
+        markup = _latex.convert_with_local_state(text, displaystyle=displayed)
+    except LatexError as error:
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+        logging.getLogger(__name__).warning("can't draw %s: %s", node.astext(), plain, location=node)
+        return f"<code>{html.escape(node.astext())}</code>"
+    # A browser stretches a line over a term only in a font made for equations, which may not be there: draw it.
+    named = r"&(?!amp;|lt;|gt;)[a-zA-Z]+;"  # HTML knows more entities than XML
+    root = ElementTree.fromstring(re.sub(named, lambda entity: html.unescape(entity[0]), markup))
+    for over in root.iter():
+        if over.tag.removeprefix(_MATHML) == "mover" and (over[1].text or "") in "\u203e\u00af\u2015\u0305\u0332":
+            over.tag = over.tag.replace("mover", "mrow")
+            over.set("class", "overline")
+            over.remove(over[1])
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _inline_math(self: HTML5Translator, node: nodes.math) -> None:
+    self.body.append(_mathml(node, displayed=False))
+    raise nodes.SkipNode
+
+
+def _display_math(self: HTML5Translator, node: nodes.math_block) -> None:
+    self.body.append(self.starttag(node, "div", CLASS="math") + _mathml(node, displayed=True) + "</div>\n")
+    raise nodes.SkipNode
+
+
+def _arguments_of_init(
+    _app: Sphinx, what: str, _name: str, obj: Any, _options: Any, shown: str | None, _returns: str | None
+) -> tuple[str, None] | None:
+    """Show what a class is called with, where a ``__new__(*args, **kwargs)`` hides it."""
+    if what == "class" and shown is not None and shown.startswith("(*args") and inspect.isfunction(obj.__init__):
+        arguments = signature(obj.__init__, bound_method=True)
+        return stringify_signature(arguments, show_return_annotation=False, unqualified_typehints=True), None
+    return None
+
+
+def setup(app: Sphinx) -> None:
+    """Render equations as MathML: every browser draws it, without a script from somewhere else."""
+    app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
+    app.connect("autodoc-process-signature", _arguments_of_init)
