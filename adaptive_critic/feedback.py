@@ -168,7 +168,7 @@ class FeedbackController(Controller):
         if values is None:
             return
         good, bad, *sums = values
-        if bad > 0.0:
+        if bad > 0.0 or not all(map(math.isfinite, values)):  # a sum of finite numbers can overflow
             self.bad_observations += 1
             return
         if good <= 0.0:

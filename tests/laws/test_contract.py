@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -210,7 +211,7 @@ def test_the_response_is_monotone(row: Row, data: st.DataObject) -> None:
     for blend in blends:
         mean = [(1.0 - blend) * low + blend * high for low, high in zip(row.fewer, row.more, strict=True)]
         answers.append(row.law.update(state, observation(mean), ratios[-1])[1])
-    for lower, higher in zip(answers, answers[1:], strict=False):
+    for lower, higher in itertools.pairwise(answers):
         assert higher >= lower * (1.0 - 1e-12), (blends, answers)
 
 
