@@ -275,6 +275,14 @@ def test_a_restored_position_sets_the_sampler_s_epoch() -> None:
     assert loader.sampler.epoch == 2  # type: ignore[attr-defined]  # a DistributedSampler
 
 
+def test_a_failed_load_leaves_the_sampler_s_epoch() -> None:
+    batches = infinite_batches(loader := distributed())
+    draw(batches, 1)
+    with pytest.raises(ValueError, match="saved position is 50 batches into a pass"):
+        batches.load_state_dict(batches.state_dict() | {"passes": 3, "batches": 50})
+    assert loader.sampler.epoch == 0  # type: ignore[attr-defined]  # a DistributedSampler
+
+
 def test_a_loaded_position_ends_the_reuse_of_the_held_batch() -> None:
     batches = infinite_batches([1, 2, 3], reuse="iteration")
     batches.attach(Engine(lambda engine, batch: None))

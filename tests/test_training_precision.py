@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from tests.training_toys import CRITIC_KEYS, GENERATOR_KEYS, Setup, mlp, real_batches
 
@@ -132,42 +130,6 @@ def test_a_step_that_overflows_is_skipped_and_the_scale_lowered() -> None:
 def test_contradicting_precisions_are_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Setup(**options)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"gradient_accumulation_steps": 2},
-        {"objective": "hinge", "ema": 0.9},
-        WITHOUT_RANDOMNESS[1],
-    ],
-    ids=str,
-)
-def test_networks_wrapped_for_distributed_training_train_as_without(options: dict[str, Any], tmp_path: Path) -> None:
-    plain = Setup(n=2, **options)
-    expected = plain.run(3)
-    distributed.init_process_group(
-        "gloo",
-        init_method=f"file://{tmp_path / 'rendezvous'}",
-        rank=0,
-        world_size=1,
-        timeout=datetime.timedelta(seconds=60),
-    )
-    try:
-        setup = Setup(n=2, wrap=nn.parallel.DistributedDataParallel, **options)
-        # n may change from one iteration to the next, 0 included, without the wrappers losing count.
-        outputs = setup.run(3)
-        for a, b in zip(plain.weights(), setup.weights(), strict=True):
-            torch.testing.assert_close(a, b)
-        setup.set(0)
-        setup.run(1)
-        setup.set(1)
-        setup.run(1)
-    finally:
-        distributed.destroy_process_group()
-    for key in (*CRITIC_KEYS, *GENERATOR_KEYS):
-        torch.testing.assert_close(outputs[-1][key], expected[-1][key])
 
 
 def test_float64_networks_keep_their_precision() -> None:

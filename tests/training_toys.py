@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaptive_critic.training import create_gan_trainer
@@ -84,6 +84,28 @@ def run(trainer: Engine, iterations: int) -> list[dict[str, Any]]:
     with trainer.add_event_handler("ITERATION_COMPLETED", lambda engine: outputs.append(engine.state.output)):
         trainer.run(max_iters=trainer.state.iteration + iterations, epoch_length=1000)
     return outputs
+
+
+LATENTS = torch.randn(8, 2, generator=torch.Generator().manual_seed(4))
+
+
+def train_one_rank(rank: int, folder: str, options: dict[str, Any]) -> None:
+    """Train on this rank's half of real_batches(16) as one of two processes, and save the weights."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    setup = Setup(
+        n=2,
+        wrap=nn.parallel.DistributedDataParallel,
+        data=real_batches(16)[rank::2],
+        sample_latent=lambda size: LATENTS[:size],
+        gradient_accumulation_steps=2,
+        **options,
+    )
+    setup.run(2)
+    setup.set(0)  # an iteration without critic updates must not confuse the wrappers
+    setup.run(1)
+    torch.save(setup.weights(), f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
 
 
 class HostReads(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own hook is untyped
