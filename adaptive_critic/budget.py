@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
 from adaptive_critic.checks import integer, real
+from adaptive_critic.events import CriticEvents
 
 __all__ = ["Spent", "StopAtBudget"]
 
@@ -27,13 +28,21 @@ class Spent(NamedTuple):
     """critic_cost * critic_updates + generator_cost * generator_updates"""
 
 
+def _iteration_is_over(engine: Engine) -> bool:
+    """Return whether the training step of an iteration that began has returned."""
+    # Ignite clears the output before each iteration. A step that returns none is known by its event, which a
+    # controller's event may have replaced by now.
+    return engine.state.output is not None or engine.last_event_name in (Events.ITERATION_COMPLETED, *CriticEvents)
+
+
 class StopAtBudget:
     """Terminates a run after the iteration in which a budget is used up.
 
     It reads ``engine.state.<param_name>`` as each iteration begins, so it works with any controller and with an
     attribute that was set by hand, and counts when the iteration is completed. The last iteration is not cut short:
-    less than one iteration's cost may be spent beyond the budget. ``engine.state.cost_spent`` holds the cost for loggers.
-    COMPLETED fires as at any end of a run. Give ``trainer.run`` enough iterations that the budget comes first.
+    less than one iteration's cost may be spent beyond the budget. COMPLETED fires as at any end of a run. A run that
+    is started again with its budget used up ends at once; ``reset()`` gives it a new one. Let ``trainer.run`` have
+    enough iterations for the budget to come first. ``engine.state.cost_spent`` holds the cost for loggers.
 
     Args:
         critic_updates: budget of critic updates, at least 1, or None for no such budget.
@@ -180,7 +189,7 @@ class StopAtBudget:
         Called at ITERATION_COMPLETED by a handler that was attached before this one, it counts the iteration first, so
         that a resume loses nothing.
         """
-        if self._engine is not None and self._engine.last_event_name is Events.ITERATION_COMPLETED:
+        if self._engine is not None and self._steps is not None and _iteration_is_over(self._engine):
             self._on_iteration_completed(self._engine)
         return {
             "version": _FORMAT,
@@ -206,6 +215,6 @@ class StopAtBudget:
 
     def __repr__(self) -> str:
         return (
-            f"StopAtBudget(critic_updates={self.critic_updates!r}, cost={self.cost!r}, critic_cost={self.critic_cost!r}, "
-            f"generator_cost={self.generator_cost!r}, param_name={self.param_name!r})"
+            f"StopAtBudget(critic_updates={self.critic_updates!r}, cost={self.cost!r}, "
+            f"critic_cost={self.critic_cost!r}, generator_cost={self.generator_cost!r}, param_name={self.param_name!r})"
         )

@@ -21,6 +21,7 @@ __all__ = ["DivergenceGuard", "as_guard"]
 
 _ON_COLLAPSE = ("report", "act", "ignore")
 _RECORDS_KEPT = 100
+_BETWEEN_RUNS = (None, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED)
 
 Record: TypeAlias = "dict[str, Any]"
 
@@ -31,7 +32,7 @@ class DivergenceGuard:
     r"""Watches the losses and scores of a training step, and acts when they diverge.
 
     It gathers them on the device and looks at them once every ``check_every`` iterations: one device-to-host read, and
-    in a distributed run one all_reduce, so that all ranks act together. Three rules, see :class:`DivergenceRules`:
+    in a distributed run one all_reduce, so that all ranks act together. Four rules, see :class:`DivergenceRules`:
 
     - *non_finite*: a loss or a score is NaN or infinite;
     - *explosion*: the critic's gap :math:`|E[D(x)] - E[D(G(z))]|`, the spread of its scores (where the step reports
@@ -40,6 +41,8 @@ class DivergenceGuard:
       running median m and median absolute deviation MAD. The defaults are wide: a healthy run's gap grows by orders of
       magnitude while the critic learns. A run that is wrong from its first iteration has no healthy past to compare
       with, and is found when something is not finite;
+    - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row: the
+      critic no longer responds to what it is shown;
     - *collapse*: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was not. That is
       also what the end of a successful training looks like, where the critic can no longer tell the two apart, so by
       default it is reported and nothing more.
@@ -86,6 +89,7 @@ class DivergenceGuard:
         threshold: deviations beyond the median that make an explosion, above 0.
         floor: lower bound of the deviation in the units of the score, above 0.
         relative_floor: lower bound of the deviation as a share of the median, at least 0.
+        dead: share of the running median under which a gap or a spread counts as none, at least 0, below 1.
         snapshot_every: iterations from copy to copy, at least 1.
         save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, and a resumed run
             can't roll back until a new copy has been trusted.
@@ -131,6 +135,7 @@ class DivergenceGuard:
         threshold: float = 50.0,
         floor: float = 1.0,
         relative_floor: float = 0.2,
+        dead: float = 1e-4,
         snapshot_every: int = 200,
         save_snapshots: bool = True,
         output_transform: Callable[[Any], Any] | None = None,
@@ -148,7 +153,7 @@ class DivergenceGuard:
         self.max_interventions = integer("max_interventions", max_interventions, at_least=1)
         self.override_iterations = integer("override_iterations", override_iterations, at_least=1)
         self.on_collapse = on_collapse
-        rules = DivergenceRules(patience, window, warm_up, threshold, floor, relative_floor)
+        rules = DivergenceRules(patience, window, warm_up, threshold, floor, relative_floor, dead)
         self._monitor = Monitor(rules, self.check_every, output_transform)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
         self.param_name = param_name
@@ -313,8 +318,12 @@ class DivergenceGuard:
         """
         if self.snapshots is not None and self.snapshots.busy:
             return {}  # a controller is being copied: the guard does not forget what it has done
-        if self._engine is not None and self._engine.last_event_name is Events.ITERATION_COMPLETED:
-            self._monitor.gather(self._engine.state.iteration, self._engine.state.output)
+        if self._engine is not None and self._engine.last_event_name not in _BETWEEN_RUNS:
+            run = self._engine.state
+            # Ignite clears the output before each iteration, so that there is one if the step has returned. The latest
+            # event does not tell: a controller that was asked for its state just before may have fired one of its own.
+            if run.output is not None:
+                self._monitor.gather(run.iteration, run.output)
         state: dict[str, Any] = {
             "version": saving.FORMAT,
             "handler": "DivergenceGuard",

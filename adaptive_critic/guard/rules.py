@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from adaptive_critic.checks import integer, real
 
@@ -20,7 +20,7 @@ class Evidence(NamedTuple):
     """What one check sees: a summary of the iterations since the check before."""
 
     non_finite: tuple[str, ...]
-    """names of the losses and scores with a NaN or an infinity among their values"""
+    """names of the losses and scores with a NaN or an infinity among their values, of levels too large for a float"""
     levels: dict[str, float]
     """median of |gap|, of the larger spread, of |d_loss|; those that there were values for"""
     gap: tuple[float, float] | None
@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
     """A divergence that was found."""
 
     rule: str
-    """"non_finite", "explosion" or "collapse" """
+    """"non_finite", "explosion", "dead" or "collapse" """
     reason: str
     """a sentence for a person"""
     values: dict[str, float]
@@ -44,7 +44,7 @@ class Judgement(NamedTuple):
     verdict: Verdict | None
     """a divergence, None while there is none"""
     clean: bool
-    """no verdict, and no explosion on its way"""
+    """no verdict, and none on its way but a collapse"""
 
 
 class RulesState(NamedTuple):
@@ -53,7 +53,7 @@ class RulesState(NamedTuple):
     history: dict[str, tuple[float, ...]]
     """each level at the latest checks, without the suspicious ones"""
     suspicious: int
-    """checks in a row with a level beyond its limit"""
+    """checks in a row with a level beyond one of its limits"""
     significant: int
     """checks in a row with a gap of more than two standard errors, at most ``patience``"""
     flat: int
@@ -75,24 +75,36 @@ def gather(columns: Mapping[str, Sequence[float]]) -> Evidence:
     if non_finite:
         return Evidence(non_finite, {}, None)
     gaps = [real - fake for real, fake in zip(columns.get("d_real", ()), columns.get("d_fake", ()), strict=False)]
-    levels = {}
-    if gaps:
-        levels["gap"] = median(map(abs, gaps))
     spreads = [max(pair) for pair in zip(columns.get("d_real_std", ()), columns.get("d_fake_std", ()), strict=False)]
-    if spreads:
-        levels["spread"] = median(spreads)
-    if d_loss := columns.get("d_loss"):
-        levels["d_loss"] = median(map(abs, d_loss))
-    if len(gaps) < 2:
-        return Evidence((), levels, None)
-    return Evidence((), levels, _mean_and_error(gaps))
+    levels = {
+        name: median(map(abs, values))
+        for name, values in zip(LEVELS, (gaps, spreads, columns.get("d_loss", ())), strict=True)
+        if values
+    }
+    overflowed = tuple(name for name, level in levels.items() if not level < math.inf)
+    if overflowed:
+        return Evidence(overflowed, {}, None)
+    return Evidence((), levels, _mean_and_error(gaps) if len(gaps) > 1 else None)
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and its standard error (statistics.stdev is exact, which takes longer than all the rest)."""
-    mean = math.fsum(values) / len(values)
-    squares = math.fsum([(value - mean) ** 2 for value in values])
-    return mean, math.sqrt(squares / (len(values) - 1) / len(values))
+    """Return the mean and its standard error (statistics.stdev is exact and slow; squares overflow, a distance not)."""
+    count = len(values)
+    mean = math.fsum([value / count for value in values])
+    return mean, math.dist(values, [mean] * count) / math.sqrt(count * (count - 1))
+
+
+_Levels: TypeAlias = "dict[str, tuple[float, float]]"
+
+
+def _of_levels(beyond: _Levels, dead: _Levels, checks: int) -> Verdict:
+    """Return the verdict on levels that were outside of their limits."""
+    parts = [f"{name} {level:.4g} is beyond {limit:.4g}" for name, (level, limit) in beyond.items()]
+    parts += [f"{name} {level:.4g} is below {limit:.4g}" for name, (level, limit) in dead.items()]
+    values: dict[str, float] = {}
+    for name, (level, limit) in (beyond | dead).items():
+        values |= {name: level, f"{name}_limit": limit}
+    return Verdict("explosion" if beyond else "dead", f"{', '.join(parts)} at {checks} checks in a row", values)
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,8 @@ class DivergenceRules:
       m + threshold * max(MAD, floor, relative_floor * m), where m is the median and MAD the median absolute deviation
       of the level over the last ``window`` checks that were not suspicious. A level is judged once ``warm_up`` checks
       have been seen.
+    - dead: the gap or the spread is, at ``patience`` checks in a row, below ``dead`` times its median: the critic no
+      longer responds to what it is shown. A critic that merely can't tell the two apart still has noise in both.
     - collapse: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was outside at
       ``patience`` checks in a row. Found once; it has to be outside again before it is found again.
 
@@ -115,6 +129,7 @@ class DivergenceRules:
         floor: lower bound of the deviation in units of the score, above 0: a change of less than threshold * floor is
             never an explosion.
         relative_floor: the same as a share of the median, at least 0.
+        dead: share of the median under which a gap or a spread counts as none, at least 0, below 1; 0 for never.
 
     Raises:
         TypeError: if an argument is not a number.
@@ -127,6 +142,7 @@ class DivergenceRules:
     threshold: float = 50.0
     floor: float = 1.0
     relative_floor: float = 0.2
+    dead: float = 1e-4
 
     def __post_init__(self) -> None:
         integer("patience", self.patience, at_least=1)
@@ -136,6 +152,7 @@ class DivergenceRules:
         real("threshold", self.threshold, above=0)
         real("floor", self.floor, above=0)
         real("relative_floor", self.relative_floor, at_least=0)
+        real("dead", self.dead, at_least=0, below=1)
 
     def init(self) -> RulesState:
         """Return the state before the first check."""
@@ -147,17 +164,13 @@ class DivergenceRules:
             names = " and ".join(evidence.non_finite)
             verdict = Verdict("non_finite", f"{names} not finite", {})
             return state._replace(suspicious=0, flat=0), Judgement(verdict, clean=False)
-        history, beyond = self._compare(state.history, evidence.levels)
+        history, beyond, dead = self._compare(state.history, evidence.levels)
         state = self._follow_gap(state._replace(history=history), evidence.gap)
-        if beyond:
+        if beyond or dead:
             suspicious = state.suspicious + 1
             if suspicious < self.patience:
                 return state._replace(suspicious=suspicious), Judgement(None, clean=False)
-            reason = ", ".join(f"{name} {level:.4g} is beyond {limit:.4g}" for name, (level, limit) in beyond.items())
-            values = {name: level for name, (level, _) in beyond.items()}
-            values |= {f"{name}_limit": limit for name, (_, limit) in beyond.items()}
-            verdict = Verdict("explosion", f"{reason} at {suspicious} checks in a row", values)
-            return state._replace(suspicious=0), Judgement(verdict, clean=False)
+            return state._replace(suspicious=0), Judgement(_of_levels(beyond, dead, suspicious), clean=False)
         state = state._replace(suspicious=0)
         if evidence.gap is not None and state.flat == self.patience:
             mean, error = evidence.gap
@@ -174,24 +187,28 @@ class DivergenceRules:
 
     def _compare(
         self, history: Mapping[str, tuple[float, ...]], levels: Mapping[str, float]
-    ) -> tuple[dict[str, tuple[float, ...]], dict[str, tuple[float, float]]]:
-        """Return the new history, and (level, limit) of the levels beyond their limits."""
-        grown, beyond = dict(history), {}
+    ) -> tuple[dict[str, tuple[float, ...]], _Levels, _Levels]:
+        """Return the new history, and (level, limit) of the levels that are too high, and too low."""
+        grown, beyond, dead = dict(history), {}, {}
         for name, level in levels.items():
             past = history.get(name, ())
             if len(past) >= self.warm_up:
-                limit = self.limit(past)
-                if level > limit:
-                    beyond[name] = (level, limit)
+                lower, upper = self.limits(past)
+                if level > upper:
+                    beyond[name] = (level, upper)
+                    continue
+                if level < lower and name != "d_loss":  # the loss of a critic that always wins is 0
+                    dead[name] = (level, lower)
                     continue
             grown[name] = (*past[-self.window + 1 :], level)
-        return grown, beyond
+        return grown, beyond, dead
 
-    def limit(self, past: Sequence[float]) -> float:
-        """Return the level beyond which a check is suspicious, given the levels of earlier ones."""
+    def limits(self, past: Sequence[float]) -> tuple[float, float]:
+        """Return (lower, upper): a level outside is suspicious, given the levels of earlier checks."""
         centre = median(past)
         deviation = median([abs(level - centre) for level in past])
-        return centre + self.threshold * max(deviation, self.floor, self.relative_floor * centre)
+        upper = centre + self.threshold * max(deviation, self.floor, self.relative_floor * centre)
+        return self.dead * centre, upper
 
     def _follow_gap(self, state: RulesState, gap: tuple[float, float] | None) -> RulesState:
         if gap is None:

@@ -1,0 +1,237 @@
+"""Rolling back: what is restored, what is trusted, and when it ends."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from ignite.engine import Engine, Events
+
+from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.guard.snapshots import Snapshots, checked_objects
+from adaptive_critic.handlers import FixedController
+from tests.guard.engines import broken, exploded, healthy, record_steps
+
+
+class Training:
+    """A model that moves at every step, by an optimizer with moments, and reports what it is told to."""
+
+    def __init__(self, bad: dict[int, Any] | None = None) -> None:
+        torch.manual_seed(0)
+        self.model = torch.nn.Linear(2, 1)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.1)
+        self.bad = bad or {}
+        self.at: dict[int, Any] = {}
+        self.engine = Engine(self.step)
+
+    def step(self, engine: Engine, batch: Any) -> dict[str, Any]:
+        iteration = engine.state.iteration
+        self.optimizer.zero_grad()
+        loss = self.model(torch.ones(2)).sum() + sum(p.square().sum() for p in self.model.parameters())
+        output: dict[str, Any] = self.bad.get(iteration, healthy)(iteration)
+        if output["g_loss"].isnan():
+            loss = loss * math.nan
+        loss.backward()
+        self.optimizer.step()
+        self.at[iteration] = self.state()
+        return output
+
+    def state(self) -> Any:
+        return copy.deepcopy((self.model.state_dict(), self.optimizer.state_dict()))
+
+    def objects(self) -> dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer}
+
+
+def same(left: Any, right: Any) -> bool:
+    """Return whether two states are equal bit for bit, where NaN equals NaN."""
+    if isinstance(left, torch.Tensor):
+        return left.shape == right.shape and bool(((left == right) | (left.isnan() & right.isnan())).all())
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
+
+
+def test_models_and_optimizers_go_back_and_the_run_goes_on() -> None:
+    training = Training({95: broken})
+    guard = DivergenceGuard("rollback", to_restore=training.objects(), patience=2, snapshot_every=30)
+    guard.attach(training.engine)
+    after: list[Any] = []
+    training.engine.add_event_handler(Events.ITERATION_COMPLETED(once=100), lambda _: after.append(training.state()))
+    training.engine.run(range(200))
+    # A candidate is taken at 10, and 30 iterations after each promoted one: 10, 40, 70; promoted at 30, 60, 90.
+    assert [(r["iteration"], r["action"]) for r in guard.history] == [(100, "rollback")]
+    assert same(after[0], training.at[70])
+    assert training.engine.state.iteration == 200
+    assert all(parameter.isfinite().all() for parameter in training.model.parameters())
+
+
+def test_restoring_twice_restores_the_same() -> None:
+    # Optimizers keep the tensors that they load, and change them in place.
+    training = Training({95: broken, 125: broken})
+    guard = DivergenceGuard(
+        "rollback", to_restore=training.objects(), patience=2, snapshot_every=1000, cooldown=10, max_interventions=5
+    )
+    guard.attach(training.engine)
+    after: list[Any] = []
+
+    @training.engine.on(Events.ITERATION_COMPLETED(event_filter=lambda _, i: i in (100, 130)))
+    def keep() -> None:
+        after.append(training.state())
+
+    training.engine.run(range(200))
+    assert [r["action"] for r in guard.history] == ["rollback", "rollback"]
+    assert same(after[0], training.at[10])
+    assert same(after[1], training.at[10])
+
+
+def test_a_state_is_not_trusted_while_an_explosion_builds_up() -> None:
+    # Explosion from 101: suspicious at 110, 120, found at 130. A candidate of 90 or later must not be promoted.
+    training = Training(dict.fromkeys(range(101, 131), exploded))
+    guard = DivergenceGuard("rollback", to_restore=training.objects(), snapshot_every=10, warm_up=3)
+    guard.attach(training.engine)
+    training.engine.run(range(130))
+    assert [(r["iteration"], r["rule"]) for r in guard.history] == [(130, "explosion")]
+    assert same(training.state(), training.at[70])
+
+
+def test_without_a_trusted_snapshot_the_run_ends_and_says_why() -> None:
+    training = Training({5: broken})
+    guard = DivergenceGuard("rollback", to_restore=training.objects())
+    guard.attach(training.engine)
+    assert training.engine.run(range(200)).iteration == 10
+    assert guard.history[-1]["reason"] == (
+        "g_loss not finite; there is no snapshot to roll back to yet, so the run is terminated"
+    )
+
+
+def test_a_divergence_that_comes_back_ends_in_the_last_good_model() -> None:
+    training = Training(dict.fromkeys(range(65, 10_000), broken))
+    guard = DivergenceGuard("rollback", to_restore=training.objects(), cooldown=20, max_interventions=2)
+    guard.attach(training.engine)
+    assert training.engine.run(range(10_000)).iteration == 130
+    assert [(r["iteration"], r["action"]) for r in guard.history] == [
+        (70, "rollback"),
+        (100, "rollback"),
+        (130, "terminate"),
+    ]
+    assert guard.history[-1]["reason"] == (
+        "g_loss not finite; 2 of 2 interventions were made, so the snapshot of iteration 10 is restored a last time "
+        "and the run is terminated"
+    )
+    assert same(training.state(), training.at[10])
+
+
+def test_the_controller_goes_to_its_lower_limit_afterwards() -> None:
+    training = Training({65: broken})
+    FixedController(5, limits=(2, 6)).attach(training.engine)
+    DivergenceGuard("rollback", to_restore=training.objects(), override_iterations=20).attach(training.engine)
+    steps = record_steps(training.engine)
+    training.engine.run(range(150))
+    assert steps == [5] * 70 + [2] * 20 + [5] * 60
+
+
+def test_random_states_are_left_alone() -> None:
+    training = Training({65: broken})
+    DivergenceGuard("rollback", to_restore=training.objects()).attach(training.engine)
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    training.engine.run(range(100))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_controller_can_go_back_with_its_own_guard() -> None:
+    # The controller's state holds the guard's, which holds the snapshots, which hold the controller's state.
+    training = Training({65: broken, 95: broken, 125: broken, 155: broken})
+    objects = training.objects()
+    guard = DivergenceGuard("rollback", to_restore=objects, cooldown=10, max_interventions=2)
+    controller = FixedController(3, on_divergence=guard)
+    assert guard.snapshots is not None
+    # A user builds the controller from the guard, so the objects have to be completed afterwards.
+    objects["controller"] = controller
+    with_controller = DivergenceGuard("rollback", to_restore=objects, cooldown=10, max_interventions=2)
+    controller.guard = with_controller
+    controller.attach(training.engine)
+    training.engine.run(range(300))
+    assert [(r["iteration"], r["action"]) for r in with_controller.history] == [
+        (70, "rollback"),
+        (100, "rollback"),
+        (130, "terminate"),
+    ]
+    assert with_controller.snapshots is not None
+    promoted = with_controller.snapshots.promoted
+    assert promoted is not None
+    assert promoted.states["controller"]["guard"] == {}
+
+
+@pytest.mark.parametrize(
+    ("to_restore", "error", "message"),
+    [
+        ([1], TypeError, r"to_restore=\[1\]: expected a dict from names to models, optimizers, ..., got list"),
+        ({}, ValueError, "expected at least one model to restore"),
+        ({1: torch.nn.Linear(1, 1)}, TypeError, "to_restore has the key 1"),
+        ({"model": 3}, TypeError, r"to_restore\['model'\] is a int, which has no state_dict\(\)"),
+        ({"trainer": Engine(lambda engine, batch: None)}, TypeError, r"to_restore\['trainer'\] is an Engine"),
+    ],
+)
+def test_what_can_be_restored(to_restore: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        DivergenceGuard("rollback", to_restore=to_restore)
+
+
+def test_an_object_without_load_state_dict() -> None:
+    class Half:
+        def state_dict(self) -> dict[str, Any]:
+            return {}
+
+    with pytest.raises(TypeError, match=r"to_restore\['half'\] is a Half, which has no load_state_dict\(\)"):
+        DivergenceGuard("rollback", to_restore={"half": Half()})  # type: ignore[dict-item]  # that is the test
+
+
+# --- the bookkeeping, without an engine ---------------------------------------------------------------------------
+
+
+class Counter:
+    """An object whose state is a number."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.value = state["value"]
+
+
+@given(st.lists(st.booleans(), max_size=60), st.integers(1, 4), st.integers(1, 5))
+def test_only_what_was_followed_by_patience_clean_checks_is_promoted(
+    checks: list[bool], patience: int, every: int
+) -> None:
+    counter = Counter()
+    snapshots = Snapshots(checked_objects({"counter": counter}), patience, every)
+    for iteration, clean in enumerate(checks, start=1):
+        counter.value = iteration
+        snapshots.follow(iteration, clean)
+        promoted = snapshots.promoted
+        if promoted is not None:
+            assert promoted.states == {"counter": {"value": promoted.iteration}}
+            taken = promoted.iteration
+            assert all(checks[taken - 1 : taken + patience])
+            assert taken + patience <= iteration
+    # And it is used as soon as it may be: the first run of patience + 1 clean checks promotes something.
+    first = next((i for i in range(len(checks) - patience) if all(checks[i : i + patience + 1])), None)
+    assert (snapshots.promoted is None) == (first is None)
+
+
+def test_there_is_nothing_to_restore_at_first() -> None:
+    snapshots = Snapshots(checked_objects({"counter": Counter()}), 1, 1)
+    with pytest.raises(RuntimeError, match="no snapshot to restore"):
+        snapshots.restore()

@@ -1,0 +1,317 @@
+"""The divergence rules, with floats."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptive_critic.guard.rules import DivergenceRules, Judgement, RulesState, Verdict, gather
+
+Columns = Mapping[str, Sequence[float]]
+
+# Multiples of 1/64 within 2**20: differences of such numbers are exact in floating point.
+exact = st.integers(-(2**20), 2**20).map(lambda k: k / 64)
+finite = st.floats(-1e6, 1e6)
+
+
+def judge(rules: DivergenceRules, checks: Sequence[Columns]) -> tuple[list[Judgement], RulesState]:
+    state, judgements = rules.init(), []
+    for columns in checks:
+        state, judgement = rules.update(state, gather(columns))
+        judgements.append(judgement)
+    return judgements, state
+
+
+def verdicts(rules: DivergenceRules, checks: Sequence[Columns]) -> list[Verdict | None]:
+    return [judgement.verdict for judgement in judge(rules, checks)[0]]
+
+
+def scores(real: Sequence[float], fake: Sequence[float]) -> Columns:
+    return {"d_real": real, "d_fake": fake, "d_loss": [f - r for r, f in zip(real, fake, strict=True)]}
+
+
+def noisy(level: float, rng: random.Random, iterations: int = 10) -> Columns:
+    """Scores of a critic with about this gap."""
+    return scores(
+        [level + rng.gauss(0, 0.1) for _ in range(iterations)], [rng.gauss(0, 0.1) for _ in range(iterations)]
+    )
+
+
+# --- non-finite ---------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(finite, min_size=1, max_size=12),
+    st.sampled_from([math.nan, math.inf, -math.inf]),
+    st.sampled_from(["d_real", "d_fake", "d_loss", "g_loss", "g_fake", "d_real_std"]),
+    st.data(),
+)
+def test_one_bad_value_is_found_at_once_wherever_it_is(
+    values: list[float], bad: float, name: str, data: st.DataObject
+) -> None:
+    columns = {key: list(values) for key in ("d_real", "d_fake", "d_loss", "g_loss", "g_fake", "d_real_std")}
+    columns[name][data.draw(st.integers(0, len(values) - 1))] = bad
+    (verdict,) = verdicts(DivergenceRules(), [columns])
+    assert verdict == Verdict("non_finite", f"{name} not finite", {})
+
+
+def test_all_names_with_bad_values_are_given() -> None:
+    (verdict,) = verdicts(DivergenceRules(), [{"g_loss": [math.nan], "d_loss": [1.0, -math.inf], "g_fake": [0.0]}])
+    assert verdict is not None
+    assert verdict.reason == "g_loss and d_loss not finite"
+
+
+def test_a_sum_that_overflows_is_no_bad_value() -> None:
+    assert gather({"g_loss": [1.7e308, 1.7e308]}).non_finite == ()
+
+
+def test_bad_values_leave_the_history_alone() -> None:
+    rules = DivergenceRules()
+    _, before = judge(rules, [scores([1.0, 2.0], [0.0, 0.0])] * 4)
+    after, judgement = rules.update(before, gather(scores([math.nan, 1e9], [0.0, 0.0])))
+    assert after.history == before.history
+    assert not judgement.clean
+
+
+def test_a_gap_too_large_for_a_float_is_a_bad_value() -> None:
+    assert gather({"d_real": [1e308], "d_fake": [-1e308]}).non_finite == ("gap",)
+
+
+# --- explosion ----------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(finite, min_size=3, max_size=3), st.integers(1, 80))
+def test_constant_streams_are_clean(values: list[float], length: int) -> None:
+    real, fake, loss = values
+    columns = {"d_real": [real] * 5, "d_fake": [fake] * 5, "d_loss": [loss] * 5, "g_loss": [loss] * 5}
+    columns |= {"d_real_std": [abs(real)] * 5, "d_fake_std": [abs(fake)] * 5}
+    judgements, _ = judge(DivergenceRules(), [columns] * length)
+    assert all(judgement == Judgement(None, clean=True) for judgement in judgements)
+
+
+@given(
+    st.lists(st.lists(st.tuples(exact, exact), min_size=1, max_size=5), min_size=1, max_size=30),
+    exact,
+    st.integers(1, 3),
+)
+def test_adding_a_constant_to_the_critic_changes_no_judgement(
+    checks: list[list[tuple[float, float]]], offset: float, patience: int
+) -> None:
+    rules = DivergenceRules(patience=patience, warm_up=2, threshold=2.0, floor=0.1)
+    plain = [scores(*zip(*check, strict=True)) for check in checks]
+    moved = [scores(*zip(*[(r + offset, f + offset) for r, f in check], strict=True)) for check in checks]
+    assert judge(rules, moved) == judge(rules, plain)
+
+
+@given(st.integers(1, 5), st.integers(3, 30), st.sampled_from(["gap", "spread", "d_loss"]))
+def test_an_explosion_is_found_after_patience_checks(patience: int, healthy: int, name: str) -> None:
+    quiet = {
+        "gap": {"d_real": [1.0] * 5, "d_fake": [0.0] * 5},
+        "spread": {"d_real_std": [1.0] * 5, "d_fake_std": [0.5] * 5},
+        "d_loss": {"d_loss": [1.0] * 5},
+    }[name]
+    loud = {key: [value * 1e4 for value in values] for key, values in quiet.items()}
+    rules = DivergenceRules(patience=patience, warm_up=3)
+    judgements, _ = judge(rules, [quiet] * healthy + [loud] * patience)
+    assert [j.verdict for j in judgements[:-1]] == [None] * (healthy + patience - 1)
+    assert [j.clean for j in judgements] == [True] * healthy + [False] * patience
+    last = judgements[-1].verdict
+    assert last is not None
+    assert last.rule == "explosion"
+    assert last.values == {name: 1e4, f"{name}_limit": 51.0}
+
+
+def test_the_limit_is_the_median_and_so_many_deviations() -> None:
+    rules = DivergenceRules(threshold=3.0, floor=0.5, relative_floor=0.25)
+    assert rules.limits([1.0, 1.0, 1.0]) == (1e-4, 1.0 + 3 * 0.5)  # the floor
+    assert rules.limits([8.0, 8.0, 8.0]) == (8e-4, 8.0 + 3 * 2.0)  # the share of the median
+    assert rules.limits([0.0, 8.0, 16.0]) == (8e-4, 8.0 + 3 * 8.0)  # the median absolute deviation
+
+
+def test_a_level_at_the_limit_is_no_explosion_and_one_beyond_is() -> None:
+    rules = DivergenceRules(patience=1, warm_up=3, threshold=3.0, floor=0.5, relative_floor=0.0)
+    quiet = [{"d_loss": [1.0]}] * 3
+    assert verdicts(rules, [*quiet, {"d_loss": [2.5]}])[-1] is None
+    assert verdicts(rules, [*quiet, {"d_loss": [-2.5625]}])[-1] is not None
+
+
+def test_suspicious_checks_must_follow_each_other() -> None:
+    quiet, loud = {"d_loss": [1.0]}, {"d_loss": [1e6]}
+    rules = DivergenceRules(patience=2, warm_up=3)
+    assert verdicts(rules, [quiet] * 5 + [loud, quiet] * 20) == [None] * 45
+
+
+def test_suspicious_levels_never_enter_the_history() -> None:
+    rules = DivergenceRules(patience=2, warm_up=3, window=4)
+    _, state = judge(rules, [{"d_loss": [1.0]}] * 3 + [{"d_loss": [1e6]}] * 9)
+    assert state.history == {"d_loss": (1.0, 1.0, 1.0)}
+    _, state = judge(rules, [{"d_loss": [float(k)]} for k in range(9)])
+    assert state.history == {"d_loss": (5.0, 6.0, 7.0, 8.0)}
+
+
+def test_nothing_is_judged_before_the_warm_up() -> None:
+    rules = DivergenceRules(patience=1, warm_up=3)
+    loud = {"d_loss": [1e6]}
+    assert verdicts(rules, [{"d_loss": [1.0]}, {"d_loss": [1.0]}, loud]) == [None, None, None]
+
+
+def test_a_single_spike_within_a_check_is_ignored() -> None:
+    rules = DivergenceRules(patience=1, warm_up=3)
+    checks = [{"d_loss": [1.0] * 5}] * 3 + [{"d_loss": [1.0, 1.0, 1e9, 1.0, 1.0]}]
+    assert verdicts(rules, checks) == [None] * 4
+
+
+def test_a_critic_that_learns_from_nothing_is_healthy() -> None:
+    # A gap that doubles every 30 iterations, to 1000 times the first.
+    checks = [scores([0.02 * 2 ** (k / 3)] * 10, [0.0] * 10) for k in range(30)]
+    checks += [checks[-1]] * 30
+    assert verdicts(DivergenceRules(), checks) == [None] * 60
+
+
+def test_critic_updates_may_be_absent() -> None:
+    rules = DivergenceRules()
+    judgements, state = judge(rules, [{"g_loss": [0.5], "g_fake": [0.1]}] * 30)
+    assert all(judgement == Judgement(None, clean=True) for judgement in judgements)
+    assert state == rules.init()
+
+
+# --- a dead critic ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["gap", "spread"])
+def test_a_critic_that_no_longer_responds_is_found(name: str) -> None:
+    alive = {"gap": scores([3.0] * 5, [1.0] * 5), "spread": {"d_real_std": [2.0] * 5, "d_fake_std": [1.0] * 5}}[name]
+    dead = {key: [1.0 if key.startswith("d_real") else 1.0 - 1e-4] * 5 for key in alive}
+    if name == "spread":
+        dead = {key: [1e-4] * 5 for key in alive}
+    found = verdicts(DivergenceRules(patience=4, warm_up=3), [alive] * 6 + [dead] * 4)
+    assert found[:-1] == [None] * 9
+    assert found[-1] is not None
+    assert found[-1].rule == "dead"
+    assert found[-1].values[f"{name}_limit"] == 2e-4
+
+
+def test_the_loss_of_a_critic_that_always_wins_may_vanish() -> None:
+    assert verdicts(DivergenceRules(), [{"d_loss": [1.4]}] * 20 + [{"d_loss": [0.0]}] * 20) == [None] * 40
+
+
+def test_no_critic_is_dead_with_a_share_of_0() -> None:
+    dead = [scores([1.0] * 5, [1.0] * 5)] * 20
+    found = verdicts(DivergenceRules(dead=0.0), [scores([3.0] * 5, [1.0] * 5)] * 20 + dead)
+    assert {verdict.rule for verdict in found if verdict is not None} == {"collapse"}
+
+
+# --- collapse -----------------------------------------------------------------------------------------------------
+
+
+def test_collapse_is_found_once_after_patience_checks() -> None:
+    rng = random.Random(0)
+    flat = scores([1.0, -1.0] * 5, [0.0] * 10)
+    found = verdicts(DivergenceRules(patience=4), [noisy(5.0, rng) for _ in range(10)] + [flat] * 50)
+    where = [index for index, verdict in enumerate(found) if verdict is not None]
+    assert where == [13]
+    verdict = found[13]
+    assert verdict is not None
+    assert verdict.rule == "collapse"
+    assert verdict.values == {"gap": 0.0, "gap_standard_error": pytest.approx(1 / 3)}
+
+
+def test_collapse_is_found_again_after_a_recovery() -> None:
+    rng = random.Random(0)
+    flat = scores([1.0, -1.0] * 5, [0.0] * 10)
+    episode = [noisy(5.0, rng) for _ in range(3)] + [flat] * 3
+    found = verdicts(DivergenceRules(patience=3), episode * 2)
+    assert [index for index, verdict in enumerate(found) if verdict is not None] == [5, 11]
+
+
+def test_a_critic_that_never_saw_a_difference_has_not_collapsed() -> None:
+    flat = scores([1.0, -1.0] * 5, [0.0] * 10)
+    assert verdicts(DivergenceRules(patience=1), [flat] * 50) == [None] * 50
+
+
+def test_two_standard_errors_decide() -> None:
+    # Gaps -1 and 3: mean 1, standard error 2. Gaps 2.5 and 3.5: mean 3, standard error 0.5.
+    flat, significant = scores([-1.0, 3.0], [0.0, 0.0]), scores([2.5, 3.5], [0.0, 0.0])
+    rules = DivergenceRules(patience=1)
+    assert gather(flat).gap == (1.0, 2.0)
+    assert gather(significant).gap == (3.0, 0.5)
+    assert verdicts(rules, [significant, flat])[-1] is not None
+    assert verdicts(rules, [significant, significant])[-1] is None
+
+
+def test_checks_without_critic_updates_do_not_count_for_collapse() -> None:
+    rng = random.Random(0)
+    flat, skipped = scores([1.0, -1.0] * 5, [0.0] * 10), {"g_loss": [0.5]}
+    start = [noisy(5.0, rng) for _ in range(3)]
+    found = verdicts(DivergenceRules(patience=3), [*start, flat, skipped, flat, skipped, flat])
+    assert [index for index, verdict in enumerate(found) if verdict is not None] == [7]
+
+
+def test_arm_lets_a_collapse_be_found_again() -> None:
+    rules = DivergenceRules(patience=2)
+    flat = gather(scores([1.0, -1.0] * 5, [0.0] * 10))
+    state = rules.arm(rules.init())
+    for found in (None, "collapse", None, None, None):
+        state, judgement = rules.update(state, flat)
+        assert (judgement.verdict and judgement.verdict.rule) == found
+    state = rules.arm(state)
+    for found in (None, "collapse"):
+        state, judgement = rules.update(state, flat)
+        assert (judgement.verdict and judgement.verdict.rule) == found
+
+
+# --- any input ----------------------------------------------------------------------------------------------------
+
+anything = st.floats(allow_nan=True, allow_infinity=True)
+columns = st.dictionaries(
+    st.sampled_from(["d_real", "d_fake", "d_loss", "g_loss", "g_fake", "d_real_std", "d_fake_std"]),
+    st.lists(anything, min_size=1, max_size=4),
+    max_size=5,
+)
+
+
+@given(st.lists(columns, max_size=20))
+def test_any_stream_keeps_the_state_bounded_and_finite(checks: list[Columns]) -> None:
+    rules = DivergenceRules(patience=2, window=4, warm_up=2)
+    judgements, state = judge(rules, checks)
+    assert 0 <= state.suspicious < 2
+    assert 0 <= state.significant <= 2
+    assert 0 <= state.flat < 2
+    for levels in state.history.values():
+        assert len(levels) <= 4
+        assert all(0 <= level < math.inf for level in levels)
+    # Judging depends on nothing but what was given.
+    assert judge(rules, checks) == (judgements, state)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"patience": 0}, "patience=0: expected an int of at least 1"),
+        ({"patience": -1}, "patience=-1"),
+        ({"window": 2}, "window=2: expected an int of at least 3"),
+        ({"warm_up": 0}, "warm_up=0"),
+        ({"warm_up": 51}, "warm_up=51: expected an int of at most window=50"),
+        ({"threshold": -1.0}, "threshold=-1.0: expected a number above 0"),
+        ({"threshold": math.nan}, "threshold=nan"),
+        ({"floor": 0}, "floor=0: expected a number above 0"),
+        ({"relative_floor": -0.1}, "relative_floor=-0.1: expected a number at least 0"),
+        ({"dead": 1.0}, "dead=1.0: expected a number at least 0 and below 1"),
+    ],
+)
+def test_numbers_out_of_range(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        DivergenceRules(**arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"patience": 2.0}, {"patience": True}, {"threshold": "5"}])
+def test_wrong_types(arguments: dict[str, Any]) -> None:
+    (name,) = arguments
+    with pytest.raises(TypeError, match=f"{name}="):
+        DivergenceRules(**arguments)

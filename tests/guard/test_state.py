@@ -1,0 +1,314 @@
+"""The guard's state: a resumed run is the uninterrupted one; a checkpoint is data."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from ignite.engine import Engine, Events
+
+from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.handlers import FixedController, StepDecayController
+from adaptive_critic.state import StateError
+from tests.guard.engines import broken, exploded, healthy, needs_max_iters, published, record_steps, through_file
+from tests.guard.test_rollback import Training, same
+
+ITERATIONS = 120
+SAVED = (1, 8, 33, 36, 37, 50, 73, 76, 77, 84, 90, 100, 119)
+
+
+def output_at(iteration: int) -> dict[str, Any]:
+    """Healthy, then a bad value, then an explosion."""
+    if iteration == 33:
+        return broken(iteration)
+    return exploded(iteration, 3) if 70 < iteration < 90 else healthy(iteration, 3)
+
+
+class Run:
+    """An engine with controller and guard, and what a checkpoint of them holds."""
+
+    def __init__(self, mode: str = "terminate_epoch", checkpoint_first: bool = False) -> None:
+        self.training = Training(dict.fromkeys(range(ITERATIONS + 1), output_at))
+        self.engine = self.training.engine
+        self.checkpoints: dict[int, Any] = {}
+        self.checks: list[Any] = []
+        self.guard = DivergenceGuard(
+            mode,
+            to_restore=self.training.objects(),
+            check_every=4,
+            patience=2,
+            warm_up=5,
+            cooldown=20,
+            override_iterations=6,
+            snapshot_every=5,
+        )
+        self.controller = StepDecayController(milestones={0: 5, 60: 4}, limits=(2, 6), on_divergence=self.guard)
+        if checkpoint_first:
+            self.engine.add_event_handler(Events.ITERATION_COMPLETED, self.save)
+        self.controller.attach(self.engine)
+        self.steps = record_steps(self.engine)
+        if not checkpoint_first:
+            self.engine.add_event_handler(Events.ITERATION_COMPLETED, self.save)
+
+    def save(self) -> None:
+        if self.engine.state.iteration not in SAVED:
+            return
+        states = {"engine": self.engine.state_dict(), "controller": self.controller.state_dict()}
+        self.checkpoints[self.engine.state.iteration] = through_file(states | {"training": self.training.state()})
+
+    def load(self, checkpoint: Any) -> None:
+        self.engine.load_state_dict(checkpoint["engine"])
+        self.controller.load_state_dict(checkpoint["controller"])
+        model, optimizer = copy.deepcopy(checkpoint["training"])
+        self.training.model.load_state_dict(model)
+        self.training.optimizer.load_state_dict(optimizer)
+
+
+@functools.cache
+def whole_run(mode: str, checkpoint_first: bool = False) -> Run:
+    """Return an uninterrupted run."""
+    run = Run(mode, checkpoint_first)
+    run.engine.run(range(30), max_iters=ITERATIONS)
+    return run
+
+
+@needs_max_iters
+@pytest.mark.parametrize("mode", ["hold", "terminate_epoch", "rollback"])
+@pytest.mark.parametrize("at", [1, 8, 33, 36, 37, 50, 73, 76, 77, 90, 119])
+def test_a_resumed_run_equals_the_uninterrupted_one(mode: str, at: int) -> None:
+    whole = whole_run(mode)
+    assert [(r["iteration"], r["rule"]) for r in whole.guard.history] == [(36, "non_finite"), (76, "explosion")]
+    resumed = Run(mode)
+    resumed.load(whole.checkpoints[at])
+    resumed.engine.run(range(30))
+    assert resumed.engine.state.iteration == ITERATIONS
+    assert resumed.steps == whole.steps[at:]
+    assert resumed.guard.history == whole.guard.history
+    assert same(resumed.guard.state_dict(), whole.guard.state_dict())
+    assert same(resumed.training.state(), whole.training.state())
+
+
+@needs_max_iters
+@pytest.mark.parametrize("at", [8, 33, 50, 76, 84, 100])
+def test_a_checkpoint_written_before_the_guard_saw_the_iteration_loses_nothing(at: int) -> None:
+    # At 8, 76, 84 and 100 a check is due: it is made up for at the start of the resumed run.
+    whole = whole_run("rollback", checkpoint_first=True)
+    resumed = Run("rollback", checkpoint_first=True)
+    resumed.load(whole.checkpoints[at])
+    resumed.engine.run(range(30))
+    assert resumed.steps == whole.steps[at:]
+    assert resumed.guard.history == whole.guard.history
+    assert same(resumed.training.state(), whole.training.state())
+
+
+@needs_max_iters
+def test_a_divergence_found_at_the_start_of_a_run_ends_no_epoch() -> None:
+    # Ignite refuses terminate_epoch() there; the interrupted epoch is over anyway.
+    whole = whole_run("terminate_epoch", checkpoint_first=True)
+    resumed = Run("terminate_epoch", checkpoint_first=True)
+    resumed.load(whole.checkpoints[36])
+    resumed.engine.run(range(30))
+    assert resumed.steps == whole.steps[36:]
+    assert resumed.guard.history == whole.guard.history
+
+
+def test_load_before_and_after_attach() -> None:
+    whole = Run("hold")
+    whole.engine.run(range(60))
+    state = through_file(whole.guard.state_dict())
+    for attach_first in (True, False):
+        engine = Engine(lambda engine, batch: healthy(engine.state.iteration))
+        guard = DivergenceGuard("hold", check_every=4, patience=2, to_restore=whole.training.objects())
+        if attach_first:
+            guard.attach(engine)
+        guard.load_state_dict(state)
+        if not attach_first:
+            guard.attach(engine)
+        assert published(engine).divergence["iteration"] == 36
+        engine.run(range(2))
+        assert guard.interventions == 1
+        engine.run(range(2))  # a run from the start, with nothing loaded since
+        assert guard.interventions == 0
+
+
+def test_snapshots_can_be_left_out_of_a_checkpoint() -> None:
+    training = Training({65: broken})
+    small = DivergenceGuard("rollback", to_restore=training.objects(), save_snapshots=False)
+    small.attach(training.engine)
+    training.engine.run(range(50))
+    assert small.snapshots is not None
+    assert small.snapshots.promoted is not None
+    state = through_file(small.state_dict())
+    assert "snapshots" not in state
+    small.load_state_dict(state)
+    assert small.snapshots.promoted is None
+
+
+def test_a_state_with_snapshots_loads_into_a_guard_that_needs_none() -> None:
+    training = Training()
+    guard = DivergenceGuard("rollback", to_restore=training.objects())
+    guard.attach(training.engine)
+    training.engine.run(range(50))
+    other = DivergenceGuard("terminate")
+    other.load_state_dict(guard.state_dict())
+    assert other.state_dict()["rules"] == guard.state_dict()["rules"]
+
+
+def test_a_controller_saves_its_guard() -> None:
+    engine = Engine(lambda engine, batch: broken(engine.state.iteration))
+    controller = FixedController(3, on_divergence="hold")
+    controller.attach(engine)
+    engine.run(range(15))
+    other = FixedController(3, on_divergence="hold")
+    other.load_state_dict(through_file(controller.state_dict()))
+    assert other.guard is not None
+    assert other.guard.interventions == 1
+    controller.detach()
+    assert engine.run(range(15)).iteration == 15
+    assert controller.guard is not None
+    assert controller.guard.interventions == 1
+
+
+def test_patience_and_window_may_be_shorter_after_a_load() -> None:
+    whole = Run("hold")
+    whole.engine.run(range(76))
+    guard = DivergenceGuard("hold", patience=1, window=3, warm_up=2)
+    guard.load_state_dict(whole.guard.state_dict())
+    rules = guard.state_dict()["rules"]
+    assert (rules["suspicious"], rules["significant"], rules["flat"]) == (0, 1, 0)
+    assert {len(levels) for levels in rules["history"].values()} == {3}
+
+
+# --- hostile input ------------------------------------------------------------------------------------------------
+
+
+def good_state() -> dict[str, Any]:
+    whole = Run("rollback")
+    whole.engine.run(range(39))
+    return through_file(whole.guard.state_dict())  # type: ignore[no-any-return]  # a dict, as it was saved
+
+
+GOOD = good_state()
+
+
+OBJECTS = Training().objects()
+
+
+def guard_of_objects() -> DivergenceGuard:
+    return DivergenceGuard("rollback", to_restore=OBJECTS, check_every=4, patience=2, warm_up=5)
+
+
+def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    state = copy.deepcopy(GOOD)
+    target: Any = state
+    for key in path[:-1]:
+        target = target[key]
+    target[path[-1]] = value
+    return state
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (None, r"expected the dict that DivergenceGuard.state_dict\(\) returned, got NoneType"),
+        ({}, "has no 'handler'"),
+        (changed(("handler",), "StopAtBudget"), "'StopAtBudget', it can't be loaded into DivergenceGuard"),
+        (changed(("version",), 2), "upgrade adaptive_critic"),
+        (changed(("interventions",), -1), "'interventions'"),
+        (changed(("cooldown_left",), 1.5), "'cooldown_left'"),
+        (changed(("rules",), []), "'rules'"),
+        (changed(("rules", "history"), {"d_gap": []}), "history is of 'd_gap': expected one of 'gap', 'spread', 'd_l"),
+        (changed(("rules", "history", "gap"), [math.nan]), "expected finite numbers of at least 0"),
+        (changed(("rules", "history", "gap"), [-1.0]), "expected finite numbers of at least 0"),
+        (changed(("rules", "suspicious"), "0"), "'suspicious'"),
+        (changed(("window", "masks"), [1]), "'masks'"),
+        (changed(("window", "rows"), 3), "'rows'"),
+        (changed(("window", "rows", 0), [[1.0]]), r"\[1.0\] is a list"),
+        (changed(("window", "rows", 0), []), "can't have the mask"),
+        (changed(("window", "masks", 0), 1 << 20), "can't have the mask 1048576"),
+        (changed(("records",), {}), "'records'"),
+        (changed(("records", 0), 3), "a record must be a dict, got 3"),
+        (changed(("records", 0, "rule"), 3), r"record\['rule'\]=3: expected a str"),
+        (changed(("records", 0, "values"), {"gap": "a"}), "'a' is a str"),
+        (changed(("snapshots",), 3), "'snapshots'"),
+        (changed(("snapshots", "promoted"), 3), "the promoted snapshot must be None or a dict"),
+        (changed(("snapshots", "promoted", "iteration"), -3), "iteration=-3"),
+        (
+            changed(("snapshots", "promoted", "states"), {"net": {}}),
+            r"holds \['net'\], to_restore has \['model', 'optim",
+        ),
+        (changed(("snapshots", "promoted", "states", "model"), 3), "'model' must be a state dict, got int"),
+        (changed(("snapshots", "clean_checks"), None), "'clean_checks'"),
+    ],
+)
+def test_a_bad_state_is_refused_and_changes_nothing(state: Any, message: str) -> None:
+    guard = guard_of_objects()
+    guard.load_state_dict(GOOD)
+    before = through_file(guard.state_dict())
+    with pytest.raises(StateError, match=message):
+        guard.load_state_dict(state)
+    assert same(guard.state_dict(), before)
+
+
+@pytest.mark.parametrize("key", sorted(GOOD))
+def test_a_missing_entry_is_refused_but_for_snapshots(key: str) -> None:
+    state = {name: value for name, value in GOOD.items() if name != key}
+    guard = guard_of_objects()
+    if key == "snapshots":
+        guard.load_state_dict(state)
+    else:
+        with pytest.raises(StateError, match=key):
+            guard.load_state_dict(state)
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400)
+nested = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+)
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths to all entries except those within saved models."""
+    found = [path] if path else []
+    if path[-1:] == ("states",):
+        return found
+    if isinstance(value, dict):
+        return found + [p for key, inner in value.items() for p in paths(inner, (*path, key))]
+    if isinstance(value, list):
+        return found + [p for key, inner in enumerate(value) for p in paths(inner, (*path, key))]
+    return found
+
+
+@given(st.data())
+def test_any_data_is_loaded_or_refused(data: st.DataObject) -> None:
+    state: Any
+    if data.draw(st.booleans()):
+        state = data.draw(nested)
+    else:
+        state = changed(data.draw(st.sampled_from(paths(GOOD))), data.draw(nested))
+    guard = guard_of_objects()
+    before = guard.state_dict()
+    try:
+        guard.load_state_dict(state)
+    except StateError:
+        assert same(guard.state_dict(), before)
+        return
+    engine = Engine(lambda engine, batch: healthy(engine.state.iteration))
+    guard.attach(engine)
+    engine.run(range(30))
+    through_file(guard.state_dict())
+
+
+def test_a_row_of_the_state_is_as_the_output_was() -> None:
+    engine = Engine(lambda engine, batch: healthy(0))
+    guard = DivergenceGuard()
+    guard.attach(engine)
+    engine.run(range(1))
+    assert guard.state_dict()["window"] == {"masks": [0b110011], "rows": [[1.0, -1.0, 1.0, -1.0, -2.0, -2.0]]}
+    assert torch.tensor(guard.state_dict()["window"]["rows"]).shape == (1, 6)
