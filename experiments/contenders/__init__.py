@@ -1,0 +1,152 @@
+"""The contenders of the ablation suite: a table. Each has one setting, the same on every task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from experiments.contenders._row import Contender, Context, Handler
+
+__all__ = ["CONTENDERS", "DEVELOPMENT_PAIR", "Contender", "Context", "Handler", "select_contenders"]
+
+DEVELOPMENT_PAIR = ("ring", "digits")
+"""The two development tasks on which the wider field is tried."""
+
+_LIBRARY = "adaptive_critic"
+_HELD = "experiments.contenders.held"
+_RIVALS = "experiments.rivals"
+
+
+def _fixed(steps: int) -> Contender:
+    return Contender(f"fixed-{steps}", f"n = {steps}", "fixed", f"{_LIBRARY}:FixedController", {"steps": steps})
+
+
+def _mean_of(name: str, title: str, tasks: tuple[str, ...] | None = None) -> Contender:
+    return Contender(
+        f"mean-of:{name}",
+        f"mean n of {title}, held",
+        "matched",
+        f"{_HELD}:HeldMean",
+        told=("steps",),
+        matches=name,
+        tasks=tasks,
+    )
+
+
+def _exact_change_rate(balance: float) -> Contender:
+    return Contender(
+        f"exact-change-rate-{balance:g}",
+        f"loss change rate, per update, lambda {balance:g}",
+        "published",
+        f"{_RIVALS}:ExactLossChangeRate",
+        {"balance": balance},
+        told=("most_critic_updates",),
+        tasks=DEVELOPMENT_PAIR,
+    )
+
+
+def _change_rate(balance: float) -> Contender:
+    return Contender(
+        f"change-rate-{balance:g}",
+        f"loss change rate, lambda {balance:g}",
+        "published",
+        f"{_LIBRARY}:LossChangeRateController",
+        {"balance": balance},
+        tasks=DEVELOPMENT_PAIR,
+    )
+
+
+CONTENDERS: tuple[Contender, ...] = (
+    *(_fixed(steps) for steps in (1, 2, 3, 5, 10, 20)),
+    Contender("wgan-reference", "WGAN reference", "schedule", f"{_LIBRARY}:WGANReferenceController"),
+    Contender("gap", "Wasserstein gap", "adaptive", f"{_LIBRARY}:WassersteinGapController"),
+    Contender("pid", "loss-ratio PID", "adaptive", f"{_LIBRARY}:LossRatioPIDController", told=("objective",)),
+    Contender("ladder", "accuracy ladder", "published", f"{_LIBRARY}:AccuracyLadderController"),
+    Contender("change-rate", "loss change rate", "published", f"{_LIBRARY}:LossChangeRateController"),
+    _mean_of("gap", "Wasserstein gap"),
+    _mean_of("pid", "loss-ratio PID"),
+    _mean_of("ladder", "accuracy ladder"),
+    _mean_of("change-rate", "loss change rate"),
+    Contender(
+        "ttur",
+        "two time scales",
+        "rival",
+        f"{_RIVALS}:TwoTimeScales",
+        {"factor": 4.0},
+        told=("optimizer_d", "generator_rate"),
+    ),
+    Contender(
+        "gap-aware-rate",
+        "gap-aware rate",
+        "rival",
+        f"{_RIVALS}:GapAwareRate",
+        told=("objective", "optimizer_d"),
+        needs_scores_with_a_scale=True,
+    ),
+    # Tried on two development tasks only.
+    Contender(
+        "step-decay",
+        "step decay 25, then 10",
+        "schedule",
+        f"{_LIBRARY}:StepDecayController",
+        {"milestones": {0: 25, 25: 10}},
+        tasks=DEVELOPMENT_PAIR,
+    ),
+    Contender(
+        "random-of:gap",
+        "random n with the mean of Wasserstein gap",
+        "schedule",
+        f"{_HELD}:RandomSteps",
+        told=("steps", "seed"),
+        matches="gap",
+        tasks=DEVELOPMENT_PAIR,
+    ),
+    Contender(
+        "two-thresholds",
+        "two thresholds",
+        "published",
+        f"{_LIBRARY}:TwoThresholdController",
+        {"critic_threshold": -0.1, "generator_threshold": 0.0},
+        tasks=DEVELOPMENT_PAIR,
+    ),
+    Contender(
+        "accuracy-gate",
+        "accuracy gate",
+        "published",
+        f"{_LIBRARY}:AccuracyGateController",
+        tasks=DEVELOPMENT_PAIR,
+    ),
+    *(_change_rate(balance) for balance in (1.0, 5.0, 10.0)),
+    *(_exact_change_rate(balance) for balance in (1.0, 2.0, 5.0, 10.0)),
+    Contender(
+        "exact-two-thresholds",
+        "two thresholds, per update",
+        "published",
+        f"{_RIVALS}:ExactTwoThresholds",
+        {"critic_threshold": -0.1, "generator_threshold": 0.0},
+        told=("most_critic_updates",),
+        tasks=DEVELOPMENT_PAIR,
+    ),
+    Contender(
+        "exact-accuracy-gate",
+        "accuracy gate, per update",
+        "published",
+        f"{_RIVALS}:ExactAccuracyGate",
+        told=("most_critic_updates",),
+        tasks=DEVELOPMENT_PAIR,
+    ),
+)
+
+
+def select_contenders(names: Iterable[str] | None = None) -> list[Contender]:
+    """Return the contenders of these names, in the table's order; all of them when ``names`` is None.
+
+    Raises:
+        ValueError: A name is unknown; the message lists the contenders.
+    """
+    known = {contender.name: contender for contender in CONTENDERS}
+    if names is None:
+        return list(CONTENDERS)
+    wanted = set(names)
+    if unknown := sorted(wanted - set(known)):
+        raise ValueError(f"unknown contender {', '.join(map(repr, unknown))}; there are: {', '.join(known)}")
+    return [contender for name, contender in known.items() if name in wanted]

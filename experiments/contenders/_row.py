@@ -1,0 +1,101 @@
+"""What a contender is: a row of the table."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ignite.engine import Engine
+
+from experiments.tasks._task import Game, Task
+
+
+class Handler(Protocol):
+    """What the runner needs of a controller."""
+
+    def attach(self, engine: Engine) -> None:
+        """Take effect on a trainer."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore a state."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run can tell its contender, beside the contender's own setting.
+
+    Attributes:
+        objective: of the task, as ``create_gan_trainer`` names it.
+        seed: of the run.
+        steps: mean number of critic updates of the run that is matched; NaN where none is.
+        optimizer_d: the critic's optimizer.
+        generator_rate: the generator's learning rate.
+        most_critic_updates: how many the whole budget would pay for.
+    """
+
+    objective: str
+    seed: int
+    steps: float
+    optimizer_d: Any
+    generator_rate: float
+    most_critic_updates: int
+
+    @classmethod
+    def of(cls, task: Task, game: Game, seed: int, steps: float, critic_cost: float) -> Context:
+        """Gather the context of one run."""
+        most = max(int(task.budget / critic_cost), 1)
+        return cls(task.objective, seed, steps, game.optimizer_d, task.rates[0], most)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A contender at its one frozen setting.
+
+    Attributes:
+        name: unique.
+        title: for people.
+        kind: see :class:`experiments.schema.Contender`.
+        handler: "package.module:Class" of what is attached to the trainer.
+        setting: the class's own arguments.
+        told: names of entries of :class:`Context` that the class gets as further arguments.
+        matches: the contender whose mean n, of the same task and seed, this one is told as ``steps``.
+        tasks: names of the only tasks that it runs on; None: all.
+        needs_scores_with_a_scale: leave out Wasserstein tasks, for which the rule is not defined.
+    """
+
+    name: str
+    title: str
+    kind: str
+    handler: str
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+    matches: str | None = None
+    tasks: tuple[str, ...] | None = None
+    needs_scores_with_a_scale: bool = False
+
+    @property
+    def steps(self) -> int | None:
+        """The n of a fixed contender."""
+        return int(self.setting["steps"]) if self.kind == "fixed" else None
+
+    def runs_on(self, task: Task) -> bool:
+        """Whether this contender belongs to a task."""
+        if self.tasks is not None and task.name not in self.tasks:
+            return False
+        return not (self.needs_scores_with_a_scale and task.is_wasserstein)
+
+    def make(self, context: Context) -> Handler:
+        """Make the handler for one run."""
+        module, _, name = self.handler.partition(":")
+        told = {key: getattr(context, key) for key in self.told}
+        handler: Handler = getattr(importlib.import_module(module), name)(**told, **self.setting)
+        return handler
+
+    def configuration(self) -> dict[str, Any]:
+        """What decides the numbers of a run, as plain values."""
+        return {"handler": self.handler, "setting": dict(self.setting), "told": list(self.told)}

@@ -1,0 +1,212 @@
+"""Which runs there are: blocks of the suite, and what each run is called and depends on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from experiments.contenders import CONTENDERS, Contender, select_contenders
+from experiments.identity import identity
+from experiments.schema import Config, Suite
+from experiments.schema import Contender as ContenderRecord
+from experiments.schema import Task as TaskRecord
+from experiments.tasks import all_tasks, module_of, select_tasks
+from experiments.tasks._task import TUNING_SEEDS, Task
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One run to be made, complete enough to be sent to another process.
+
+    Attributes:
+        task: name of the task.
+        contender: name of the contender.
+        seed: of the run.
+        identity: see :mod:`experiments.identity`.
+        folder: where its files go.
+        matches: folder of the run whose mean n it holds, or None.
+        quick: whether the task is cut.
+    """
+
+    task: str
+    contender: str
+    seed: int
+    identity: str
+    folder: Path
+    matches: Path | None = None
+    quick: bool = False
+
+    @property
+    def role(self) -> str:
+        """Whether the seed is for choices or for results."""
+        return "tuning" if self.seed in TUNING_SEEDS else "final"
+
+    def load_task(self) -> Task:
+        """Return the task, cut if asked for."""
+        task = all_tasks()[self.task]
+        return task.cut() if self.quick else task
+
+    def config(self) -> Config:
+        """Return what the result says of its configuration."""
+        task, (contender,) = self.load_task(), select_contenders([self.contender])
+        extra = {"task_configuration": task.configuration(), "setting": contender.configuration()}
+        return Config(self.task, task.suite, self.contender, self.seed, self.role, extra)
+
+    def __str__(self) -> str:
+        return f"{self.task}, {self.contender}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of the suite that runs in one go, at most 90 minutes on two cores.
+
+    Attributes:
+        name: on the command line, and of the compact results' file.
+        title: for people.
+        tasks: names.
+        contenders: names.
+        seeds: all of one role.
+    """
+
+    name: str
+    title: str
+    tasks: tuple[str, ...]
+    contenders: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+def blocks() -> dict[str, Block]:
+    """Return the blocks of the suite by name, in the order in which they are meant to run."""
+    tasks = all_tasks().values()
+    development = tuple(task.name for task in tasks if task.suite == "development")
+    cheap = tuple(task.name for task in tasks if task.suite == "evaluation" and task.cheap)
+    images = tuple(task.name for task in tasks if task.suite == "evaluation" and not task.cheap)
+    fixed = tuple(contender.name for contender in CONTENDERS if contender.kind == "fixed")
+    others = tuple(contender.name for contender in CONTENDERS if contender.kind != "fixed")
+    every = fixed + others
+    found = (
+        Block("development", "development tasks, tuning seeds", development, every, TUNING_SEEDS),
+        Block("tuning", "fixed n on evaluation tasks, tuning seeds", cheap + images, fixed, TUNING_SEEDS),
+        Block("cheap", "cheap evaluation tasks, final seeds 0-9", cheap, every, tuple(range(10))),
+        Block("images", "image evaluation tasks, final seeds 0-2", images, every, tuple(range(3))),
+        Block("cheap-more", "cheap evaluation tasks, final seeds 10-19", cheap, every, tuple(range(10, 20))),
+        Block("images-more", "image evaluation tasks, final seeds 3-4", images, every, tuple(range(3, 5))),
+    )
+    return {block.name: block for block in found}
+
+
+def select_blocks(names: Iterable[str]) -> list[Block]:
+    """Return the blocks of these names; a ValueError lists the blocks there are."""
+    known = blocks()
+    wanted = list(names)
+    if unknown := [name for name in wanted if name not in known]:
+        raise ValueError(f"unknown block {', '.join(map(repr, unknown))}; there are: {', '.join(known)}")
+    return [known[name] for name in wanted]
+
+
+def specs(
+    out: Path,
+    *,
+    block_names: Sequence[str] = (),
+    task_names: Sequence[str] | None = None,
+    contender_names: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    quick: bool = False,
+) -> list[Spec]:
+    """Return the runs asked for, seed by seed, each after the run that it matches.
+
+    Args:
+        out: folder of the results.
+        block_names: of these blocks; all of them when empty.
+        task_names: only of these tasks.
+        contender_names: only of these contenders, and of those that they match.
+        seeds: only with these seeds, or, with tasks or contenders but no block, with these whatever the blocks say.
+        quick: cut every task, seed 0.
+
+    Raises:
+        ValueError: a name is unknown, or nothing is left.
+    """
+    tasks = [task.name for task in select_tasks(task_names)]
+    contenders = [contender.name for contender in select_contenders(contender_names)]
+    if quick or (seeds is not None and not block_names):
+        only = Block("", "", tuple(tasks), tuple(contenders), (0,) if seeds is None else tuple(seeds))
+        chosen = [only]
+    else:
+        chosen = select_blocks(block_names or blocks())
+    found: dict[str, Spec] = {}
+    for block in chosen:
+        wanted_seeds = [seed for seed in block.seeds if seeds is None or seed in seeds]
+        names = [name for name in block.contenders if name in contenders]
+        for seed in wanted_seeds:
+            for task in (all_tasks()[name] for name in block.tasks if name in tasks):
+                for contender in select_contenders(names):
+                    if contender.runs_on(task):
+                        for spec in _chain(out, task, contender, seed, quick):
+                            found.setdefault(spec.identity, spec)
+    if not found:
+        raise ValueError("no run is left: these tasks, contenders and seeds have none in common")
+    # Within a seed the long runs first, so that the last core is not left alone with one of them.
+    return sorted(found.values(), key=lambda spec: (spec.seed, spec.matches is not None, -spec.load_task().seconds))
+
+
+def _chain(out: Path, task: Task, contender: Contender, seed: int, quick: bool) -> list[Spec]:
+    """The run, after the run that it matches, if any."""
+    before: list[Spec] = []
+    if contender.matches is not None:
+        (matched,) = select_contenders([contender.matches])
+        before = _chain(out, task, matched, seed, quick)
+    shown = task.cut() if quick else task
+    configuration = {
+        "task": shown.configuration(),
+        "contender": contender.configuration(),
+        "seed": seed,
+        "matches": before[-1].identity if before else None,
+    }
+    name = identity(configuration, (module_of(task), contender.handler, "experiments.runner"))
+    folder = out / task.name / contender.name.replace(":", "-") / f"seed-{seed}-{name}"
+    return [*before, Spec(task.name, contender.name, seed, name, folder, before[-1].folder if before else None, quick)]
+
+
+def suite_record(previous: Suite | None = None) -> Suite:
+    """Describe the suite for ``tasks.json``; targets, best fixed n and freeze commit are kept from ``previous``."""
+    known = {task.name: task for task in previous.tasks} if previous is not None else {}
+    tasks = []
+    for task in all_tasks().values():
+        record = TaskRecord(
+            name=task.name,
+            title=task.title,
+            suite=task.suite,
+            objective="wasserstein" if task.is_wasserstein else task.objective,
+            metric=task.metric,
+            learning_rate_ratio=task.rates[1] / task.rates[0],
+            cheap=task.cheap,
+            note=task.note,
+        )
+        if task.name in known:
+            before = known[task.name]
+            record = replace(record, floor=before.floor, targets=before.targets, best_fixed_n=before.best_fixed_n)
+        tasks.append(record)
+    contenders = tuple(
+        ContenderRecord(
+            name=contender.name,
+            title=contender.title,
+            kind=contender.kind,
+            steps=contender.steps,
+            matches=contender.matches if contender.kind == "matched" else None,
+            setting={key: _text_keys(value) for key, value in contender.setting.items()},
+        )
+        for contender in CONTENDERS
+    )
+    commit = previous.freeze_commit if previous is not None else None
+    return Suite(tuple(tasks), contenders, commit, gap="gap", loss_ratio="pid", reference="wgan-reference")
+
+
+def _text_keys(value: object) -> object:
+    return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else value
+
+
+def estimated_seconds(runs: Iterable[Spec]) -> float:
+    """Processor seconds that runs are expected to take on one thread."""
+    return math.fsum(spec.load_task().seconds for spec in runs)
