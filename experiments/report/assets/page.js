@@ -10,6 +10,15 @@
   const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const title = (name) => (contenders.get(name) || { title: name }).title;
   const short = (text, length) => (text.length > length ? text.slice(0, length - 1) + "…" : text);
+  // Row labels: one line where there is room, two on a phone, never more.
+  const rowLabel = (text) => {
+    if (!narrow()) return safe(short(text, 44));
+    const words = text.split(" ");
+    let first = words.shift();
+    while (words.length && `${first} ${words[0]}`.length <= 20) first += ` ${words.shift()}`;
+    return [first, words.join(" ")].filter(Boolean).map((line) => safe(short(line, 20))).join("<br>");
+  };
+  const rowHeight = () => (narrow() ? 36 : 26);
   const round = (x) => (x === null ? "–" : x.toFixed(2));
   const withInterval = ([v, low, high]) => (low === null ? round(v) + " (no interval)" : `${round(v)} (${round(low)} to ${round(high)})`);
 
@@ -100,7 +109,6 @@
       for (const text of [row.label, round(row.value[0]), interval, String(row.detail ? row.detail.pairs : row.count)]) line.append(element("td", text));
       byId("ratio-table").append(line);
     }
-    const length = narrow() ? 20 : 44;
     const hollow = (row) => Boolean(row.missing && row.missing.length);
     const trace = {
       type: "scatter", mode: "markers", x: rows.map((r) => r.value[0]), y: rows.map((_, i) => i),
@@ -117,7 +125,7 @@
     return draw(chart, [trace], {
       margin: { l: 10, r: 16, t: 36, b: 56 },
       xaxis: { type: "log", range, title: { text: narrow() ? "ratio" : `${measureTitle(measure)}, ratio`, standoff: 12 }, gridcolor: "#e6e9ed", zeroline: false, tickvals: ratioTicks, ticktext: ratioTicks.map(String) },
-      yaxis: { tickvals: rows.map((_, i) => i), ticktext: rows.map((r) => safe(short(r.label, length))), range: [-0.7, rows.length - 0.3], automargin: true, zeroline: false, showgrid: false },
+      yaxis: { tickvals: rows.map((_, i) => i), ticktext: rows.map((r) => rowLabel(r.label)), range: [-0.7, rows.length - 0.3], automargin: true, zeroline: false, showgrid: false },
       shapes: [
         { type: "line", xref: "x", x0: 1, x1: 1, yref: "paper", y0: 0, y1: 1, line: { color: "#1c2430", width: 1.5, dash: "dot" } },
       ],
@@ -125,7 +133,7 @@
         { text: `◀ ${verb(measure)}`, xref: "x", x: 0, xanchor: "right", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: -8, font: { color: "#56606e" } },
         { text: "worse ▶", xref: "x", x: 0, xanchor: "left", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: 8, font: { color: "#56606e" } },
       ],
-    }, 120 + 26 * rows.length);
+    }, 120 + rowHeight() * rows.length);
   };
 
   // Wins, nulls, losses ----------------------------------------------------------------------------------------------
@@ -145,7 +153,6 @@
     }).sort((a, b) => a.won.length - a.lost.length - (b.won.length - b.lost.length));
     if (!rows.length) return nothing(chart, "No results for this choice.");
     const kinds = [["won", "won", "#2f9e62"], ["same", "no difference shown", "#b9c1ca"], ["lost", "lost", "#d6400c"], ["none", "not run", "#f1f3f5"]];
-    const length = narrow() ? 20 : 44;
     const traces = kinds.map(([key, name, color]) => ({
       type: "bar", orientation: "h", name, marker: { color, line: { color: "#ffffff", width: 1 } }, y: rows.map((_, i) => i), x: rows.map((r) => r[key].length),
       text: rows.map((r) => (r[key].length ? String(r[key].length) : "")), textposition: "inside", insidetextanchor: "middle", textangle: 0,
@@ -154,13 +161,13 @@
     return draw(chart, traces, {
       barmode: "stack", margin: { l: 10, r: 16, t: 44, b: 48 }, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", traceorder: "normal" },
       xaxis: { title: { text: "tasks", standoff: 12 }, dtick: all.length > 12 ? 2 : 1, gridcolor: "#e6e9ed", zeroline: false },
-      yaxis: { tickvals: rows.map((_, i) => i), ticktext: rows.map((r) => safe(short(r.label, length))), automargin: true },
-    }, 130 + 26 * rows.length);
+      yaxis: { tickvals: rows.map((_, i) => i), ticktext: rows.map((r) => rowLabel(r.label)), automargin: true },
+    }, 130 + rowHeight() * rows.length);
   };
 
   // A logarithmic axis with 1, 2, 5 and their decades as plain numbers.
-  const steps = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)));
-  const decades = { tickvals: steps, ticktext: steps.map(String) };
+  const values = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)));
+  const decades = { tickvals: values, ticktext: values.map(String) };
 
   // Runs -------------------------------------------------------------------------------------------------------------
   const chosen = new Set();
@@ -227,6 +234,9 @@
     const levels = Object.entries(task.targets).map(([name, y]) => level(y, `${name} target`, "#1c2430"));
     if (task.floor !== null) levels.push(level(task.floor, "two true samples", "#8a94a0"));
     const axis = byId("explore-axis").value;
+    // A schedule that starts with n = 100 would press all others flat against the axis.
+    const steps = shown.flatMap((c) => (task.series[c.name].n || [[]])[0]).filter((n) => n !== null);
+    const wide = Math.max(...steps) >= 30 && Math.min(...steps) > 0;
     const common = { gridcolor: "#e6e9ed", zeroline: false, automargin: true };
     const domains = withSignal ? [[0, 0.46], [0.73, 1], [0.5, 0.69]] : [[0, 0.6], [0.66, 1]];
     const extra = {
@@ -234,7 +244,7 @@
       showlegend: !narrow(), legend: { x: 1.01, y: 1 },
       xaxis: { ...common, title: { text: "cost, in generator updates", standoff: 12 }, anchor: "y", rangemode: "tozero" },
       yaxis: { ...common, type: axis, domain: domains[0], title: { text: safe(task.metric) }, ...(axis === "log" ? decades : {}) },
-      yaxis2: { ...common, domain: domains[1], title: { text: "n" }, rangemode: "tozero" },
+      yaxis2: { ...common, domain: domains[1], title: { text: "n" }, ...(wide ? { type: "log", ...decades } : { type: "linear", rangemode: "tozero" }) },
       shapes: levels.map(([shape]) => shape),
       annotations: levels.map(([, text, y]) => ({ text, xref: "paper", x: 1, xanchor: "right", yref: "y", y: axis === "log" ? Math.log10(y) : y, yanchor: "bottom", showarrow: false, font: { size: 11, color: "#56606e" } })),
     };

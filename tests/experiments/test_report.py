@@ -1,0 +1,550 @@
+"""The report: curves on one grid, tables between markers, PNGs, and the page in a real browser."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from experiments.report import add_arguments, build, figures, report, tables, words
+from experiments.report.accounts import accounts, tally
+from experiments.report.data import page_data, profiles
+from experiments.report.page import embed, render
+from experiments.report.palette import styles
+from experiments.report.series import band, grid_of, on_grid
+from experiments.schema import (
+    Contender,
+    FormatError,
+    Results,
+    Samples,
+    Suite,
+    compact,
+    suite_to_json,
+    write_json,
+)
+from experiments.statistics import BEST_FIXED, Estimate, Table, compare
+from tests.experiments.synthetic import CONTENDERS, PACE, SEEDS, run, story, task
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+EVIL = '</script><img src=x onerror="window.broken=1">'
+
+
+def folder(path: Path, results: Results) -> Path:
+    write_json(path / "tasks.json", suite_to_json(results.suite))
+    if results.runs:
+        compact(results.runs, path / "block.jsonl.gz")
+    return path
+
+
+def evil() -> Results:
+    """The known suite with names and titles that try to break out of wherever they are shown."""
+    results = story((dataclasses.replace(task(EVIL), title=EVIL, note=EVIL, metric=EVIL),))
+    named = tuple(dataclasses.replace(c, title=EVIL + c.title, setting={EVIL: EVIL}) for c in results.suite.contenders)
+    extra = Contender(EVIL, "<b>$x_1$</b>", "rival")
+    more = [run("wins", EVIL, seed, 4, 8, failed=True) for seed in SEEDS]
+    broken = run(EVIL, "fixed_2", 999, 4, 8, samples=Samples("image-grid", '"><script>window.broken=1</script>'))
+    more += [dataclasses.replace(broken, error=EVIL, status="failed", versions={EVIL: EVIL})]
+    suite = Suite((*results.suite.tasks,), (*named, extra), EVIL)
+    return Results(suite, (*results.runs, *more))
+
+
+@functools.cache
+def story_page() -> str:
+    return render(story())
+
+
+@functools.cache
+def evil_page() -> str:
+    return render(evil())
+
+
+# Curves
+
+
+def test_runs_on_one_grid() -> None:
+    late = dataclasses.replace(run("wins", "fixed_2", 1).curve, cost=(1.0, 5.0, 6.9), quality=(3.0, math.nan, 1.0))
+    curve = dataclasses.replace(
+        late, **dict.fromkeys(("signal", "critic_updates", "generator_updates", "cpu_seconds", "n"), late.quality)
+    )
+    entry = dataclasses.replace(run("wins", "fixed_2", 1), curve=curve)
+    grid = np.array([2.0, 4.0, 6.0, 8.0])
+    # 5.0 belongs to the grid point 4 (half a step later at most), 6.9 to 6; at 8 the run has ended.
+    assert_array_equal(on_grid(entry, "quality", grid), [3, math.inf, 1, math.inf])
+    assert_array_equal(on_grid(entry, "n", grid), [3, math.nan, 1, math.inf])
+    assert_array_equal(on_grid(entry, "n", np.array([0.5])), [math.nan])
+
+
+def test_bands_count_what_is_gone_as_the_worst() -> None:
+    runs = [run("wins", "fixed_2", seed, 2, 2, final=q) for seed, q in enumerate((1.0, 2.0, 3.0))]
+    runs.append(run("wins", "fixed_2", 9, 2, 2, stop=50))
+    grid = grid_of(runs)
+    assert_allclose([grid[0], grid[-1], len(grid)], [2, 100, 50])
+    found = band(runs, "quality", grid)
+    assert_allclose([found.low[0], found.middle[0], found.high[0]], [1, 1.5, 3])
+    # The fourth has ended: its place is at the end of the order, so the median moves up and the upper quartile is open.
+    assert_allclose([found.low[-1], found.middle[-1]], [1, 2.5])
+    assert math.isnan(found.high[-1])
+    assert_allclose(band(runs, "n", grid).middle, 2)
+    assert np.isnan(band([], "n", grid).middle).all()
+    assert grid_of([]).size == 0
+
+
+# Accounts
+
+
+def test_accounts_of_the_known_suite() -> None:
+    results = story()
+    table = Table.of(results)
+    found = {a.contender: a for a in accounts(results, table, table.tasks("evaluation"))}
+    gap = found["wasserstein_gap"]
+    assert dataclasses.astuple(gap) == ("wasserstein_gap", 12, 0, 1, 0, 1, 1, 1)
+    assert (found["fixed_5"].failed, found["fixed_5"].missed_late) == (1, 1)
+    assert (found["wgan_reference"].missed_early, found["wgan_reference"].missed_late) == (0, 4)
+    assert found["ladder"].runs == 8
+    assert accounts(results, table, []) == []
+
+
+def test_tally_of_the_known_suite() -> None:
+    results = story()
+    found = tally(compare(Table.of(results), "wasserstein_gap", BEST_FIXED, results.suite.tasks))
+    assert (found.won, found.undecided, found.lost) == (("wins", "pid", "ring"), (), ("loses",))
+    level = tally(compare(Table.of(results), "gap_mean", BEST_FIXED, results.suite.tasks))
+    assert level.undecided == ("wins", "loses", "pid", "ring")
+
+
+def test_profiles_leave_out_who_did_not_run_everywhere() -> None:
+    table = Table.of(story())
+    found = profiles(table, table.tasks("evaluation"))
+    assert found["excluded"] == ["ladder"]
+    assert found["problems"] == 6
+    # The gap is the cheapest on two of three tasks; on the third it is 4 times as dear at both targets.
+    shares = dict(zip(found["factors"], found["shares"]["wasserstein_gap"], strict=True))
+    assert shares[1.0] == pytest.approx(4 / 6, abs=1e-4)
+    assert shares[max(f for f in shares if f < 3.9)] == pytest.approx(4 / 6, abs=1e-4)
+    assert shares[10.0] == 1.0
+    assert max(found["shares"]["wgan_reference"]) == pytest.approx(5 / 6, abs=1e-4)
+
+
+def test_page_data_knows_the_answers_and_is_plain_json() -> None:
+    data = json.loads(json.dumps(page_data(story()), allow_nan=False))
+    rows = {row["contender"]: row for row in data["ratios"][BEST_FIXED]["evaluation"]}
+    assert rows["wasserstein_gap"]["over"]["both"][0] == 1.0
+    assert {name: cell["both"][0] for name, cell in rows["wasserstein_gap"]["tasks"].items()} == {
+        "wins": 0.5,
+        "loses": 4.0,
+        "pid": 0.5,
+    }
+    assert rows["ladder"]["missing"] == ["pid"]
+    assert rows["ttur"]["tasks"]["wins"]["unpaired"] == 1
+    assert {row["contender"] for row in data["ratios"]["own mean n"]["evaluation"]} == {"wasserstein_gap"}
+    series = {t["name"]: t["series"] for t in data["tasks"]}
+    assert series["loses"]["wasserstein_gap"]["runs"] == len(SEEDS)
+    assert data["tasks"][0]["samples"]["fixed_2"]["seed"] == SEEDS[0]
+
+
+def test_every_contender_has_a_style_and_fixed_n_darken() -> None:
+    found = styles(story().suite)
+    assert set(found) == set(PACE)
+    assert found["gap_mean"].color == found["wasserstein_gap"].color
+    assert len({found[f"fixed_{n}"].color for n in (1, 2, 5)}) == 3
+    many = tuple(dataclasses.replace(CONTENDERS[6], name=f"rule_{k}") for k in range(40))
+    assert len(styles(Suite((), many))) == 40
+
+
+# Words
+
+
+def test_words() -> None:
+    assert words.figure(Estimate(0.914, 0.85, 0.97)) == "0.91 (0.85 to 0.97)"
+    assert words.figure(Estimate(0.914)) == "0.91"
+    assert words.figure(None) == "–"
+    assert words.number(math.inf) == "–"
+    assert [words.met(value) for value in (True, False, None)] == ["met", "not met", "no results"]
+    assert words.seeds([3, 0, 1, 2, 7, 7]) == "0-3, 7"
+    assert words.seeds([]) == "none"
+
+
+# Tables
+
+
+def cells(text: str, row: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| {row}"))
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def test_tables_of_the_known_suite() -> None:
+    results = story()
+    gap = cells(tables.evidence(results), "Wasserstein gap")
+    assert gap[1].startswith("1.00 (")
+    assert gap[3:] == ["4.00 (Title of loses)", "2 / 0 / 1", "1 of 12"]
+    assert cells(tables.evidence(results), "n = 2")[1] == "1.00 (1.00 to 1.00)"
+    assert cells(tables.failures_table(results), "n = 5") == ["n = 5", "12", "1", "0", "0", "1"]
+    task_row = cells(tables.tasks_table(results), "Title of wins")
+    assert task_row[:4] == ["Title of wins", "evaluation", "wasserstein, 1", "2 / 2 / 2"]
+    assert task_row[4].startswith("0.50 (")
+    verdict_row = cells(tables.verdict_table(results), "Wasserstein gap: cost against the best fixed n, worst")
+    assert verdict_row[3:5] == ["**not met**", "Title of loses"]
+
+
+def test_tables_are_rewritten_between_their_markers_alone(tmp_path: Path) -> None:
+    results = folder(tmp_path / "results", story())
+    page = tmp_path / "README.md"
+    text = "# Title\n<!-- table:evidence -->\nold\n<!-- /table -->\nafter\n<!-- table:failures -->\n<!-- /table -->\n"
+    page.write_text(text)
+    assert tables.check(page, results) == ["evidence", "failures"]
+    assert tables.update(page, results)
+    assert tables.check(page, results) == []
+    assert not tables.update(page, results)
+    written = page.read_text()
+    assert written.startswith("# Title\n<!-- table:evidence -->\n| contender |")
+    assert "<!-- /table -->\nafter\n<!-- table:failures -->\n| contender |" in written
+    page.write_text(written.replace("4.00 (Title of loses)", "0.40 (Title of loses)"))
+    assert tables.check(page, results) == ["evidence"]
+
+
+def test_tables_refuse_bad_markers(tmp_path: Path) -> None:
+    results = folder(tmp_path / "results", Results(story().suite, ()))
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table:prices -->\n<!-- /table -->\n")
+    with pytest.raises(ValueError, match="unknown table 'prices'; there are: evidence, verdict, tasks, failures"):
+        tables.update(page, results)
+    page.write_text("<!-- table:evidence -->\n")
+    with pytest.raises(ValueError, match="of its own after it"):
+        tables.check(page, results)
+    page.write_text("<!-- table:evidence -->\n<!-- table:tasks -->\n<!-- /table -->\n")
+    with pytest.raises(ValueError, match="of its own after it"):
+        tables.check(page, results)
+
+
+def test_tables_without_results_and_with_evil_names(tmp_path: Path) -> None:
+    nothing = Results(Suite((), ()), ())
+    assert {make(nothing) for make in tables.TABLES.values()} == {"No results yet.\n"}
+    for make in tables.TABLES.values():
+        text = make(evil())
+        assert "<img" not in text
+        assert "<b>" not in text
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in text.splitlines()}) == 1
+    piped = dataclasses.replace(story().suite.contenders[0], title="a|b\n*c*")
+    changed = dataclasses.replace(story().suite, contenders=(piped, *story().suite.contenders[1:]))
+    assert r"| a\|b \*c\* |" in tables.failures_table(Results(changed, story().runs))
+
+
+# The command
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_the_command_builds_writes_tables_and_checks_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results, out, page = folder(tmp_path / "r", story()), tmp_path / "new" / "out", tmp_path / "README.md"
+    assert report(parsed("--results", str(results), "--out", str(out))) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["evidence.png", "index.html", "n_over_cost.png", "profiles.png"]
+    assert str(out / "index.html") in capsys.readouterr().out
+    page.write_text("<!-- table:failures -->\n<!-- /table -->\n")
+    assert report(parsed("--results", str(results), "--tables", str(page), "--check")) == 1
+    assert "differs: failures" in capsys.readouterr().out
+    assert report(parsed("--results", str(results), "--tables", str(page))) == 0
+    assert report(parsed("--results", str(results), "--tables", str(page), "--check")) == 0
+    with pytest.raises(ValueError, match="--check needs --tables"):
+        report(parsed("--check"))
+
+
+def test_pngs_are_pictures_and_the_same_every_time(tmp_path: Path) -> None:
+    drawn = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        drawn.append(figures.draw(story(), tmp_path / name))
+    for one, other in zip(*drawn, strict=True):
+        assert one.read_bytes().startswith(b"\x89PNG")
+        assert one.read_bytes() == other.read_bytes()
+        assert one.stat().st_size > 5_000
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        pytest.param(Results(Suite((), ()), ()), id="nothing at all"),
+        pytest.param(Results(story().suite, ()), id="no runs"),
+        pytest.param(Results(story().suite, tuple(r for r in story().runs if r.config.seed == 100)), id="one seed"),
+        pytest.param(
+            Results(story().suite, tuple(r for r in story().runs if r.config.seed_role == "tuning")), id="tuning"
+        ),
+        pytest.param(
+            Results(
+                dataclasses.replace(
+                    story().suite,
+                    tasks=tuple(dataclasses.replace(t, targets=None, best_fixed_n=None) for t in story().suite.tasks),
+                ),
+                story().runs,
+            ),
+            id="not calibrated",
+        ),
+        pytest.param(evil(), id="evil"),
+    ],
+)
+def test_every_folder_gives_a_report(results: Results, tmp_path: Path) -> None:
+    assert len(build(folder(tmp_path / "r", results), tmp_path / "out")) == 4
+
+
+def test_a_folder_of_another_version_gives_none(tmp_path: Path) -> None:
+    write_json(tmp_path / "tasks.json", {**suite_to_json(story().suite), "format": 99})
+    with pytest.raises(FormatError, match="format 99"):
+        build(tmp_path, tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="no results folder"):
+        build(tmp_path / "none", tmp_path / "out")
+
+
+# The page as text
+
+
+class Page(HTMLParser):
+    """Collects elements, the text of scripts, and everything that could make a request."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [str(value) for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def test_the_page_asks_for_nothing_and_runs_no_name() -> None:
+    for html in (story_page(), evil_page()):
+        page = Page(html)
+        assert all(link.startswith("#") or link == "data:," for link in page.links), page.links
+        assert page.handlers == []
+        assert page.tags.count("script") == 3
+        assert "img" not in page.tags
+
+
+def test_embedded_data_ends_no_element() -> None:
+    text = embed({"name": EVIL + "<!--&\u2028"})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"name": EVIL + "<!--&\u2028"}
+
+
+def test_the_page_tells_what_was_skipped_failed_and_frozen() -> None:
+    text = story_page()
+    assert "<code>0123abc</code>" in text
+    assert "RuntimeError: &lt;b&gt;broken&lt;/b&gt;" in text
+    assert "not run on 1" in text
+    assert "100-103" in text
+    bare = dataclasses.replace(story().suite, freeze_commit=None)
+    assert "not frozen yet" in render(Results(bare, ()))
+
+
+# The page in a browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no Chromium with chromedriver on this machine: the page is not opened in a browser")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1280,900",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+CHARTS = ("ratio-chart", "tally-chart", "explore-chart", "profile-chart")
+
+
+def opened(browser: Any, html: str, path: Path, width: int = 1280) -> None:
+    """Open a page and wait until all is drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    path.write_text(html, encoding="utf-8")
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(path.as_uri())
+    WebDriverWait(browser, 60).until(lambda b: b.execute_script("return document.body.dataset.ready") == "yes")
+
+
+def quiet(browser: Any) -> None:
+    """Nothing on the console, no request but for the page itself."""
+    assert browser.get_log("browser") == []
+    sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    requests = [m["params"] for m in sent if m["method"] == "Network.requestWillBeSent"]
+    # The browser's own start page makes requests too; those of our page name it as their document.
+    urls = [r["request"]["url"] for r in requests if r["documentURL"].startswith("file:")]
+    assert urls
+    assert [url for url in urls if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def pick(browser: Any, selector: str, value: str) -> None:
+    """Choose in a select as a user does, and wait until its chart is drawn again."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    Select(browser.find_element(By.ID, selector)).select_by_value(value)
+    drawn = "return [...document.querySelectorAll('.chart')].every((c) => c.dataset.state !== 'drawing')"
+    WebDriverWait(browser, 30).until(lambda b: b.execute_script(drawn))
+
+
+def chart(browser: Any, name: str, expression: str) -> Any:
+    return browser.execute_script(f"const chart = document.getElementById({name!r}); return {expression};")
+
+
+def labels(browser: Any, name: str) -> list[str]:
+    return list(chart(browser, name, "chart.layout.yaxis.ticktext"))
+
+
+def names(browser: Any, name: str) -> list[str]:
+    return list(chart(browser, name, "chart.data.filter((t) => t.showlegend !== false).map((t) => t.name)"))
+
+
+def test_every_chart_is_drawn_and_nothing_is_complained_of(browser: Any, tmp_path: Path) -> None:
+    opened(browser, story_page(), tmp_path / "page.html")
+    for name in CHARTS:
+        assert chart(browser, name, "chart.dataset.state") == "drawn"
+        assert chart(browser, name, "chart.querySelectorAll('.trace path, .points path').length") > 0
+    assert labels(browser, "ratio-chart")[0] == "WGAN reference schedule"  # the dearest stands at the bottom
+    assert browser.execute_script("return document.querySelectorAll('#sample-grid canvas').length") == len(PACE)
+    quiet(browser)
+
+
+def test_the_ratio_chart_follows_its_filters(browser: Any, tmp_path: Path) -> None:
+    opened(browser, story_page(), tmp_path / "page.html")
+    pick(browser, "ratio-scope", "contender:wasserstein_gap")
+    found = dict(zip(labels(browser, "ratio-chart"), chart(browser, "ratio-chart", "chart.data[0].x"), strict=True))
+    expected = {"Title of wins": 0.5, "Title of loses": 4.0, "Title of pid": 0.5, "Title of ring (development)": 0.5}
+    assert found == expected
+    pick(browser, "ratio-opponent", "fixed_5")
+    assert max(chart(browser, "ratio-chart", "chart.data[0].x")) == 2.0
+    pick(browser, "ratio-scope", "task:loses")
+    pick(browser, "ratio-measure", "quality100%")
+    assert "n = 5" not in labels(browser, "ratio-chart")
+    assert chart(browser, "ratio-chart", "chart.layout.xaxis.title.text") == "quality at 100% of the budget, ratio"
+    rows = browser.execute_script("return document.querySelectorAll('#ratio-table tr').length")
+    assert rows == len(labels(browser, "ratio-chart")) + 1
+    pick(browser, "ratio-scope", "contender:fixed_5")
+    assert chart(browser, "ratio-chart", "chart.textContent") == "No results for this choice."
+    pick(browser, "ratio-scope", "suite:development")
+    assert chart(browser, "ratio-chart", "chart.dataset.state") == "drawn"
+    quiet(browser)
+
+
+def test_wins_nulls_and_losses_add_up(browser: Any, tmp_path: Path) -> None:
+    opened(browser, story_page(), tmp_path / "page.html")
+    at = labels(browser, "tally-chart").index("Wasserstein gap")
+    counts = chart(browser, "tally-chart", f"Object.fromEntries(chart.data.map((t) => [t.name, t.x[{at}]]))")
+    assert counts == {"won": 2, "no difference shown": 0, "lost": 1, "not run": 0}
+    totals = chart(browser, "tally-chart", "chart.data.map((t) => t.x).reduce((a, b) => a.map((v, i) => v + b[i]))")
+    assert set(totals) == {3}
+    pick(browser, "tally-suite", "development")
+    assert set(chart(browser, "tally-chart", "chart.data.flatMap((t) => t.x)")) == {0, 1}
+    quiet(browser)
+
+
+def test_the_runs_follow_task_and_contenders(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+
+    opened(browser, story_page(), tmp_path / "page.html")
+    assert names(browser, "explore-chart") == ["n = 2", "n = 5", "WGAN reference schedule", "Wasserstein gap"]
+    n = "chart.data.find((t) => t.name === 'Wasserstein gap' && t.yaxis === 'y2').y[0]"
+    assert chart(browser, "explore-chart", n) == 4
+    box = browser.find_element(By.CSS_SELECTOR, "#explore-contenders input[value='ladder']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", box)
+    box.click()
+    assert "Accuracy ladder" in names(browser, "explore-chart")
+    pick(browser, "explore-task", "pid")
+    assert "Accuracy ladder" not in names(browser, "explore-chart")
+    assert not browser.find_element(By.CSS_SELECTOR, "#explore-contenders input[value='ladder']").is_enabled()
+    signal = browser.find_element(By.ID, "explore-signal")
+    signal.click()
+    assert chart(browser, "explore-chart", "chart.data.filter((t) => t.yaxis === 'y3').length") > 0
+    pick(browser, "explore-axis", "linear")
+    assert chart(browser, "explore-chart", "chart.layout.yaxis.type") == "linear"
+    pick(browser, "sample-task", "pid")
+    loaded = "return [...document.querySelectorAll('#sample-grid img')].map((i) => i.naturalWidth)"
+    browser.execute_script("document.querySelectorAll('#sample-grid img').forEach((i) => { i.loading = 'eager'; })")
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded) == [8] * (len(PACE) - 1))
+    quiet(browser)
+
+
+def test_hovering_tells_the_values(browser: Any, tmp_path: Path) -> None:
+    opened(browser, story_page(), tmp_path / "page.html")
+    pick(browser, "ratio-scope", "contender:wasserstein_gap")
+    browser.execute_script(
+        "const c = document.getElementById('ratio-chart'); c.scrollIntoView({block: 'center', behavior: 'instant'});"
+        "Plotly.Fx.hover(c, [{curveNumber: 0, pointNumber: c.layout.yaxis.ticktext.indexOf('Title of loses')}]);"
+    )
+    shown = chart(browser, "ratio-chart", "chart.querySelector('.hoverlayer').textContent")
+    assert "4.00 (" in shown
+    assert "4 paired seeds" in shown
+    assert "reached early, late: 4, 3; opponent: 4, 4" in shown
+    quiet(browser)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_its_window(browser: Any, tmp_path: Path, width: int) -> None:
+    opened(browser, story_page(), tmp_path / "page.html", width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    for name in CHARTS:
+        assert chart(browser, name, "chart.dataset.state") == "drawn"
+        assert chart(browser, name, "chart.getBoundingClientRect().right") <= width
+    quiet(browser)
+
+
+def test_evil_names_are_shown_and_do_nothing(browser: Any, tmp_path: Path) -> None:
+    opened(browser, evil_page(), tmp_path / "page.html")
+    pick(browser, "explore-task", EVIL)
+    pick(browser, "sample-task", EVIL)
+    pick(browser, "ratio-scope", f"task:{EVIL}")
+    assert browser.execute_script("return window.broken") is None
+    inside = "return [...document.querySelectorAll('.chart img, .chart script, .chart a[href]')].length"
+    assert browser.execute_script(inside) == 0
+    assert EVIL[:25] in chart(browser, "ratio-chart", "chart.textContent")  # cut, as long labels are
+    assert EVIL in browser.execute_script("return document.getElementById('settings').textContent")
+    pictures = "return [...document.querySelectorAll('#sample-grid img')].filter((i) => i.naturalWidth).length"
+    assert browser.execute_script(pictures) == 0
+
+
+def test_empty_results_say_so_in_every_chart(browser: Any, tmp_path: Path) -> None:
+    for results in (Results(Suite((), ()), ()), Results(story().suite, ())):
+        opened(browser, render(results), tmp_path / "page.html")
+        for name in CHARTS:
+            assert chart(browser, name, "chart.dataset.state") == "empty"
+            assert chart(browser, name, "chart.textContent").startswith("No ")
+        quiet(browser)
