@@ -15,6 +15,7 @@ from experiments.runner import CHECKPOINT_SECONDS
 from experiments.schema import Run, run_to_json, write_json
 
 BACKENDS = ("loky", "dask")
+Work = Callable[[Spec, float], Run]
 _DEATHS_IN_VAIN = 3
 
 
@@ -72,6 +73,7 @@ def run_all(
     say: Callable[[str], None] = print,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     retry_failed: bool = False,
+    work: Work = execute,
 ) -> list[Run]:
     """Make all runs that are not finished.
 
@@ -86,6 +88,7 @@ def run_all(
         say: Where progress goes.
         checkpoint_seconds: Processor seconds of work between two checkpoints of a run.
         retry_failed: Make failed runs again.
+        work: What a worker does with a run.
 
     Returns:
         The results, in the order of ``runs``.
@@ -117,7 +120,7 @@ def run_all(
         group = suspects[:1] if is_trial else pending
         died, finished_before = False, len(results)
         try:
-            for spec, run in _results(group, jobs, backend, scheduler, checkpoint_seconds):
+            for spec, run in _results(group, jobs, backend, scheduler, checkpoint_seconds, work):
                 results[spec.identity] = run
                 if not (spec.folder / RESULT).is_file():
                     write_json(spec.folder / RESULT, run_to_json(run))
@@ -162,6 +165,7 @@ def _results(
     backend: str,
     scheduler: str | None,
     checkpoint_seconds: float,
+    work: Work,
 ) -> Iterator[tuple[Spec, Run]]:
     """Run a group in parallel and yield what is done, as it is done."""
     with _backend(backend, scheduler):
@@ -172,11 +176,11 @@ def _results(
             batch_size=1,
             pre_dispatch="n_jobs",
         )
-        yield from parallel(joblib.delayed(_execute)(spec, checkpoint_seconds) for spec in _ready(group))
+        yield from parallel(joblib.delayed(_with_spec)(work, spec, checkpoint_seconds) for spec in _ready(group))
 
 
-def _execute(spec: Spec, checkpoint_seconds: float) -> tuple[Spec, Run]:
-    return spec, execute(spec, checkpoint_seconds)
+def _with_spec(work: Work, spec: Spec, checkpoint_seconds: float) -> tuple[Spec, Run]:
+    return spec, work(spec, checkpoint_seconds)
 
 
 def _ready(group: Sequence[Spec]) -> Iterator[Spec]:

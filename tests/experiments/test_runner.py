@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from experiments.contenders import Contender, select_contenders
+from experiments.identity import dependencies, identity
+from experiments.runner import Training, measured_costs, png_of
+from experiments.tasks import all_tasks
+from experiments.tasks._task import Task
+
+
+def _task(name: str = "ring", budget: float = 300.0, evaluations: int = 10) -> Task:
+    return replace(all_tasks()[name], budget=budget, evaluations=evaluations, evaluation_samples=100)
+
+
+def _contender(name: str) -> Contender:
+    return select_contenders([name])[0]
+
+
+class Interrupted(Exception):
+    """Stands for a process that is stopped."""
+
+
+def _weights(training: Training) -> Tensor:
+    game = training.game
+    return torch.cat([w.detach().flatten() for w in (*game.generator.parameters(), *game.critic.parameters())])
+
+
+@pytest.mark.parametrize(
+    ("task", "contender"),
+    [
+        ("ring", "gap"),
+        ("ring", "mean-of:gap"),
+        ("ring", "random-of:gap"),
+        ("ring", "exact-change-rate-1"),
+        ("ring", "exact-accuracy-gate"),
+        ("digits", "wgan-reference"),
+        ("pinwheel-small-data", "ttur"),
+        ("pinwheel-hinge", "gap-aware-rate"),
+        ("pinwheel-least-squares", "pid"),
+        ("two-moons-noisy-critic", "change-rate"),
+    ],
+)
+def test_an_interrupted_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Path, task: str, contender: str) -> None:
+    # For the WGAN reference the budget is so small that one iteration passes several points of the grid.
+    cut = _task(task, budget=3000.0 if contender == "wgan-reference" else 300.0)
+    whole = Training(cut, _contender(contender), 5, 3.3)
+    whole.run()
+
+    def stop(reached: int) -> None:
+        if reached >= 4:
+            raise Interrupted
+
+    stopped = Training(cut, _contender(contender), 5, 3.3, tmp_path, 0.0, on_evaluation=stop)
+    with pytest.raises(Interrupted):
+        stopped.run()
+    torch.manual_seed(99)  # another process has another random state
+    resumed = Training(cut, _contender(contender), 5, 3.3, tmp_path, 0.0)
+    assert resumed.resumed_at > 0
+    resumed.run()
+    assert torch.equal(_weights(resumed), _weights(whole))
+    for name, values in whole.ledger.curves.items():
+        if name != "cpu_seconds":
+            assert [repr(v) for v in resumed.ledger.curves[name]] == [repr(v) for v in values], name
+    assert resumed.ledger.cpu_seconds >= stopped.ledger.cpu_seconds > 0.0
+
+
+def test_a_half_written_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+    cut = _task()
+    whole = Training(cut, _contender("gap"), 0, folder=tmp_path, checkpoint_seconds=0.0)
+    whole.run()
+    older, newer = sorted(tmp_path.glob("checkpoint_*.pt"), key=lambda p: int(p.stem.rpartition("_")[2]))
+    newer.write_bytes(newer.read_bytes()[:1000])
+    resumed = Training(cut, _contender("gap"), 0, folder=tmp_path)
+    assert resumed.resumed_at == int(older.stem.rpartition("_")[2])
+    resumed.run()
+    assert torch.equal(_weights(resumed), _weights(whole))
+
+
+def test_all_contenders_are_judged_at_the_same_costs() -> None:
+    cut = _task()
+    curves = [Training(cut, _contender(name), 0).run().curves for name in ("fixed-1", "fixed-20", "gap")]
+    expected = [30.0 * (point + 1) for point in range(10)]
+    assert all(curve["cost"] == pytest.approx(expected) for curve in curves)
+
+
+def test_an_iteration_that_passes_several_points_counts_for_each() -> None:
+    curves = Training(_task(), _contender("fixed-20"), 0).run().curves
+    # An iteration at n = 20 costs 20 * 2.59 + 1 = 52.7: two iterations reach the points at 30, 60 and 90.
+    assert curves["generator_updates"][:4] == [1.0, 2.0, 2.0, 3.0]
+    assert curves["quality"][1] == curves["quality"][2]
+    assert set(curves["n"]) == {20.0}
+
+
+def test_the_budget_is_spent_and_not_more_than_one_iteration_beyond() -> None:
+    training = Training(_task(), _contender("fixed-3"), 0)
+    ledger = training.run()
+    iteration = 3 * training.costs.critic + 1.0
+    assert 300.0 <= training.cost < 300.0 + iteration
+    assert training.cost == pytest.approx(ledger.generator_updates * iteration)
+
+
+def test_costs_are_those_of_the_matrix_products() -> None:
+    # 8x8 digits, batch 64: generator 16-128-128-64, critic 64-128-128-1. A product of (m, k) and (k, n) is 2mkn FLOPs.
+    def through(sizes: list[int]) -> int:
+        return sum(2 * 64 * a * b for a, b in zip(sizes, sizes[1:], strict=False))
+
+    forward_g, forward_d = through([16, 128, 128, 64]), through([64, 128, 128, 1])
+    first_g = through([16, 128])
+    # Generator update: both forward, the critic backward to its input only, the generator backward to its weights and,
+    # but for its first layer, to its inputs.
+    generator = forward_g + 2 * forward_d + 2 * forward_g - first_g
+    costs = measured_costs(all_tasks()["digits"])
+    assert costs.probe == pytest.approx((forward_g + 2 * forward_d) / generator)
+    assert 2.0 < costs.critic < 3.0
+
+
+def test_a_forward_pass_of_a_rule_is_charged() -> None:
+    training = Training(_task(), _contender("exact-change-rate-1"), 0)
+    ledger = training.run()
+    probes = training.handler.probes  # type: ignore[attr-defined]
+    assert probes == ledger.critic_updates + ledger.generator_updates
+    without = ledger.critic_updates * training.costs.critic + ledger.generator_updates
+    assert training.cost == pytest.approx(without + probes * training.costs.probe)
+
+
+def test_a_lost_generator_is_recorded_as_diverged_and_ends_the_run() -> None:
+    training = Training(_task(), _contender("fixed-2"), 0)
+
+    def poison(engine: Any) -> None:
+        if engine.state.iteration == 20:
+            with torch.no_grad():
+                next(iter(training.game.generator.parameters())).fill_(math.nan)
+
+    training.trainer.add_event_handler("ITERATION_STARTED", poison)
+    ledger = training.run()
+    quality = ledger.curves["quality"]
+    assert ledger.diverged
+    assert len(quality) == 10
+    assert math.isfinite(quality[2])
+    assert all(math.isnan(value) for value in quality[4:])
+    assert ledger.generator_updates < 30
+
+
+def test_training_seconds_leave_evaluations_out() -> None:
+    training = Training(_task(), _contender("fixed-5"), 0)
+    evaluate, seconds = training.game.evaluate, []
+
+    def slow(network: torch.nn.Module) -> float:
+        import time
+
+        began = time.process_time()
+        while time.process_time() - began < 0.02:
+            pass
+        seconds.append(0.02)
+        return evaluate(network)
+
+    training.game.evaluate = slow
+    import time
+
+    began = time.process_time()
+    ledger = training.run()
+    assert ledger.cpu_seconds <= time.process_time() - began - sum(seconds)
+
+
+def test_a_png_holds_the_images_in_a_square() -> None:
+    images = torch.linspace(-1.0, 1.0, 4).reshape(4, 1, 1, 1).expand(4, 1, 2, 2)
+    encoded = png_of(images)
+    start = encoded.index(b"IDAT") + 4
+    length = int.from_bytes(encoded[start - 8 : start - 4], "big")
+    rows = zlib.decompress(encoded[start : start + length])
+    assert encoded.startswith(b"\x89PNG\r\n\x1a\n")
+    assert [row[1:] for row in (rows[i : i + 5] for i in range(0, 20, 5))] == [
+        bytes([0, 0, 85, 85]),
+        bytes([0, 0, 85, 85]),
+        bytes([170, 170, 255, 255]),
+        bytes([170, 170, 255, 255]),
+    ]
+
+
+def test_an_identity_depends_on_what_a_run_depends_on() -> None:
+    roots = ("experiments.tasks.ring", "adaptive_critic:FixedController", "experiments.runner")
+    found = dependencies(roots)
+    assert {"experiments.tasks._planar", "experiments.metrics", "adaptive_critic.training.step"} <= set(found)
+    # Other controllers, other tasks and how results are written are none of its business.
+    assert not {"adaptive_critic.handlers.gap", "experiments.tasks.grid", "experiments.schema.writing"} & set(found)
+    gap = dependencies(("experiments.tasks.ring", "adaptive_critic:WassersteinGapController", "experiments.runner"))
+    assert {"adaptive_critic.handlers.gap", "adaptive_critic.laws.gap"} <= set(gap)
+    base = identity({"seed": 0, "n": 1}, roots)
+    assert identity({"n": 1, "seed": 0}, roots) == base
+    assert identity({"seed": 1, "n": 1}, roots) != base
+    assert identity({"seed": 0, "n": 1}, roots[:1]) != base
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_same"),
+    [
+        ('"""Another docstring."""\n\n\ndef f():  # a comment\n    return   1\n', True),
+        ('"""A docstring."""\n\ndef f():\n    return 2\n', False),
+    ],
+)
+def test_an_identity_follows_code_and_not_its_dress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, is_same: bool
+) -> None:
+    from experiments import identity as module
+
+    file = tmp_path / "code.py"
+    monkeypatch.setattr(module, "dependencies", lambda roots: {"code": file})
+    file.write_text('"""A docstring."""\n\ndef f():\n    return 1\n')
+    before = identity({}, ())
+    file.write_text(changed)
+    module._code_hash.cache_clear()
+    assert (identity({}, ()) == before) is is_same
+
+
+def test_an_identity_of_no_module_is_refused() -> None:
+    with pytest.raises(ValueError, match="'experiments.nothing': no module"):
+        identity({}, ("experiments.nothing",))
