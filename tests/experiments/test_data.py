@@ -26,8 +26,9 @@ def test_problem_is_float32_of_unit_scale_and_set_by_the_seed(name: str) -> None
     assert not torch.equal(points, sampler(20_000, _generator(1)))
 
 
-@pytest.mark.parametrize(("name", "modes"), [("ring", data.ring_modes()), ("grid", data.grid_modes())])
-def test_every_mode_gets_its_share(name: str, modes: torch.Tensor) -> None:
+@pytest.mark.parametrize(("name", "modes", "count"), [("ring", data.ring_modes(), 8), ("grid", data.grid_modes(), 25)])
+def test_every_mode_gets_its_share(name: str, modes: torch.Tensor, count: int) -> None:
+    assert modes.shape == (count, 2)
     nearest = torch.cdist(data.PROBLEMS_2D[name](20_000, _generator()), modes).min(dim=1)
     assert float(nearest.values.max()) < 0.1
     shares = torch.bincount(nearest.indices, minlength=len(modes)) / 20_000
@@ -80,9 +81,7 @@ def test_fashion_mnist_is_read_from_a_named_folder(tiny_fashion: Path) -> None:
     assert float(loaded.images[0, 0].flatten()[255]) == 1.0
 
 
-def test_fashion_mnist_is_found_through_the_environment(
-    tiny_fashion: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fashion_mnist_is_found_through_the_environment(tiny_fashion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(data.FASHION_MNIST_VARIABLE, str(tiny_fashion))
     assert data.fashion_mnist_folder() == tiny_fashion
     assert data.images("auto").name == "fashion-mnist"

@@ -48,7 +48,7 @@ def test_exact_w1_of_a_shift_is_its_length_and_dominates_the_sliced_one() -> Non
 
 def test_modes_are_counted_once_and_only_when_near() -> None:
     modes = [[0.0, 0.0], [1.0, 0.0], [5.0, 5.0]]
-    points = [[0.05, 0.0], [0.0, 0.05], [1.0, 0.02], [2.5, 2.5]]
+    points = [[0.05, 0.0], [0.0, 0.05], [1.0, 0.02], [5.0, 5.15]]
     assert metrics.modes_covered(points, modes, radius=0.1) == (2, 0.75)
     assert metrics.modes_covered(points, modes, radius=0.1, least=2) == (1, 0.75)
 
@@ -71,9 +71,7 @@ def test_frechet_distance_of_samples_finds_the_gaussians() -> None:
 
 
 def test_kernel_distance_is_unbiased_and_notices_a_shift() -> None:
-    same = [
-        metrics.kernel_distance(_normal(100, 4, seed), _normal(100, 4, 1000 + seed)) for seed in range(60)
-    ]
+    same = [metrics.kernel_distance(_normal(100, 4, seed), _normal(100, 4, 1000 + seed)) for seed in range(60)]
     error = np.std(same) / np.sqrt(len(same))
     assert abs(np.mean(same)) < 4 * error
     assert metrics.kernel_distance(_normal(100, 4), _normal(100, 4, 1) + 1.0) > 20 * np.std(same)
@@ -98,10 +96,10 @@ def test_support_tells_lost_variety_from_lost_realism() -> None:
 
 
 def test_support_by_hand() -> None:
-    # With k = 1 each real ball has radius 1 and each generated one 0.5 (strict inequality).
-    found = metrics.support([[0.0], [1.0], [2.0]], [[0.25], [0.75], [9.0], [9.5]], neighbours=1)
+    # With k = 1 each real ball has radius 1; the first two generated ones have 0.3, the others 0.5.
+    found = metrics.support([[0.0], [1.0], [2.0]], [[0.1], [0.4], [9.0], [9.5]], neighbours=1)
     assert found.precision == 0.5
-    assert found.recall == pytest.approx(2 / 3)
+    assert found.recall == pytest.approx(1 / 3)
     assert found.density == pytest.approx(4 / 4)
     assert found.coverage == pytest.approx(2 / 3)
 
