@@ -21,6 +21,8 @@ from adaptive_critic.signals import StepOutputError
 __all__ = ["Controller"]
 
 _FORMAT = 1
+# Handlers of ITERATION_COMPLETED fire our events, and those that follow find them as the engine's last event.
+_OBSERVED_AT = (Events.ITERATION_COMPLETED, *CriticEvents)
 _SelfT = TypeVar("_SelfT", bound="Controller")
 
 
@@ -89,6 +91,7 @@ class Controller(ABC):
             )
         ]
         self._engine: Engine | None = None
+        self._seen = 0  # engine.state.iteration when an iteration was last observed
         self._loaded = False
         self._clear()
 
@@ -101,7 +104,6 @@ class Controller(ABC):
         self._warned = False
         self._steps = 0
         self._decided = True  # ratio or signal may have changed since they were published
-        self._seen = 0  # engine.state.iteration when an iteration was last observed
 
     # --- what a subclass says -----------------------------------------------------------------------------------
 
@@ -122,6 +124,10 @@ class Controller(ABC):
     @abstractmethod
     def _next_steps(self, output: Any, metrics: Mapping[str, Any], steps: int, index: int) -> int:
         """Observe an iteration that made ``steps`` critic updates, return the steps of the next."""
+
+    @abstractmethod
+    def _take_back(self) -> None:
+        """Forget that the steps were handed out: an override replaces them before they were run."""
 
     @abstractmethod
     def _skip(self) -> None:
@@ -161,8 +167,8 @@ class Controller(ABC):
         self._seen = engine.state.iteration
         if self.guard is not None:
             self.guard.attach(engine)
-        if not self._loaded:
-            self._steps = self._steps_at(engine.state.iteration)
+        if not self._loaded and self._override_left == 0:
+            self._steps = self._resumed_steps(engine.state.iteration)
         self._write(engine)
 
     def detach(self) -> None:
@@ -220,6 +226,8 @@ class Controller(ABC):
             # Called within an iteration that is still to be observed: it keeps the steps that it was run with.
             self._override_left = iterations + 1
             return
+        if self._override_left == 0:
+            self._take_back()
         self._override_left = iterations
         self._set_steps(self._override_steps)
 
@@ -256,8 +264,9 @@ class Controller(ABC):
                 stacklevel=2,
             )
         before = self._steps
+        self._loaded = False  # a load in the middle of a run does not keep the next one from starting afresh
+        self._seen = state.iteration  # first: an output that is refused must not be observed again by state_dict
         self._advance(state.output, state.metrics, state.iteration)
-        self._seen = state.iteration
         if found != self._steps:
             setattr(state, self.param_name, self._steps)
         self._publish(state)
@@ -274,6 +283,7 @@ class Controller(ABC):
         steps = self._steps
         if self._override_left > 0:
             self._override_left -= 1
+            self._decided = True
             self._skip()
             following = self._override_steps if self._override_left > 0 else self._steps_at(index)
         else:
@@ -314,7 +324,7 @@ class Controller(ABC):
         Called at ITERATION_COMPLETED by a handler that was attached before the controller, it observes the iteration
         first, so that a resume loses nothing.
         """
-        if self._engine is not None and self._engine.last_event_name is Events.ITERATION_COMPLETED:
+        if self._engine is not None and self._engine.last_event_name in _OBSERVED_AT:
             self._on_iteration_completed(self._engine)
         state: dict[str, Any] = {
             "version": _FORMAT,
@@ -348,7 +358,7 @@ class Controller(ABC):
         apply_law()
         self.critic_updates, self.generator_updates, self.samples_seen = counts
         self._override_steps, self._override_left = override_steps, override_left
-        self._steps = self._clamp_steps(steps)
+        self._steps = steps if override_left > 0 else self._clamp_steps(steps)
         self._loaded = True
         if self._engine is not None:
             self._write(self._engine)

@@ -7,7 +7,7 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 
-__all__ = ["all_equal", "first_message", "rank", "sum_over_ranks", "world_size"]
+__all__ = ["all_equal", "first_message", "on_cuda", "rank", "sum_over_ranks", "world_size"]
 
 
 def world_size() -> int:
@@ -18,6 +18,11 @@ def world_size() -> int:
 def rank() -> int:
     """Return this process's rank, 0 outside a distributed run."""
     return int(idist.get_rank())
+
+
+def on_cuda() -> bool:
+    """Return whether ranks exchange tensors on CUDA devices, as NCCL does."""
+    return bool(idist.device().type == "cuda")
 
 
 def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:

@@ -67,10 +67,13 @@ class FeedbackController(Controller):
         self._lagged = lagged if lagged is None else boolean("lagged", lagged)
         self._signal = signal
         self._metrics = dict(metrics or {})
+        for key, name in self._metrics.items():
+            if not isinstance(name, str):
+                raise TypeError(f"{key}={name!r}: expected the name of a running metric, got {type(name).__name__}")
         self._moments = Moments(signal)
         self._read = LaggedRead()
         self._world = 1
-        self._initial = real("initial", initial, at_least=0.0)
+        self._initial = real("initial", initial, at_least=0.0 if law.whole else _LOWEST_RATIO)
         super().__init__(
             limits=limits,
             output_transform=output_transform,
@@ -119,7 +122,13 @@ class FeedbackController(Controller):
 
     def _on_started(self, engine: Engine) -> None:
         self._world = distributed.world_size()
+        self._missing = 0
         super()._on_started(engine)
+
+    def observe(self, output: Any) -> int:
+        """See :meth:`Controller.observe`. In a distributed run every rank must call it."""
+        self._world = distributed.world_size()
+        return super().observe(output)
 
     # --- one iteration ------------------------------------------------------------------------------------------
 
@@ -146,6 +155,10 @@ class FeedbackController(Controller):
             self._since = 0
             self._decide()
         return self._steps_at(index)
+
+    def _take_back(self) -> None:
+        if not self.law.whole:
+            self._carry = min(max(self._carry + self._steps - self._ratio, -0.5), 0.5)
 
     def _skip(self) -> None:
         self._moments.reset()  # signals that compare neighbouring iterations must not compare across the pause
@@ -189,7 +202,10 @@ class FeedbackController(Controller):
 
     def _measure(self) -> list[float] | None:
         """Return count, bad count, sums and sums of squares over all ranks; None if nothing has arrived yet."""
-        lagged = self._moments.on_cuda() if self._lagged is None else self._lagged
+        lagged = self._lagged
+        if lagged is None:
+            # All ranks must answer alike, also one whose step gave nothing to observe.
+            lagged = self._moments.on_cuda() if self._world == 1 else distributed.on_cuda()
         if self._world == 1 and not lagged:
             return self._moments.read()
         vector = self._moments.vector()
@@ -227,9 +243,8 @@ class FeedbackController(Controller):
         law_now = self._read_values(state, ratio)
         moments = Moments(self._signal)
         moments.load_state_dict(saved.mapping(state, "moments"))
-        in_flight = saved.floats(state, "in_flight")
-        if len(in_flight) not in (0, 3 + 2 * len(self._signal.names)):
-            raise saved.StateError(f"state['in_flight']={state['in_flight']!r}: expected none or a packed vector")
+        in_flight = saved.packed(state, "in_flight", 3 + 2 * len(self._signal.names))
+        in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # the error of a run that ended is not this one's
         since = saved.integer(state, "since")
         bad = saved.integer(state, "bad_observations")
 
@@ -253,9 +268,12 @@ class FeedbackController(Controller):
             if not whole and not math.isfinite(value) and not (math.isnan(value) and math.isnan(new)):
                 raise saved.StateError(f"state['values']: {name}={raw!r}, expected a finite number")
         law_now: tuple[Any, ...] = type(fresh)(*given)
-        zero = (0.0,) * len(self.law.inputs)
         try:
-            self.law.update(law_now, Observation(zero, zero), ratio)
+            for value in (0.0, 1e6):  # on either side of a law's thresholds
+                mean = (value,) * len(self.law.inputs)
+                after, proposed = self.law.update(law_now, Observation(mean, mean), ratio)
+                if not all(map(math.isfinite, (*after, proposed))):
+                    raise ValueError(f"it leads to {after}")
         except (ArithmeticError, LookupError, ValueError) as error:
             raise saved.StateError(f"state['values']={given!r} is no state of {self.law!r}: {error}") from None
         return law_now

@@ -162,8 +162,6 @@ class Moments:
             raise saved.StateError(
                 f"state['observed']={list(observed)!r}: expected ascending indices of {len(rows)} rows"
             )
-        sums = saved.floats(state, "sums")
-        if sums and len(sums) != 2 + 2 * self._components:
-            raise saved.StateError(f"state['sums']={state['sums']!r}: expected {2 + 2 * self._components} numbers")
+        sums = saved.packed(state, "sums", 2 + 2 * self._components)
         self._rows, self._observed = list(rows), list(observed)
         self._sums = torch.tensor(sums, dtype=torch.float64) if sums else None

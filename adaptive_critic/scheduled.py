@@ -62,6 +62,9 @@ class ScheduledController(Controller):
         self._decided = following != steps
         return following
 
+    def _take_back(self) -> None:
+        pass  # an open loop carries nothing over
+
     def _skip(self) -> None:
         pass  # an open loop observes nothing
 

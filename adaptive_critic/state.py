@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["StateError", "floats", "header", "integer", "integers", "mapping", "number", "rows"]
+__all__ = ["StateError", "floats", "header", "integer", "integers", "mapping", "number", "packed", "rows"]
+
+
+_LARGEST = 2**63  # any int that is meant fits, and converts to a float
 
 
 class StateError(ValueError):
@@ -47,10 +50,10 @@ def mapping(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def integer(state: Mapping[str, Any], key: str, at_least: int = 0) -> int:
-    """Return the entry ``key``, an int of at least ``at_least``."""
+    """Return the entry ``key``, an int of at least ``at_least`` and at most 2**63."""
     value = _get(state, key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise StateError(f"state[{key!r}]={value!r}: expected an int of at least {at_least}")
+    if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= _LARGEST:
+        raise StateError(f"state[{key!r}]={value!r}: expected an int of at least {at_least}, at most 2**63")
     return value
 
 
@@ -59,9 +62,13 @@ def number(state: Mapping[str, Any], key: str, lowest: float, highest: float) ->
     value = _get(state, key)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
         raise StateError(f"state[{key!r}]={value!r}: expected a number in [{lowest:g}, {highest:g}]")
-    if not math.isfinite(value):
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    if not math.isfinite(result):
         raise StateError(f"state[{key!r}]={value!r}: expected a finite number")
-    return float(value)
+    return result
 
 
 def floats(state: Mapping[str, Any], key: str, length: int | None = None) -> tuple[float, ...]:
@@ -83,6 +90,17 @@ def _numbers(value: Any, name: str, length: int | None) -> tuple[float, ...]:
         raise StateError(f"{name}={value!r}: a number is too large") from None
 
 
+def packed(state: Mapping[str, Any], key: str, length: int) -> tuple[float, ...]:
+    """Return the entry ``key``, no numbers or ``length`` of them, of which the first two are counts."""
+    values = floats(state, key)
+    if len(values) not in (0, length):
+        raise StateError(f"state[{key!r}]={state[key]!r}: expected no numbers or {length}, got {len(values)}")
+    for count in values[:2]:
+        if not (count >= 0.0 and count.is_integer()):
+            raise StateError(f"state[{key!r}]={state[key]!r}: expected counts in front, {count!r} is none")
+    return values
+
+
 def rows(state: Mapping[str, Any], key: str, length: int) -> list[tuple[float, ...]]:
     """Return the entry ``key``, a list of lists of ``length`` numbers."""
     value = _get(state, key)
@@ -99,6 +117,6 @@ def integers(state: Mapping[str, Any], key: str, length: int | None = None) -> t
     if length is not None and len(value) != length:
         raise StateError(f"state[{key!r}]={value!r}: expected {length} ints, got {len(value)}")
     for item in value:
-        if isinstance(item, bool) or not isinstance(item, int) or item < 0:
-            raise StateError(f"state[{key!r}]={value!r}: expected ints of at least 0, got {item!r}")
+        if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item <= _LARGEST:
+            raise StateError(f"state[{key!r}]={value!r}: expected ints of at least 0, at most 2**63, got {item!r}")
     return tuple(value)

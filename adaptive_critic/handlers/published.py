@@ -112,7 +112,7 @@ class LossChangeRateController(FeedbackController):
 
     Args:
         balance: lambda, above 0; re-implementations use 2 and 10.
-        initial: critic updates per generator update at the start.
+        initial: critic updates per generator update at the start, at least 1.
         limits: (lower, upper) of the integer.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
@@ -144,7 +144,7 @@ class LossChangeRateController(FeedbackController):
         super().__init__(
             LossChangeRateLaw(balance=real("balance", balance, above=0.0)),
             RelativeLossChanges(),
-            initial=integer("initial", initial, at_least=0),
+            initial=integer("initial", initial, at_least=1),
             limits=limits,
             update_every=update_every,
             lagged=lagged,
@@ -167,7 +167,7 @@ class TwoThresholdController(FeedbackController):
     Args:
         critic_threshold: finite number.
         generator_threshold: finite number.
-        initial: critic updates per generator update at the start.
+        initial: critic updates per generator update at the start, at least 1.
         limits: (lower, upper) of the integer.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
@@ -202,7 +202,7 @@ class TwoThresholdController(FeedbackController):
                 real("critic_threshold", critic_threshold), real("generator_threshold", generator_threshold)
             ),
             BothLosses(),
-            initial=integer("initial", initial, at_least=0),
+            initial=integer("initial", initial, at_least=1),
             limits=limits,
             update_every=update_every,
             lagged=lagged,

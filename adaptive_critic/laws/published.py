@@ -88,7 +88,8 @@ class LossChangeRateLaw:
 
     Ouyang, Chen, Agam, "Accelerated WGAN update strategy with loss change rate balancing", WACV 2021, arXiv
     2008.12463. Adapted: the original decides after every single update whether the critic or the generator is next.
-    Ratios of Wasserstein losses change under D -> D + b; that is the rule's own.
+    Ratios of Wasserstein losses change under D -> D + b; that is the rule's own. Never below one critic update:
+    without any there is no new loss that could ask for the next one.
     """
 
     balance: float = 2.0
@@ -106,7 +107,7 @@ class LossChangeRateLaw:
         """Compare the two rates of change, move by one."""
         d_rate, g_rate = observation.mean
         state = LossChangeRateState(d_rate, g_rate)
-        return state, max(ratio + (1.0 if d_rate > self.balance * g_rate else -1.0), 0.0)
+        return state, max(ratio + (1.0 if d_rate > self.balance * g_rate else -1.0), 1.0)
 
     def measurement(self, state: LossChangeRateState) -> float:
         """Return r_d / r_g."""
@@ -128,7 +129,8 @@ class TwoThresholdLaw:
 
     ganhacks, section 11, and fastai's AdaptiveGANSwitcher: train the critic until its last loss is below
     ``critic_threshold``, then the generator until below ``generator_threshold``. Adapted: one decision per generator
-    update and bounded; with both losses below their thresholds the number is held.
+    update and bounded; with both losses below their thresholds the number is held, and it never sinks below one
+    critic update: without any there is no new loss that could ask for the next one.
     """
 
     critic_threshold: float
@@ -147,7 +149,7 @@ class TwoThresholdLaw:
         if d_loss >= self.critic_threshold:
             ratio += 1.0
         elif g_loss >= self.generator_threshold:
-            ratio = max(ratio - 1.0, 0.0)
+            ratio = max(ratio - 1.0, 1.0)
         return ThresholdState(d_loss, g_loss), ratio
 
     def measurement(self, state: ThresholdState) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from adaptive_critic.signals.base import NumberT, Picked
@@ -12,7 +13,7 @@ __all__ = ["GapShare", "GapShareFromMetrics", "generated_score"]
 
 def generated_score(output: Any) -> Scalar:
     """Return g_fake, or -g_loss, which it equals under a Wasserstein objective."""
-    if isinstance(output, dict) and "g_fake" not in output and "g_loss" in output:
+    if isinstance(output, (dict, Mapping)) and "g_fake" not in output and "g_loss" in output:
         return -scalar(output, "g_loss")
     return scalar(output, "g_fake")
 
