@@ -265,6 +265,13 @@ def test_scores_of_a_failed_a_diverged_and_an_unreached_run() -> None:
     assert table.scores["loses", "wgan_reference"].bad.all()
 
 
+def test_a_run_that_reached_its_target_and_broke_later_is_bad_all_the_same() -> None:
+    runs = (run("wins", "fixed_2", 1, 4, 8, diverged=True), run("wins", "fixed_2", 2, 4, 8, failed=True, stop=50))
+    found = Table.of(Results(story().suite, runs)).scores["wins", "fixed_2"]
+    assert found.reached.all()
+    assert found.bad.tolist() == [True, True]
+
+
 def test_final_and_tuning_seeds_are_never_mixed() -> None:
     results = story()
     assert {s.seeds.tolist()[0] for s in Table.of(results, "tuning").scores.values()} == {0}
