@@ -53,8 +53,9 @@ class DivergenceGuard:
     - ``"terminate_epoch"`` ends the epoch, once per divergence, and asks the controller for its lower limit during
       ``override_iterations``. EPOCH_COMPLETED does not fire for that epoch, else its handlers would save the diverged
       model. Ending an epoch heals nothing by itself: it lets the handlers of TERMINATE_SINGLE_EPOCH act, and starts the
-      next epoch's data. Use it with ``trainer.run(..., max_iters=N)``, where a shortened epoch costs no iterations.
-      When ``max_interventions`` have been made, the next divergence terminates the run;
+      next epoch's data. Use it with ``trainer.run(..., max_iters=N)`` (Ignite 0.5.5), where a shortened epoch costs no
+      iterations; with ``max_epochs`` the rest of the epoch is lost. When ``max_interventions`` have been made, the next
+      divergence terminates the run;
     - ``"terminate"`` ends the run. COMPLETED fires, as with Ignite's TerminateOnNan;
     - ``"rollback"`` restores ``to_restore`` from a copy that was followed by ``patience`` clean checks, asks the
       controller for its lower limit during ``override_iterations``, and goes on. Iterations go on counting, and random
@@ -68,8 +69,9 @@ class DivergenceGuard:
     (the last 100) and written to the logger ``adaptive_critic``; ``engine.state.guard_interventions`` counts.
 
     After a terminated epoch, Ignite's iteration counter does not jump to the epoch's end, so a resume from a checkpoint
-    works out an earlier epoch and other epoch boundaries than the uninterrupted run had. The guard and the controllers
-    count iterations alone and are not affected; attach checkpoints and evaluations to iterations
+    works out an earlier epoch and other epoch boundaries than the uninterrupted run had: with epochs of 50, one ended at
+    iteration 20, the next end at 70, 120, 170; resumed from 60, at 100, 150, 200 (Ignite 0.5.5). The guard and the
+    controllers count iterations alone and are not affected; attach checkpoints and evaluations to iterations
     (``Events.ITERATION_COMPLETED(every=k)``) and they are not either. Handlers of TERMINATE_SINGLE_EPOCH need a
     parameter named ``iter_counter``.
 

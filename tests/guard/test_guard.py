@@ -118,6 +118,8 @@ def test_outputs_with_a_graph_are_not_kept_alive() -> None:
     guard = attached(DivergenceGuard(), trainer)
     trainer.run(range(3))
     assert guard.state_dict()["window"]["rows"] == [[2.0, 3.0, 4.0]] * 3
+    rows = guard._monitor.window._rows
+    assert [isinstance(row, torch.Tensor) and row.grad_fn is None for row in rows] == [True] * 3
 
 
 def test_n_changes_and_n_0_within_a_window() -> None:

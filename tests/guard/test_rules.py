@@ -236,11 +236,11 @@ def test_a_critic_that_never_saw_a_difference_has_not_collapsed() -> None:
 
 
 def test_two_standard_errors_decide() -> None:
-    # Gaps -1 and 3: mean 1, standard error 2. Gaps 2.5 and 3.5: mean 3, standard error 0.5.
-    flat, significant = scores([-1.0, 3.0], [0.0, 0.0]), scores([2.5, 3.5], [0.0, 0.0])
+    # Both with a standard error of 1; means of 1.75 and 2.25.
+    flat, significant = scores([0.75, 2.75], [0.0, 0.0]), scores([1.25, 3.25], [0.0, 0.0])
     rules = DivergenceRules(patience=1)
-    assert gather(flat).gap == (1.0, 2.0)
-    assert gather(significant).gap == (3.0, 0.5)
+    assert gather(flat).gap == (1.75, pytest.approx(1.0))
+    assert gather(significant).gap == (2.25, pytest.approx(1.0))
     assert verdicts(rules, [significant, flat])[-1] is not None
     assert verdicts(rules, [significant, significant])[-1] is None
 
