@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
@@ -131,22 +131,27 @@ CHARTS = (
 )
 
 
-def _finish(ax: Axes, chart: Chart, runs: Sequence[Run], legend: bool) -> None:
+def _finish(ax: Axes, chart: Chart, runs: Sequence[Run]) -> None:
     chart.draw(ax, runs)
     ax.set_title(chart.title)
     ax.set_xlabel("compute spent, in generator updates")
     ax.set_xlim(left=0)
     ax.xaxis.set_major_locator(MaxNLocator(6))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    if legend:
-        ax.legend(loc="best")
+
+
+def _legend(figure: FigureBase, ax: Axes) -> None:
+    """One legend under everything, where it hides no curve."""
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 
 def chart_svg(chart: Chart, runs: Sequence[Run]) -> str:
     """Draw one chart as an SVG element for a page; text becomes outlines, so it looks the same everywhere."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
-        _finish(figure.subplots(), chart, runs, legend=True)
+        figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+        ax = figure.subplots()
+        _finish(ax, chart, runs)
+        _legend(figure, ax)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
@@ -173,8 +178,10 @@ def overview(runs: Sequence[Run], real: NDArray[Any], headline: str) -> Figure:
         halves: Any = figure.subfigures(2, 1, height_ratios=(7.2, 4.0))
         top, bottom = halves
         top.suptitle(headline, fontsize=14, fontweight="bold")
-        for ax, chart in zip(top.subplots(2, 2).flat, CHARTS, strict=False):
-            _finish(ax, chart, runs, legend=chart is CHARTS[0])
+        axes = top.subplots(2, 2)
+        for ax, chart in zip(axes.flat, CHARTS, strict=False):
+            _finish(ax, chart, runs)
+        _legend(top, axes[0, 0])
         grids = [(parse(run.name).label + f": {quality(run):.3g}", run.samples) for run in runs] + [
             ("real images", real)
         ]

@@ -21,7 +21,6 @@ COLUMNS = (
     "CPU s",
 )
 LAST = 3
-# Two runs that differ in nothing but the seed differ by so much of their quality: see docs and README for the command.
 SEED_SPREAD = 0.10
 
 
@@ -103,7 +102,7 @@ def verdict(runs: Sequence[Run], settings: Settings) -> list[str]:
             if best.name == "gap"
             else "A schedule"
         )
-        said = [f"{kind} wins: {label[best.name]} has the best quality, {_figure(quality(best))}."]
+        said = [f"{kind} wins on this seed: {label[best.name]} has the best quality, {_figure(quality(best))}."]
     for run in others:
         if math.isnan(quality(run)):
             said.append(f"{label[run.name]} diverged.")

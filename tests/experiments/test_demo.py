@@ -48,14 +48,14 @@ def _said(*runs: Run) -> str:
 
 def test_fixed_number_that_wins_is_called_the_winner() -> None:
     said = _said(_run("fixed:1", 20.0), _run("fixed:5", 10.0), _run("gap", 15.0))
-    assert said.startswith("A fixed number wins: fixed n = 5 has the best quality, 10.")
+    assert said.startswith("A fixed number wins on this seed: fixed n = 5 has the best quality, 10.")
     assert "Wasserstein gap reached 15, 50 % above fixed n = 5." in said
     assert "fixed n = 1 reached 20, 100 % above fixed n = 5." in said
 
 
 def test_controller_that_wins_is_called_the_winner() -> None:
     said = _said(_run("fixed:5", 20.0), _run("gap", 10.0))
-    assert said.startswith("The adaptive controller wins: Wasserstein gap has the best quality, 10.")
+    assert said.startswith("The adaptive controller wins on this seed: Wasserstein gap has the best quality, 10.")
 
 
 def test_lead_within_noise_ranks_no_one() -> None:
