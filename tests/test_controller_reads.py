@@ -17,7 +17,7 @@ from tests.handlers.table import FEEDBACK, HANDLERS, feed, healthy, make, output
 READS = ("item", "tolist", "numpy", "cpu", "__array__", "__bool__", "__float__", "__int__", "__index__")
 
 
-class _Dispatched(TorchDispatchMode):
+class _Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
     """Counts what reaches the host below Python: .item() and all that goes through it."""
 
     count = 0
@@ -33,7 +33,7 @@ class Counter:
 
     def __init__(self) -> None:
         self.named = 0
-        self.mode = _Dispatched()
+        self.mode = _Dispatched()  # type: ignore[no-untyped-call]
         self.depth = 0
 
     def taken(self) -> int:

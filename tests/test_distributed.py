@@ -1,0 +1,352 @@
+"""Two gloo processes: the same n and the same control state on every rank, whatever each of them sees.
+
+This file is also the program that each rank runs: it goes through all scenarios and writes what it saw. The ranks meet
+through a file, so that no port has to be free, and a rank that hangs is ended by the time limit and fails every test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RANKS = 2
+LIMIT = 180  # seconds for all scenarios; they take about ten
+ITERATIONS = 60
+
+
+# --- the program of a rank --------------------------------------------------------------------------------------------
+
+
+def main(rank: int, meeting_point: str, result: str) -> None:
+    from datetime import timedelta
+
+    import ignite.distributed as idist
+    import torch
+
+    torch.set_num_threads(1)
+    idist.initialize(
+        "gloo",
+        init_method=f"file://{meeting_point}",
+        rank=rank,
+        world_size=RANKS,
+        timeout=timedelta(seconds=60),
+    )
+    collectives: list[str] = []
+    for name in ("all_reduce", "all_gather", "all_gather_object", "broadcast", "barrier", "reduce"):
+
+        def counted(
+            *args: Any, _name: str = name, _original: Any = getattr(torch.distributed, name), **more: Any
+        ) -> Any:
+            collectives.append(_name)
+            return _original(*args, **more)
+
+        setattr(torch.distributed, name, counted)
+    results = {scenario.__name__: scenario(rank, collectives) for scenario in SCENARIOS}
+    Path(result).write_text(json.dumps(results))
+    idist.finalize()
+
+
+def _samples(rank: int) -> Any:
+    from tests.handlers.table import healthy
+
+    # Far apart, and so that a rank on its own would go another way than the other.
+    return healthy(ITERATIONS, share=0.2 if rank == 0 else 0.02, start=0 if rank == 0 else 37)
+
+
+def _run(
+    rank: int, code: str, change: Callable[[int, dict[str, Any]], Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    """Run an engine over this rank's samples; return n, the whole state at each iteration, and the error."""
+    from ignite.engine import Engine, Events
+
+    from tests.handlers.table import make, output, snapshot
+
+    samples = _samples(rank)
+
+    def step(engine: Any, batch: Any) -> Any:
+        index = engine.state.iteration - 1
+        out = output(samples[index], engine.state.num_discriminator_steps, "tensor" if index % 2 else "floats")
+        return out if change is None else change(index, out)
+
+    trainer, controller = Engine(step), make(code, **more)
+    controller.attach(trainer)
+    seen: dict[str, Any] = {"n": [], "state": [], "error": None}
+
+    def record(engine: Any) -> None:
+        seen["n"].append(engine.state.num_discriminator_steps)
+        state = json.loads(snapshot(controller))
+        state["law"].pop("moments", None)  # this rank's own, not yet shared
+        seen["state"].append(state)
+
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, record)
+    try:
+        trainer.run(range(ITERATIONS))
+    except Exception as error:  # the error is what is tested
+        seen["error"] = f"{type(error).__name__}: {error}"
+        seen["at"] = trainer.state.iteration
+    seen["bad"] = getattr(controller, "bad_observations", 0)
+    return seen
+
+
+def agreement(rank: int, collectives: list[str]) -> dict[str, Any]:
+    from tests.handlers.table import HANDLERS
+
+    options: list[dict[str, Any]] = [{}, {"update_every": 4}, {"lagged": True}]
+    found = {}
+    for name, code in HANDLERS.items():
+        feedback = "Fixed" not in code and "StepDecay" not in code and "WGANRef" not in code
+        for more in options if feedback else [{}]:
+            found[f"{name} {more}"] = _run(rank, code, **more)
+    return found
+
+
+def alone(rank: int, collectives: list[str]) -> dict[str, Any]:
+    """The way each handler would have gone with this rank's data only."""
+    from adaptive_critic import distributed
+    from tests.handlers.table import FEEDBACK, feed, make
+
+    original, distributed.world_size = distributed.world_size, lambda: 1
+    try:
+        return {name: feed(make(code), _samples(rank))[1] for name, code in FEEDBACK.items()}
+    finally:
+        distributed.world_size = original
+
+
+def nan_on_one_rank(rank: int, collectives: list[str]) -> dict[str, Any]:
+    import math
+
+    from tests.handlers.table import FEEDBACK
+
+    def change(index: int, out: dict[str, Any]) -> Any:
+        if rank == 1 and index == 30:
+            return {key: [math.nan] * len(v) if isinstance(v, list) else v * math.nan for key, v in out.items()}
+        return out
+
+    return {name: _run(rank, code, change) for name, code in FEEDBACK.items()}
+
+
+def missing_key_on_one_rank(rank: int, collectives: list[str]) -> dict[str, Any]:
+    def change(index: int, out: dict[str, Any]) -> Any:
+        return {"loss": 0.0} if rank == 1 and index == 21 else out
+
+    code = "WassersteinGapController()"
+    return {
+        "at once": _run(rank, code, change),
+        "every 5": _run(rank, code, change, update_every=5),
+        "lagged": _run(rank, code, change, lagged=True),
+    }
+
+
+def different_configuration(rank: int, collectives: list[str]) -> list[str]:
+    from ignite.engine import Engine
+
+    from adaptive_critic import FixedController, WassersteinGapController
+    from adaptive_critic.controller import Controller
+
+    pairs: list[tuple[Controller, Controller]] = [
+        (FixedController(4), FixedController(5)),
+        (WassersteinGapController(gain=0.1), WassersteinGapController(gain=0.2)),
+        (FixedController(4), WassersteinGapController()),
+    ]
+    messages = []
+    for pair in pairs:
+        engine = Engine(lambda engine, batch: None)
+        try:
+            pair[rank].attach(engine)
+        except ValueError as error:
+            messages.append(str(error))
+        assert not hasattr(engine.state, "num_discriminator_steps")
+    same = Engine(lambda engine, batch: None)
+    WassersteinGapController(output_transform=lambda out: out).attach(same)  # a function has no address in its name
+    return messages
+
+
+def collectives_per_iteration(rank: int, collectives: list[str]) -> dict[str, Any]:
+    from ignite.engine import Engine
+
+    from tests.handlers.table import HANDLERS, make, output
+
+    found: dict[str, Any] = {}
+    for name, code in HANDLERS.items():
+        feedback = "Fixed" not in code and "StepDecay" not in code and "WGANRef" not in code
+        for every in (1, 4) if feedback else (1,):
+            samples, counts = _samples(rank), []
+
+            def step(
+                engine: Any, batch: Any, samples: Any = samples, counts: list[list[str]] = counts
+            ) -> dict[str, Any]:
+                counts.append(list(collectives))
+                collectives.clear()
+                return output(samples[engine.state.iteration - 1], engine.state.num_discriminator_steps)
+
+            trainer, controller = Engine(step), make(code, **({"update_every": every} if feedback else {}))
+            controller.attach(trainer)
+            collectives.clear()
+            trainer.run(range(20))
+            counts.append(list(collectives))
+            found[f"{name} {every}"] = counts[1:]
+    return found
+
+
+def observe_without_an_engine(rank: int, collectives: list[str]) -> dict[str, Any]:
+    from tests.handlers.table import FEEDBACK, feed, make
+
+    return {name: feed(make(code), _samples(rank))[1] for name, code in FEEDBACK.items()}
+
+
+def checkpoint_on_every_rank(rank: int, collectives: list[str]) -> dict[str, Any]:
+    """A state that is saved by a handler attached before the controller costs no second collective, and none is lost."""
+    from ignite.engine import Engine, Events
+
+    from tests.handlers.table import make, output
+
+    samples = _samples(rank)
+    trainer = Engine(lambda engine, batch: output(samples[engine.state.iteration - 1], 4))
+    controller = make("WassersteinGapController(warmup=2, gain=0.2)")
+    saved = []
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(every=5), lambda: saved.append(controller.state_dict()))
+    controller.attach(trainer)
+    collectives.clear()
+    trainer.run(range(ITERATIONS))
+    for state in saved:
+        state["law"].pop("moments")
+    return {"saved": saved, "collectives": list(collectives)}
+
+
+SCENARIOS = [
+    agreement,
+    alone,
+    nan_on_one_rank,
+    missing_key_on_one_rank,
+    different_configuration,
+    collectives_per_iteration,
+    observe_without_an_engine,
+    checkpoint_on_every_rank,
+]
+
+
+# --- the tests ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Return the results of each rank."""
+    folder = tmp_path_factory.mktemp("ranks")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(rank), str(folder / "meeting"), str(folder / f"{rank}.json")],
+            env=environment,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(RANKS)
+    ]
+    try:
+        outputs = [process.communicate(timeout=LIMIT)[0] for process in processes]
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+    for process, text in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, text
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(RANKS)]
+
+
+def test_all_ranks_agree_at_every_iteration(ranks: list[dict[str, Any]]) -> None:
+    one, other = (result["agreement"] for result in ranks)
+    assert len(one) > 30
+    for case, run in one.items():
+        assert run["error"] is None, (case, run["error"])
+        assert run["n"] == other[case]["n"], case
+        # As text: NaN is the same as NaN, and a float's text is its bits.
+        assert json.dumps(run["state"]) == json.dumps(other[case]["state"]), case
+        assert len(run["n"]) == ITERATIONS
+
+
+def test_the_ranks_would_have_disagreed_alone(ranks: list[dict[str, Any]]) -> None:
+    """The test above would hold for data on which every rank decides the same by itself."""
+    one, other = (result["alone"] for result in ranks)
+    for name in ("gap", "PID, wasserstein", "PID, hinge", "ladder", "loss change rate", "two thresholds", "gate"):
+        assert one[name] != other[name], name
+
+
+def test_a_loop_without_an_engine_agrees_too(ranks: list[dict[str, Any]]) -> None:
+    assert ranks[0]["observe_without_an_engine"] == ranks[1]["observe_without_an_engine"]
+
+
+def test_a_nan_on_one_rank_holds_all(ranks: list[dict[str, Any]]) -> None:
+    one, other = (result["nan_on_one_rank"] for result in ranks)
+    for name, run in one.items():
+        assert json.dumps(run["state"]) == json.dumps(other[name]["state"]), name
+        for result in (run, other[name]):
+            assert result["error"] is None
+            assert result["bad"] in (1, 2), (name, result["bad"])  # 2 where the next iteration compares with it
+            before, during = result["state"][29]["law"], result["state"][30]["law"]
+            assert json.dumps(during["values"]) == json.dumps(before["values"]), name
+            assert during["ratio"] == before["ratio"]
+
+
+@pytest.mark.parametrize(("case", "at"), [("at once", 22), ("every 5", 25), ("lagged", 23)])
+def test_a_missing_key_on_one_rank_is_the_same_error_on_all(ranks: list[dict[str, Any]], case: str, at: int) -> None:
+    errors = [result["missing_key_on_one_rank"][case] for result in ranks]
+    assert errors[0]["error"] == errors[1]["error"]
+    assert errors[0]["error"].startswith("StepOutputError: rank 1: the training step's output has no 'g_fake'; it has")
+    assert [error["at"] for error in errors] == [at, at]
+
+
+def test_different_configurations_are_refused_on_all_ranks(ranks: list[dict[str, Any]]) -> None:
+    one, other = (result["different_configuration"] for result in ranks)
+    assert one == other
+    assert len(one) == 3
+    assert "rank 0 has FixedController(4), rank 1 has FixedController(5)" in one[0]
+    assert "gain=0.1" in one[1]
+    assert "gain=0.2" in one[1]
+    assert "WassersteinGapController()" in one[2]
+
+
+def test_one_all_reduce_at_a_decision_and_nothing_between(ranks: list[dict[str, Any]]) -> None:
+    for result in ranks:
+        for case, counts in result["collectives_per_iteration"].items():
+            every = int(case.split()[-1])
+            feedback = not case.startswith(("fixed", "milestones", "decay", "WGAN"))
+            for iteration, found in enumerate(counts, start=1):
+                assert found == (["all_reduce"] if feedback and iteration % every == 0 else []), (case, iteration)
+
+
+def test_saving_costs_no_collective(ranks: list[dict[str, Any]]) -> None:
+    one, other = (result["checkpoint_on_every_rank"] for result in ranks)
+    assert one["saved"] == other["saved"]
+    assert [state["generator_updates"] for state in one["saved"]] == list(range(5, ITERATIONS + 1, 5))
+    assert one["collectives"] == ["all_reduce"] * ITERATIONS
+
+
+def test_one_process_makes_no_collective(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ignite.distributed as idist
+    import torch
+
+    from tests.handlers.table import HANDLERS, feed, healthy, make
+
+    def refuse(*args: Any, **more: Any) -> None:
+        raise AssertionError("a collective in a single process")
+
+    for module, names in ((torch.distributed, ("all_reduce", "all_gather")), (idist, ("all_reduce", "all_gather"))):
+        for name in names:
+            monkeypatch.setattr(module, name, refuse)
+    for code in HANDLERS.values():
+        feed(make(code), healthy(20))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
