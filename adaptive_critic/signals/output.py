@@ -63,6 +63,18 @@ def _is_scalar(value: Any) -> bool:
     return value.ndim == 0 if isinstance(value, torch.Tensor) else isinstance(value, (int, float))
 
 
+def _tensor_entry(value: Any, index: int) -> torch.Tensor | None:
+    """Return an entry that is a 0-d tensor, the frequent case; None for all that has to be looked at more closely."""
+    if isinstance(value, (torch.Tensor, tuple, list)):
+        try:
+            entry = value[index]
+        except IndexError:  # a 0-d tensor, or nothing in it
+            return None
+        if isinstance(entry, torch.Tensor) and entry.ndim == 0:
+            return entry
+    return None
+
+
 def _entry(value: Any, key: str, index: int) -> Scalar:
     if isinstance(value, torch.Tensor):
         if value.ndim == 1 and value.shape[0] > 0:
@@ -82,6 +94,9 @@ def first(output: Any, key: str) -> Scalar:
         StepOutputError: if the output is no dict, lacks the key, or the entry is a plain scalar or of another shape.
     """
     value = _lookup(output, key)
+    entry = _tensor_entry(value, 0)
+    if entry is not None:
+        return entry
     if _is_scalar(value):
         raise StepOutputError(
             f"{key!r} must hold one entry for each critic update, got the scalar {_describe(value)}. This rule needs "
@@ -99,6 +114,9 @@ def last(output: Any, key: str) -> Scalar:
         StepOutputError: if the output is no dict, lacks the key, or the entry has another shape.
     """
     value = _lookup(output, key)
+    entry = _tensor_entry(value, -1)
+    if entry is not None:
+        return entry
     if _is_scalar(value):
         return _as_scalar(value, key)
     return _entry(value, key, -1)
