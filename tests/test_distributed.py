@@ -41,17 +41,18 @@ def main(rank: int, meeting_point: str, result: str) -> None:
     )
     collectives: list[str] = []
     for name in ("all_reduce", "all_gather", "all_gather_object", "broadcast", "barrier", "reduce"):
-
-        def counted(
-            *args: Any, _name: str = name, _original: Any = getattr(torch.distributed, name), **more: Any
-        ) -> Any:
-            collectives.append(_name)
-            return _original(*args, **more)
-
-        setattr(torch.distributed, name, counted)
+        setattr(torch.distributed, name, _counted(name, getattr(torch.distributed, name), collectives))
     results = {scenario.__name__: scenario(rank, collectives) for scenario in SCENARIOS}
     Path(result).write_text(json.dumps(results))
     idist.finalize()
+
+
+def _counted(name: str, original: Callable[..., Any], collectives: list[str]) -> Callable[..., Any]:
+    def counted(*args: Any, **more: Any) -> Any:
+        collectives.append(name)
+        return original(*args, **more)
+
+    return counted
 
 
 def _samples(rank: int) -> Any:
@@ -178,7 +179,8 @@ def collectives_per_iteration(rank: int, collectives: list[str]) -> dict[str, An
     for name, code in HANDLERS.items():
         feedback = "Fixed" not in code and "StepDecay" not in code and "WGANRef" not in code
         for every in (1, 4) if feedback else (1,):
-            samples, counts = _samples(rank), []
+            samples = _samples(rank)
+            counts: list[list[str]] = []
 
             def step(
                 engine: Any, batch: Any, samples: Any = samples, counts: list[list[str]] = counts
@@ -203,7 +205,7 @@ def observe_without_an_engine(rank: int, collectives: list[str]) -> dict[str, An
 
 
 def checkpoint_on_every_rank(rank: int, collectives: list[str]) -> dict[str, Any]:
-    """A state that is saved by a handler attached before the controller costs no second collective, and none is lost."""
+    """A state that is saved by a handler attached before the controller costs no second collective."""
     from ignite.engine import Engine, Events
 
     from tests.handlers.table import make, output
@@ -233,7 +235,7 @@ SCENARIOS = [
 ]
 
 
-# --- the tests ----------------------------------------------------------------------------------------------------------
+# --- the tests --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,185 @@
+"""Bad arguments: each error quotes the input and says what would be right."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from adaptive_critic import LossRatioPIDController
+from tests.handlers.table import FEEDBACK, HANDLERS, make
+
+CASES: list[tuple[str, type[Exception], str]] = [
+    # limits of every handler
+    *[
+        (code.replace(")", f", limits={limits})").replace("(, ", "("), error, message)
+        for code in ("FixedController(3)", "WGANReferenceController()", "WassersteinGapController()",
+                     "LossRatioPIDController('hinge')", "AccuracyLadderController()", "LossChangeRateController()",
+                     "TwoThresholdController(1, 1)", "AccuracyGateController()",
+                     "StepDecayController(5, gamma=.5, step_size=2)")
+        for limits, error, message in [
+            ("(5, 1)", ValueError, r"limits=\(5, 1\): lower must not be above upper; did you mean \(1, 5\)"),
+            ("(-1, 5)", ValueError, r"limits=\(-1, 5\): lower must be at least 0"),
+            ("(0, 0)", ValueError, r"limits=\(0, 0\): upper must be at least 1"),
+            ("(1, 2.5)", TypeError, r"limits=\(1, 2.5\): expected ints, 2.5 is a float"),
+            ("(1.0, 5)", TypeError, r"limits=\(1.0, 5\): expected ints"),
+            ("(True, 5)", TypeError, r"limits=\(True, 5\): expected ints"),
+            ("('1', 5)", TypeError, r"limits=\('1', 5\)"),
+            ("5", TypeError, "limits=5: expected a pair of ints"),
+            ("(1, 2, 3)", TypeError, r"limits=\(1, 2, 3\): expected a pair"),
+            ("'ab'", TypeError, "limits='ab'"),
+        ]
+    ],
+    # values outside of limits
+    ("FixedController(9, limits=(1, 5))", ValueError, r"limits=\(1, 5\).*gives 9"),
+    ("StepDecayController(milestones={0: 9, 5: 2}, limits=(1, 5))", ValueError, r"limits=\(1, 5\).*gives 9"),
+    ("StepDecayController(milestones={0: 3, 5: 1}, limits=(2, 5))", ValueError, r"limits=\(2, 5\).*gives 1"),
+    ("StepDecayController(9, gamma=0.5, step_size=3, limits=(1, 5))", ValueError, r"limits=\(1, 5\).*gives 9"),
+    ("WGANReferenceController(limits=(1, 50))", ValueError, r"limits=\(1, 50\).*gives 100"),
+    ("WassersteinGapController(limits=(5, 9))", ValueError, r"initial=4 is outside limits=\(5, 9\)"),
+    ("WassersteinGapController(initial=0.05, limits=(0, 9))", ValueError, "initial=0.05"),
+    ("WassersteinGapController(initial=0.5, limits=None)", ValueError, "initial=0.5 is outside the law's range"),
+    ("LossRatioPIDController(initial=11)", ValueError, r"initial=11 is outside limits=\(1, 10\)"),
+    ("LossRatioPIDController(initial=0)", ValueError, "initial=0: expected a number"),
+    ("LossRatioPIDController(initial=0, limits=(0, 5))", ValueError, "initial=0: expected a number"),
+    ("AccuracyLadderController(initial=2, limits=(5, 9))", ValueError, "initial=2 is outside"),
+    ("TwoThresholdController(1, 1, initial=0)", ValueError, "initial=0: expected an int of at least 1"),
+    # values of their own
+    ("FixedController(0)", ValueError, "steps=0: expected an int of at least 1"),
+    ("FixedController(-2)", ValueError, "steps=-2"),
+    ("FixedController(5.0)", TypeError, "steps=5.0: expected an int .* got float"),
+    ("FixedController(True)", TypeError, "steps=True"),
+    ("FixedController('5')", TypeError, "steps='5'"),
+    ("FixedController()", TypeError, "steps"),
+    ("StepDecayController()", ValueError, "give initial, gamma and step_size, or milestones"),
+    ("StepDecayController(10)", ValueError, "{'initial': 10}"),
+    ("StepDecayController(10, gamma=0.5)", ValueError, "'gamma': 0.5"),
+    ("StepDecayController(10, milestones={0: 5})", ValueError, "give milestones alone"),
+    ("StepDecayController(0, gamma=0.5, step_size=2)", ValueError, "initial=0"),
+    ("StepDecayController(5, gamma=0.0, step_size=2)", ValueError, "gamma=0.0: expected a number above 0"),
+    ("StepDecayController(5, gamma=float('nan'), step_size=2)", ValueError, "gamma=nan"),
+    ("StepDecayController(5, gamma='half', step_size=2)", TypeError, "gamma='half'"),
+    ("StepDecayController(5, gamma=0.5, step_size=0)", ValueError, "step_size=0"),
+    ("StepDecayController(5, gamma=0.5, step_size=1.5)", TypeError, "step_size=1.5"),
+    ("StepDecayController(milestones={5: 5})", ValueError, "{5: 5}: expected an entry for 0"),
+    ("StepDecayController(milestones={0: 5, -3: 2})", ValueError, "{0: 5, -3: 2}.*-3"),
+    ("StepDecayController(milestones={0: 5, 3: 0})", ValueError, "number at 3=0"),
+    ("StepDecayController(milestones={0: 5, 2.5: 1})", TypeError, "2.5"),
+    ("StepDecayController(milestones=[25, 10])", TypeError, r"milestones=\[25, 10\]: expected a dict"),
+    ("WassersteinGapController(setpoint=0)", ValueError, "setpoint=0: expected a number above 0 and below 1"),
+    ("WassersteinGapController(setpoint=1.0)", ValueError, "setpoint=1.0"),
+    ("WassersteinGapController(setpoint=float('nan'))", ValueError, "setpoint=nan: expected a finite number"),
+    ("WassersteinGapController(gain=-0.1)", ValueError, "gain=-0.1: expected a number above 0"),
+    ("WassersteinGapController(gain=float('inf'))", ValueError, "gain=inf"),
+    ("WassersteinGapController(smoothing=1.0)", ValueError, "smoothing=1.0: expected a number at least 0 and below 1"),
+    ("WassersteinGapController(warmup=-1)", ValueError, "warmup=-1"),
+    ("WassersteinGapController(warmup=2.0)", TypeError, "warmup=2.0"),
+    ("WassersteinGapController(initial='4')", TypeError, "initial='4'"),
+    ("WassersteinGapController(initial=True)", TypeError, "initial=True"),
+    ("WassersteinGapController(gap_before='gap')", ValueError, "gap_before='gap', gap_after=None"),
+    ("WassersteinGapController(gap_before=1, gap_after=2)", TypeError, "gap_before=1: expected the name"),
+    ("LossRatioPIDController('wgan')", ValueError, "objective='wgan': expected one of 'wasserstein', 'non-sat"),
+    ("LossRatioPIDController(None)", ValueError, "objective=None"),
+    ("LossRatioPIDController('hinge', setpoint=1.0)", ValueError, "setpoint=1.0"),
+    ("LossRatioPIDController(setpoint=-0.1)", ValueError, "setpoint=-0.1"),
+    ("LossRatioPIDController(kp=-1)", ValueError, "kp=-1: expected a number at least 0"),
+    ("LossRatioPIDController(ki=float('nan'))", ValueError, "ki=nan"),
+    ("LossRatioPIDController(kd=-0.5)", ValueError, "kd=-0.5"),
+    ("LossRatioPIDController(kd=None)", TypeError, "kd=None"),
+    ("LossRatioPIDController(deadband=-1)", ValueError, "deadband=-1"),
+    ("LossRatioPIDController(error_limit=0)", ValueError, "error_limit=0"),
+    ("LossRatioPIDController(slew=0)", ValueError, "slew=0"),
+    ("LossRatioPIDController(tracking_time=0.5)", ValueError, "tracking_time=0.5: expected a number at least 1"),
+    ("LossRatioPIDController('hinge', g_loss='g')", ValueError, "g_loss='g': 'hinge' needs the critic's loss"),
+    ("LossRatioPIDController(d_loss='d')", ValueError, "name both metrics, d_loss and g_loss, or neither"),
+    ("LossRatioPIDController('hinge', d_loss=3)", TypeError, "d_loss=3: expected the name"),
+    ("AccuracyLadderController(initial=3)", ValueError, "initial=3: expected a rung of the ladder, one of 1, 2, 5"),
+    ("AccuracyLadderController(threshold=1.5)", ValueError, "threshold=1.5"),
+    ("AccuracyLadderController(grace=0)", ValueError, "grace=0"),
+    ("AccuracyLadderController(smoothing=-0.1)", ValueError, "smoothing=-0.1"),
+    ("LossChangeRateController(balance=0)", ValueError, "balance=0"),
+    ("LossChangeRateController(initial=1.5)", TypeError, "initial=1.5"),
+    ("LossChangeRateController(d_loss='d')", ValueError, "d_loss.*running metrics for all of d_loss, g_loss"),
+    ("TwoThresholdController(float('nan'), 1)", ValueError, "critic_threshold=nan"),
+    ("TwoThresholdController(1, 'a')", TypeError, "generator_threshold='a'"),
+    ("AccuracyGateController(steps=0)", ValueError, "steps=0"),
+    ("AccuracyGateController(threshold=0.0)", ValueError, "threshold=0.0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "error", "message"), CASES, ids=[case[0] for case in CASES])
+def test_a_bad_argument_is_quoted(code: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make(code)
+
+
+COMMON: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"param_name": "not a name"}, ValueError, "param_name='not a name'"),
+    ({"param_name": 3}, TypeError, "param_name=3"),
+    ({"output_transform": "loss"}, TypeError, "output_transform='loss': expected a function"),
+    ({"on_divergence": 5}, TypeError, "on_divergence=5"),
+    ({"on_divergence": "panic"}, ValueError, "'panic'"),
+    ({"no_such_argument": 1}, TypeError, "no_such_argument"),
+]
+
+
+@pytest.mark.parametrize(("keywords", "error", "message"), COMMON)
+@pytest.mark.parametrize("code", HANDLERS.values(), ids=HANDLERS.keys())
+def test_a_bad_common_argument_is_quoted(
+    code: str, keywords: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make(code, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "error", "message"),
+    [
+        ({"update_every": 0}, ValueError, "update_every=0: expected an int of at least 1"),
+        ({"update_every": -1}, ValueError, "update_every=-1"),
+        ({"update_every": 2.0}, TypeError, "update_every=2.0"),
+        ({"update_every": True}, TypeError, "update_every=True"),
+        ({"lagged": 1}, TypeError, "lagged=1: expected True or False"),
+    ],
+)
+@pytest.mark.parametrize("code", FEEDBACK.values(), ids=FEEDBACK.keys())
+def test_a_bad_feedback_argument_is_quoted(
+    code: str, keywords: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        make(code, **keywords)
+
+
+# --- the sign of the PID, for every objective -------------------------------------------------------------------------
+
+STRONG_AND_WEAK: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "non-saturating": ({"d_loss": [0.05], "g_loss": 5.0}, {"d_loss": [math.log(4.0) + 0.5], "g_loss": 0.3}),
+    "hinge": ({"d_loss": [0.05], "g_loss": 5.0}, {"d_loss": [2.5], "g_loss": -1.0}),
+    "least-squares": ({"d_loss": [0.01], "g_loss": 1.0}, {"d_loss": [0.6], "g_loss": 0.1}),
+    # A strong critic: the generator's update takes next to nothing of its advantage.
+    "wasserstein": (
+        {"d_real": [1.0], "d_fake": [0.001], "g_fake": 0.0},
+        {"d_real": [1.0], "d_fake": [0.9], "g_fake": 0.0},
+    ),
+}
+
+
+@pytest.mark.parametrize("objective", STRONG_AND_WEAK)
+def test_a_critic_that_is_too_strong_gets_fewer_updates_and_a_weak_one_more(objective: str) -> None:
+    for output, sign in zip(STRONG_AND_WEAK[objective], (-1, 1), strict=True):
+        controller = LossRatioPIDController(objective, initial=4)
+        n = [controller.observe(output) for _ in range(100)]
+        assert sign * (controller.ratio - 4) > 1
+        assert n[-1] == (1 if sign < 0 else 10)
+
+
+def test_the_sign_with_running_metrics_under_wasserstein() -> None:
+    """A critic whose loss moves faster than the generator's has not settled: it is weak and gets more."""
+    for d_scale, g_scale, sign in ((1.0, 0.1, 1), (0.1, 1.0, -1)):
+        with pytest.warns(UserWarning, match="free offset.*rates.*of change"):
+            controller = LossRatioPIDController(d_loss="d", g_loss="g", initial=4)
+        for k in range(200):
+            metrics = {"d": d_scale * (k % 2), "g": g_scale * (k % 2)}
+            controller._advance({}, metrics, k + 1)
+        assert sign * (controller.ratio - 4) > 1
