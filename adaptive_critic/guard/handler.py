@@ -69,10 +69,10 @@ class DivergenceGuard:
     (the last 100) and written to the logger ``adaptive_critic``; ``engine.state.guard_interventions`` counts.
 
     After a terminated epoch, Ignite's iteration counter does not jump to the epoch's end, so a resume from a checkpoint
-    works out an earlier epoch and other epoch boundaries than the uninterrupted run had: with epochs of 50, one ended at
-    iteration 20, the next end at 70, 120, 170; resumed from 60, at 100, 150, 200 (Ignite 0.5.5). The guard and the
+    works out an earlier epoch and other epoch boundaries than the uninterrupted run had: with epochs of 50 and one that
+    was ended at iteration 20, the next end at 70, 120, 170; resumed from 60, at 100, 150, 200 (Ignite 0.5.5). Guard and
     controllers count iterations alone and are not affected; attach checkpoints and evaluations to iterations
-    (``Events.ITERATION_COMPLETED(every=k)``) and they are not either. Handlers of TERMINATE_SINGLE_EPOCH need a
+    (``Events.ITERATION_COMPLETED(every=k)``), and they are not either. Handlers of TERMINATE_SINGLE_EPOCH need a
     parameter named ``iter_counter``.
 
     Args:

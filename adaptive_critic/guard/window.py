@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from adaptive_critic import distributed
-from adaptive_critic.signals.output import Scalar, StepOutputError, last, scalar
+from adaptive_critic.signals.output import Scalar, StepOutputError, last, scalar, tensor_entry
 
 __all__ = ["ScoreWindow"]
 
@@ -22,13 +22,16 @@ _WATCHED = (*_SCALARS, "d_loss")
 
 
 def _pack(values: list[Any], mask: int) -> Row:
-    """Copy the scalars of one iteration into a row."""
+    """Copy the scalars of one iteration into a row. Losses in one tensor (n,) come last, as they are."""
+    vector = values[-1] if isinstance(values[-1], torch.Tensor) and values[-1].ndim else None
     try:
-        row = torch.stack(values).detach()
+        row = (torch.stack if vector is None else torch.hstack)(values).detach()
         if row.ndim == 1:
             return row
     except (TypeError, RuntimeError):  # floats among them, or several devices, or not scalars
         pass
+    if vector is not None:
+        values = [*values[:-1], *vector.unbind()]
     names = [key for bit, key in _BITS if mask & bit]
     names += ["d_loss"] * (len(values) - len(names))
     scalars = [scalar({name: value}, name) for name, value in zip(names, values, strict=True)]
@@ -43,19 +46,21 @@ def _entries(value: Any) -> list[Any]:
     if isinstance(value, (tuple, list)):
         return list(value)
     if isinstance(value, torch.Tensor) and value.ndim == 1:
-        return list(value.unbind())
+        return [value] if value.numel() else []
     return [last({"d_loss": value}, "d_loss")]
 
 
 def _last(value: Any, key: str) -> Scalar | None:
     """Return the last entry of an (n,) value, a scalar itself, or None if there is no entry (n = 0)."""
+    if isinstance(value, torch.Tensor) and value.ndim == 0:
+        return value
+    entry = tensor_entry(value, -1)
+    if entry is not None:
+        return entry
     if type(value) is tuple or type(value) is list:
         return value[-1] if value else None
-    if isinstance(value, torch.Tensor):
-        if value.ndim == 0:
-            return value
-        if value.ndim == 1:
-            return value[-1] if value.shape[0] else None
+    if isinstance(value, torch.Tensor) and value.ndim == 1:
+        return None
     return last({key: value}, key)
 
 
