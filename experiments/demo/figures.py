@@ -79,7 +79,7 @@ def _draw_quality(ax: Axes, runs: Sequence[Run]) -> None:
 
 def _draw_steps(ax: Axes, runs: Sequence[Run]) -> None:
     _curves(ax, runs, lambda run: run.steps)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.08 * max(run.steps.max() for run in runs))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -142,7 +142,7 @@ def _finish(ax: Axes, chart: Chart, runs: Sequence[Run]) -> None:
 
 def _legend(figure: FigureBase, ax: Axes) -> None:
     """One legend under everything, where it hides no curve."""
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
 
 
 def chart_svg(chart: Chart, runs: Sequence[Run]) -> str:
