@@ -21,17 +21,16 @@ _BITS = tuple((1 << index, key) for index, key in enumerate(_SCALARS))
 _WATCHED = (*_SCALARS, "d_loss")
 
 
-def _pack(values: list[Any], mask: int) -> Row:
-    """Copy the scalars of one iteration into a row. Losses in one tensor (n,) come last, as they are."""
-    vector = values[-1] if isinstance(values[-1], torch.Tensor) and values[-1].ndim else None
+def _pack(values: list[Any], vector: torch.Tensor | None, mask: int) -> Row:
+    """Copy the scalars of one iteration, and losses that are in one tensor (n,) already, into a row."""
     try:
-        row = (torch.stack if vector is None else torch.hstack)(values).detach()
-        if row.ndim == 1:
+        row = (torch.stack(values) if vector is None else torch.hstack([*values, vector])).detach()
+        if row.ndim == 1 and (vector is None or row.numel() == len(values) + vector.numel()):
             return row
     except (TypeError, RuntimeError):  # floats among them, or several devices, or not scalars
         pass
     if vector is not None:
-        values = [*values[:-1], *vector.unbind()]
+        values = [*values, *vector.unbind()]
     names = [key for bit, key in _BITS if mask & bit]
     names += ["d_loss"] * (len(values) - len(names))
     scalars = [scalar({name: value}, name) for name, value in zip(names, values, strict=True)]
@@ -45,8 +44,6 @@ def _entries(value: Any) -> list[Any]:
     """Return the entries of ``d_loss``, one for each critic update; a plain scalar counts as the last one's."""
     if isinstance(value, (tuple, list)):
         return list(value)
-    if isinstance(value, torch.Tensor) and value.ndim == 1:
-        return [value] if value.numel() else []
     return [last({"d_loss": value}, "d_loss")]
 
 
@@ -108,15 +105,18 @@ class ScoreWindow:
                 if value is not None:
                     values.append(value)
                     mask |= bit
+        vector = None
         losses = get("d_loss")
-        if losses is not None:
+        if isinstance(losses, torch.Tensor) and losses.ndim == 1:
+            vector = losses if losses.numel() else None
+        elif losses is not None:
             values += _entries(losses)
-        if not values:
+        if not values and vector is None:
             raise StepOutputError(
                 f"DivergenceGuard watches {', '.join(_WATCHED)}; the training step's output has none of them, it has "
                 f"{sorted(map(str, output))} (output_transform= adapts other outputs)"
             )
-        self._rows.append(_pack(values, mask))
+        self._rows.append(_pack(values, vector, mask))
         self._masks.append(mask)
 
     def read(self) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-__all__ = ["Scalar", "StepOutputError", "first", "kept", "last", "scalar"]
+__all__ = ["Scalar", "StepOutputError", "first", "kept", "last", "scalar", "tensor_entry"]
 
 Scalar: TypeAlias = "torch.Tensor | float"
 """a 0-d tensor or a float"""
@@ -63,7 +63,7 @@ def _is_scalar(value: Any) -> bool:
     return value.ndim == 0 if isinstance(value, torch.Tensor) else isinstance(value, (int, float))
 
 
-def _tensor_entry(value: Any, index: int) -> torch.Tensor | None:
+def tensor_entry(value: Any, index: int) -> torch.Tensor | None:
     """Return an entry that is a 0-d tensor, the frequent case; None for all that has to be looked at more closely."""
     if isinstance(value, (torch.Tensor, tuple, list)):
         try:
@@ -94,7 +94,7 @@ def first(output: Any, key: str) -> Scalar:
         StepOutputError: if the output is no dict, lacks the key, or the entry is a plain scalar or of another shape.
     """
     value = _lookup(output, key)
-    entry = _tensor_entry(value, 0)
+    entry = tensor_entry(value, 0)
     if entry is not None:
         return entry
     if _is_scalar(value):
@@ -114,7 +114,7 @@ def last(output: Any, key: str) -> Scalar:
         StepOutputError: if the output is no dict, lacks the key, or the entry has another shape.
     """
     value = _lookup(output, key)
-    entry = _tensor_entry(value, -1)
+    entry = tensor_entry(value, -1)
     if entry is not None:
         return entry
     if _is_scalar(value):
