@@ -3,7 +3,7 @@
 from adaptive_critic.budget import StopAtBudget
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.events import CriticEvents
-from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.guard import DivergenceGuard, DivergenceRules
 from adaptive_critic.handlers import (
     AccuracyGateController,
     AccuracyLadderController,
@@ -18,19 +18,30 @@ from adaptive_critic.handlers import (
 from adaptive_critic.metrics import ScoreDistance, WassersteinGap
 from adaptive_critic.signals import StepOutputError
 from adaptive_critic.state import StateError
-from adaptive_critic.training import create_gan_trainer
+from adaptive_critic.training import (
+    OBJECTIVES,
+    ExponentialMovingAverage,
+    GANTrainingStep,
+    Objective,
+    create_gan_trainer,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "OBJECTIVES",
     "AccuracyGateController",
     "AccuracyLadderController",
     "CriticEvents",
     "DivergenceGuard",
+    "DivergenceRules",
+    "ExponentialMovingAverage",
     "FixedController",
+    "GANTrainingStep",
     "InfiniteBatches",
     "LossChangeRateController",
     "LossRatioPIDController",
+    "Objective",
     "ScoreDistance",
     "StateError",
     "StepDecayController",

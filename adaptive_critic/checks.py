@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
-__all__ = ["boolean", "finite", "integer", "limits_pair", "real"]
+__all__ = ["boolean", "describe", "finite", "integer", "limits_pair", "real"]
+
+
+def describe(value: object) -> str:
+    """Return ``repr(value)``, but a function's name: its repr would hold an address that differs between ranks."""
+    if inspect.isroutine(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)
 
 
 def _is_number(value: object) -> bool:

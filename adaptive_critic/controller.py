@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
-from adaptive_critic.checks import integer, limits_pair
+from adaptive_critic.checks import describe, integer, limits_pair
 from adaptive_critic.events import CriticEvents, claim, register_events, release
 from adaptive_critic.guard import DivergenceGuard, as_guard
 from adaptive_critic.signals import StepOutputError
@@ -24,13 +23,6 @@ _FORMAT = 1
 # Handlers of ITERATION_COMPLETED fire our events, and those that follow find them as the engine's last event.
 _OBSERVED_AT = (Events.ITERATION_COMPLETED, *CriticEvents)
 _SelfT = TypeVar("_SelfT", bound="Controller")
-
-
-def _describe(value: Any) -> str:
-    """Return ``repr(value)``, but a function's name: its repr would hold an address that differs between ranks."""
-    if inspect.isroutine(value):
-        return f"{value.__module__}.{value.__qualname__}"
-    return repr(value)
 
 
 class Controller(ABC):
@@ -376,5 +368,5 @@ class Controller(ABC):
 
     def __repr__(self) -> str:
         args, kwargs = self._call
-        shown = [_describe(value) for value in args] + [f"{name}={_describe(value)}" for name, value in kwargs.items()]
+        shown = [describe(value) for value in args] + [f"{name}={describe(value)}" for name, value in kwargs.items()]
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["CriticEvents", "claim", "owner_of", "register_events", "release"]
 
 _OWNERS = "_adaptive_critic_owners"
+_REGISTERED = "_adaptive_critic_events"
 
 
 class CriticEvents(EventEnum):
@@ -29,10 +30,10 @@ class CriticEvents(EventEnum):
 
 
 def register_events(engine: Engine) -> None:
-    """Register CriticEvents with ``engine`` unless they are."""
-    for event in CriticEvents:
-        if not engine.has_registered_events(event):
-            engine.register_events(event)
+    """Register CriticEvents with ``engine`` unless they are (Ignite 0.5.2 can't be asked which ones are)."""
+    if not engine.__dict__.get(_REGISTERED, False):
+        engine.register_events(*CriticEvents)
+        engine.__dict__[_REGISTERED] = True
 
 
 def _owners(engine: Engine) -> dict[str, Controller | None]:

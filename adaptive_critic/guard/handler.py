@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from ignite.engine import Engine, Events
 
-from adaptive_critic.checks import boolean, integer
+from adaptive_critic.checks import boolean, describe, integer
 from adaptive_critic.events import CriticEvents, owner_of, register_events
 from adaptive_critic.guard import saving
 from adaptive_critic.guard.actions import Plan, checked_mode, expected_modes, plan
@@ -360,19 +359,14 @@ class DivergenceGuard:
 
     def __repr__(self) -> str:
         args, kwargs = self._call
-        shown = [_describe(value) for value in args]
+        shown = [describe(value) for value in args]
         for name, value in kwargs.items():
             if name == "to_restore" and isinstance(value, Mapping):
                 # What the objects hold does not belong here; the names are the same on every rank.
                 shown.append(f"to_restore={{{', '.join(f'{key!r}: {key}' for key in value)}}}")
             else:
-                shown.append(f"{name}={_describe(value)}")
+                shown.append(f"{name}={describe(value)}")
         return f"{type(self).__name__}({', '.join(shown)})"
-
-
-def _describe(value: Any) -> str:
-    """Return ``repr(value)``, but a function's name: its repr would hold an address that differs between ranks."""
-    return f"{value.__module__}.{value.__qualname__}" if inspect.isroutine(value) else repr(value)
 
 
 def as_guard(on_divergence: Any, param_name: str) -> DivergenceGuard | None:

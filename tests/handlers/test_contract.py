@@ -45,7 +45,7 @@ timings = st.sampled_from(TIMINGS)
 
 
 def test_every_handler_has_a_row() -> None:
-    exported = {getattr(adaptive_critic, name) for name in adaptive_critic.__all__}
+    exported = [getattr(adaptive_critic, name) for name in adaptive_critic.__all__]
     found = {item for item in exported if isinstance(item, type) and issubclass(item, Controller)}
     assert found == {type(make(code)) for code in HANDLERS.values()}
 
