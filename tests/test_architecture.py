@@ -45,7 +45,7 @@ TABLE = {
     # Engines.
     "events": Row({"ignite"}, set()),
     "guard": Row({"torch", "ignite"}, {"checks", "distributed", "events", "guard", "moments", "signals", "state"}),
-    "budget": Row({"ignite"}, {"checks", "state"}),
+    "budget": Row({"ignite"}, {"checks", "events", "state"}),
     "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "signals"}),
     "controller": Row({"ignite"}, {"checks", "distributed", "events", "guard", "signals", "state"}),
     "scheduled": Row({"matplotlib"}, {"checks", "controller", "guard", "laws"}),
