@@ -28,6 +28,13 @@ def _pack(values: Sequence[Scalar]) -> Row:
 
     A copy, since steps may write into the same buffers at every iteration.
     """
+    if isinstance(values[0], torch.Tensor):
+        try:
+            row = torch.stack(values)  # type: ignore[arg-type]  # a TypeError where there are floats among them
+        except TypeError:
+            pass
+        else:
+            return row.detach() if row.requires_grad else row
     device = next((value.device for value in values if isinstance(value, torch.Tensor)), None)
     if device is None:
         return tuple(values)  # type: ignore[arg-type]  # no tensor among them
@@ -78,6 +85,9 @@ class Moments:
         self._observed = []
 
     def _fold(self) -> None:
+        if not self._observed:
+            self._drop_rows()
+            return
         device = next((row.device for row in self._rows if isinstance(row, torch.Tensor)), torch.device("cpu"))
         dtype = _precise(device)
         tensors = [
@@ -85,8 +95,12 @@ class Moments:
             for row in self._rows
         ]
         matrix = torch.stack(tensors).to(dtype)
-        now = matrix[self._observed].unbind(dim=1)
-        before = matrix[[index - 1 for index in self._observed]].unbind(dim=1) if self._paired else ()
+        first, last = self._observed[0], self._observed[-1]
+        gaps = len(self._observed) <= last - first  # iterations without critic updates; a slice is faster
+        now = matrix[self._observed if gaps else slice(first, last + 1)].unbind(dim=1)
+        before: tuple[torch.Tensor, ...] = ()
+        if self._paired:
+            before = matrix[[i - 1 for i in self._observed] if gaps else slice(first - 1, last)].unbind(dim=1)
         components = torch.stack(self._combine(*now, *before), dim=1)
         finite = torch.isfinite(components).all(dim=1, keepdim=True)
         components = torch.where(finite, components, 0.0)
