@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import distributed
+
+from adaptive_critic.distributed import rank
 
 __all__ = ["RandomState"]
 
@@ -35,7 +36,7 @@ class RandomState:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states as tensors of bytes, with the rank that they belong to."""
-        state: dict[str, Any] = {"rank": _rank(), "cpu": torch.get_rng_state()}
+        state: dict[str, Any] = {"rank": rank(), "cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
         return state
@@ -49,13 +50,9 @@ class RandomState:
         missing = [key for key in ("rank", "cpu") if key not in state_dict]
         if missing:
             raise ValueError(f"state_dict lacks {missing}; it has {sorted(map(str, state_dict))}")
-        if state_dict["rank"] != _rank():
+        if state_dict["rank"] != rank():
             return
         # A checkpoint may have been loaded onto another device; random states live on the CPU.
         torch.set_rng_state(state_dict["cpu"].cpu())
         if self.device.type == "cuda" and "cuda" in state_dict:
             torch.cuda.set_rng_state(state_dict["cuda"].cpu(), self.device)
-
-
-def _rank() -> int:
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else 0
