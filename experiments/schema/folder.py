@@ -72,9 +72,7 @@ def load_results(folder: Path) -> Results:
                 continue
             before = kept.get(run_key(run))
             if before is not None and before[1].identity != run.identity:
-                problems.append(
-                    Problem(before[0], f"replaced by {where}: the same task, contender, seed and role")
-                )
+                problems.append(Problem(before[0], f"replaced by {where}: the same task, contender, seed and role"))
             kept[run_key(run)] = (where, run)
     runs = tuple(run for _, (_, run) in sorted(kept.items()))
     return Results(suite, runs, (*problems, *_shared_seeds(runs)))
@@ -100,6 +98,4 @@ def _check_known(run: Run, suite: Suite, where: str) -> None:
     except ValueError as error:
         raise ResultError(f"{where}: {error}") from error
     if task.suite != run.config.suite:
-        raise ResultError(
-            f"{where}: run as a task of the {run.config.suite} suite, described as {task.suite}"
-        )
+        raise ResultError(f"{where}: run as a task of the {run.config.suite} suite, described as {task.suite}")

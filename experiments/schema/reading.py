@@ -66,8 +66,7 @@ def _number(data: Any, key: str, where: str, low: float = -math.inf, above: floa
     if not (math.isfinite(value) and value >= low and (value > above or above == -math.inf)):
         bound = f"above {above:g}" if above > -math.inf else f"at least {low:g}"
         raise ResultError(
-            f"{where}.{key}: expected a finite number{'' if bound.endswith('-inf') else ' ' + bound}, "
-            f"got {value!r}"
+            f"{where}.{key}: expected a finite number{'' if bound.endswith('-inf') else ' ' + bound}, got {value!r}"
         )
     return value
 
@@ -113,9 +112,7 @@ def _samples(data: Any, where: str) -> Samples | None:
         return Samples(kind, _get(data, "data", str, where))
     points = _get(data, "data", list, where)
     for point in points:
-        if not (
-            isinstance(point, list) and len(point) == 2 and all(isinstance(x, (int, float)) for x in point)
-        ):
+        if not (isinstance(point, list) and len(point) == 2 and all(isinstance(x, (int, float)) for x in point)):
             raise ResultError(f"{where}.data: expected pairs of numbers, got {point!r:.60}")
     return Samples(kind, tuple((float(x), float(y)) for x, y in points))
 
@@ -197,10 +194,7 @@ def _task(data: Any, where: str) -> Task:
         best_fixed_n=None
         if best is None
         else BestFixed(
-            **{
-                f.name: _count(best, f.name, f"{where}.best_fixed_n", low=1)
-                for f in dataclasses.fields(BestFixed)
-            }
+            **{f.name: _count(best, f.name, f"{where}.best_fixed_n", low=1) for f in dataclasses.fields(BestFixed)}
         ),
         note=_get(data, "note", str, where),
     )

@@ -238,9 +238,7 @@ class Suite:
         """Return the contender that holds n at ``steps``; a ValueError lists what there is."""
         found = {c.steps: c for c in self.contenders if c.kind == "fixed"}
         if steps not in found:
-            raise ValueError(
-                f"no contender holds n at {steps}; fixed n in this suite: {sorted(map(str, found))}"
-            )
+            raise ValueError(f"no contender holds n at {steps}; fixed n in this suite: {sorted(map(str, found))}")
         return found[steps]
 
 

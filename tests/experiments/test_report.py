@@ -121,6 +121,12 @@ def test_tally_of_the_known_suite() -> None:
     results = story()
     found = tally(compare(Table.of(results), "wasserstein_gap", BEST_FIXED, results.suite.tasks))
     assert (found.won, found.undecided, found.lost) == (("wins", "pid", "ring"), (), ("loses",))
+    # Two seeds of three are cheaper: the median is a win, its interval is not.
+    torn = [run("wins", "wasserstein_gap", k, late / 2, late) for k, late in enumerate((4.0, 4.0, 16.0))]
+    torn += [run("wins", "fixed_2", k, 4.0, 8.0) for k in range(3)]
+    open_case = compare(Table.of(Results(results.suite, tuple(torn))), "wasserstein_gap", BEST_FIXED, [task("wins")])
+    assert open_case.tasks[0].cost.value == pytest.approx(0.5)
+    assert tally(open_case).undecided == ("wins",)
     level = tally(compare(Table.of(results), "gap_mean", BEST_FIXED, results.suite.tasks))
     assert level.undecided == ("wins", "loses", "pid", "ring")
 
@@ -531,6 +537,8 @@ def test_evil_names_are_shown_and_do_nothing(browser: Any, tmp_path: Path) -> No
     opened(browser, evil_page(), tmp_path / "page.html")
     pick(browser, "explore-task", EVIL)
     pick(browser, "sample-task", EVIL)
+    pick(browser, "ratio-scope", "task:wins")
+    assert "<b>$x_1$</b>" in chart(browser, "ratio-chart", "chart.textContent")
     pick(browser, "ratio-scope", f"task:{EVIL}")
     assert browser.execute_script("return window.broken") is None
     inside = "return [...document.querySelectorAll('.chart img, .chart script, .chart a[href]')].length"
