@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -77,7 +77,9 @@ class WassersteinGap(Metric):
         self._started = True
 
     def _gap(self, output: Any) -> Scalar | None:
-        if isinstance(output, dict) and len(output.get("d_real", ())) == 0:
+        if _without_updates(output):
+            if self.phase == "after":  # the critic stayed as it was: this generator update is the one to compare with
+                self._g_fake = kept(generated_score(output))
             return None
         if self.phase == "updates":
             return _mean(output, "d_real") - _mean(output, "d_fake")
@@ -101,6 +103,14 @@ class WassersteinGap(Metric):
     def detach(self, engine: Engine, usage: str | MetricUsage | None = None) -> None:
         """Detach, with the ``usage`` of :meth:`attach`."""
         super().detach(engine, RunningBatchWise() if usage is None else usage)
+
+
+def _without_updates(output: Any) -> bool:
+    """Return whether the output is one of n = 0 critic updates."""
+    if not isinstance(output, Mapping):
+        return False
+    d_real = output.get("d_real", ())
+    return d_real.numel() == 0 if isinstance(d_real, torch.Tensor) else isinstance(d_real, Sequence) and not d_real
 
 
 def _mean(output: Any, key: str) -> Scalar:
