@@ -1,4 +1,4 @@
-"""A real GAN, small enough for seconds: what it samples improves while the controller chooses n, and no one intervenes."""
+"""A real GAN of a few seconds: what it samples improves while the controller chooses n, and no one intervenes."""
 
 from __future__ import annotations
 
