@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adaptive_critic.checks import boolean, finite, integer, limits_pair, real
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "error", "message"),
+    [
+        (lambda v: integer("n", v, 1), 0, ValueError, "n=0: expected an int of at least 1"),
+        (lambda v: integer("n", v, 1), 5.0, TypeError, "n=5.0: expected an int of at least 1, got float"),
+        (lambda v: integer("n", v, 1), True, TypeError, "n=True"),
+        (lambda v: integer("n", v, 1), "5", TypeError, "n='5'.*got str"),
+        (lambda v: finite("x", v), math.nan, ValueError, "x=nan: expected a finite number"),
+        (lambda v: finite("x", v), -math.inf, ValueError, "x=-inf"),
+        (lambda v: finite("x", v), None, TypeError, "x=None: expected a finite number, got NoneType"),
+        (lambda v: finite("x", v), False, TypeError, "x=False"),
+        (lambda v: real("x", v, at_least=0.0, below=1.0), 1.0, ValueError, "x=1.0: .* at least 0 and below 1"),
+        (lambda v: real("x", v, at_least=0.0, below=1.0), -0.1, ValueError, "x=-0.1"),
+        (lambda v: real("x", v, above=0.0, at_most=1.0), 0.0, ValueError, "x=0.0: .* above 0 and at most 1"),
+        (lambda v: real("x", v, above=0.0, at_most=1.0), 1.5, ValueError, "x=1.5"),
+        (lambda v: boolean("b", v), 1, TypeError, "b=1: expected True or False, got int"),
+        (limits_pair, (3, 2), ValueError, r"limits=\(3, 2\).*did you mean \(2, 3\)"),
+        (limits_pair, (1,), TypeError, r"limits=\(1,\): expected a pair"),
+        (limits_pair, None, TypeError, "limits=None"),
+        (limits_pair, (1, math.inf), TypeError, "inf is a float"),
+    ],
+)
+def test_bad_values_are_quoted(check: Callable[[Any], Any], value: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        check(value)
+
+
+def test_good_values_are_returned() -> None:
+    assert integer("n", 1, 1) == 1
+    assert finite("x", 3) == 3.0
+    assert type(finite("x", 3)) is float
+    assert real("x", 0.0, at_least=0.0, below=1.0) == 0.0
+    assert real("x", 1.0, above=0.0, at_most=1.0) == 1.0
+    assert real("x", np.float64(0.5)) == 0.5
+    assert type(real("x", np.float64(0.5))) is float
+    assert boolean("b", True) is True
+    assert limits_pair([1, 1]) == (1, 1)
+    assert limits_pair((0, 1)) == (0, 1)

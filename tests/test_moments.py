@@ -1,0 +1,118 @@
+"""The accumulation between decisions against a plain reference."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptive_critic.moments import Moments
+from adaptive_critic.signals.base import Picked
+
+
+class Sums:
+    """Components x + y and x * y of this iteration alone."""
+
+    names: ClassVar[tuple[str, ...]] = ("sum", "product")
+    width: ClassVar[int] = 2
+    paired: ClassVar[bool] = False
+
+    def pick(self, output: Any, steps: int) -> Picked | None:
+        return Picked(tuple(output), True)
+
+    def combine(self, *picked: Any) -> tuple[Any, ...]:
+        x, y = picked
+        return x + y, x * y
+
+
+class Changes(Sums):
+    """Component: x now minus y in the iteration before."""
+
+    names: ClassVar[tuple[str, ...]] = ("change",)
+    paired: ClassVar[bool] = True
+
+    def combine(self, *picked: Any) -> tuple[Any, ...]:
+        x, _, _, y_before = picked
+        return (x - y_before,)
+
+
+number = st.integers(-1000, 1000).map(lambda k: k / 16) | st.sampled_from([math.nan, math.inf])
+iterations = st.lists(st.tuples(number, number, st.booleans()), max_size=100)
+Iterations = list[tuple[float, float, bool]]
+
+
+def reference(signal: Any, rows: Iterations) -> list[float]:
+    """Return counts, sums and sums of squares, from lists alone."""
+    good, bad, values = 0, 0, []
+    for index, (x, y, observed) in enumerate(rows):
+        if not observed or (signal.paired and index == 0):
+            continue
+        before = rows[index - 1][:2] if signal.paired else ()
+        components = signal.combine(x, y, *before)
+        if all(map(math.isfinite, components)):
+            good += 1
+            values.append(components)
+        else:
+            bad += 1
+    columns = list(zip(*values, strict=True)) or [()] * len(signal.names)
+    return [good, bad, *map(math.fsum, columns), *(math.fsum(v * v for v in column) for column in columns)]
+
+
+def fill(moments: Moments, rows: Iterations, form: str) -> None:
+    for index, (x, y, observed) in enumerate(rows):
+        tensors = form == "tensors" or (form == "mixed" and index % 3 == 0)
+        pair: Any = (torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.float64)) if tensors else (x, y)
+        moments.add(Picked(pair, observed))
+
+
+@pytest.mark.parametrize("signal", [Sums(), Changes()])
+@given(rows=iterations, form=st.sampled_from(["floats", "tensors", "mixed"]), read=st.booleans())
+def test_equals_the_reference(signal: Any, rows: Iterations, form: str, read: bool) -> None:
+    moments = Moments(signal)
+    fill(moments, rows, form)
+    values = moments.read() if read else moments.vector().tolist()
+    assert values == pytest.approx(reference(signal, rows), rel=1e-12, abs=1e-9)
+
+
+@pytest.mark.parametrize("signal", [Sums(), Changes()])
+@given(rows=iterations, form=st.sampled_from(["floats", "tensors", "mixed"]), cut=st.integers(0, 100))
+def test_a_restored_one_goes_on_bit_for_bit(signal: Any, rows: Iterations, form: str, cut: int) -> None:
+    one, twin = Moments(signal), Moments(signal)
+    fill(one, rows[:cut], form)
+    twin.load_state_dict(json.loads(json.dumps(one.state_dict())))
+    fill(one, rows[cut:], form)
+    fill(twin, rows[cut:], form)
+    assert repr(one.state_dict()) == repr(twin.state_dict())
+    assert one.read() == twin.read()
+
+
+@given(first=iterations, second=iterations)
+def test_the_next_window_compares_with_the_last_row_of_this_one(first: Iterations, second: Iterations) -> None:
+    moments = Moments(Changes())
+    fill(moments, first, "tensors")
+    moments.read()
+    moments.next_window()
+    fill(moments, second, "tensors")
+    joined = [*[(*row[:2], False) for row in first], *second]
+    assert moments.read() == pytest.approx(reference(Changes(), joined), rel=1e-12, abs=1e-9)
+    moments.reset()
+    assert moments.read() == [0.0] * 4
+
+
+def test_memory_stays_bounded() -> None:
+    moments = Moments(Changes())
+    fill(moments, [(1.0, 2.0, True)] * 10_000, "floats")
+    assert len(moments.state_dict()["rows"]) <= 64
+    assert moments.read()[0] == 9_999.0
+
+
+def test_rows_are_copied() -> None:
+    moments, x = Moments(Sums()), torch.tensor(1.0)
+    moments.add(Picked((x, x), True))
+    x.fill_(5.0)
+    assert moments.read()[:3] == [1.0, 0.0, 2.0]
