@@ -44,6 +44,16 @@ test-long: $(VENV)/.stamp-test  ## property tests with 100,000 random examples e
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) -m 'hypothesis and not stateful' $(ARGS)
 	HYPOTHESIS_PROFILE=long-stateful $(BIN)/python -m pytest -n $(WORKERS) -m stateful $(ARGS)
 
+.PHONY: experiments
+experiments: $(VENV)/.stamp-demo  ## the ablation suite, resumed where it stopped, then its report (hours; ARGS="--block NAME")
+	$(BIN)/python -m experiments run $(ARGS)
+	$(BIN)/python -m experiments compact
+	$(BIN)/python -m experiments report
+
+.PHONY: experiments-quick
+experiments-quick: $(VENV)/.stamp-demo  ## every task and contender for a few iterations: that they run, not what they are worth
+	$(BIN)/python -m experiments run --quick $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.stamp-test  ## ruff and mypy alone
 	@failed=; \
