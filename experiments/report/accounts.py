@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.schema import TARGETS, Results, Run, Task
-from experiments.statistics import Comparison, Table, TaskComparison
+from experiments.statistics import Comparison, Table, TaskComparison, runs_of
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,12 @@ def accounts(results: Results, table: Table, tasks: Sequence[Task]) -> list[Acco
         table: scores of final seeds.
         tasks: those to count.
     """
-    names = {task.name for task in tasks}
+    names, grouped = [task.name for task in tasks], runs_of(results, table.role)
     found = []
     for contender in results.suite.contenders:
         scores = [s for task in tasks if (s := table.get(task.name, contender.name)) is not None]
         if scores:
-            acted = sum(
-                run.interventions
-                for run in results.runs
-                if run.config.contender == contender.name
-                and run.config.task in names
-                and run.config.seed_role == table.role
-            )
+            acted = sum(run.interventions for name in names for run in grouped.get((name, contender.name), []))
             missed = [sum(int((~s.reached[:, c]).sum()) for s in scores) for c in range(len(TARGETS))]
             found.append(
                 Account(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from experiments.statistics import (
     compare,
     mean_ratios,
     performance_profile,
+    runs_of,
 )
 
 MEASURES = {
@@ -63,10 +63,7 @@ def page_data(results: Results) -> dict[str, Any]:
     """Return the data of the page's charts; see the keys at the end for its parts."""
     suite, table = results.suite, Table.of(results)
     drawn = styles(suite)
-    grouped: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for run in results.runs:
-        if run.config.seed_role == "final":
-            grouped[run.config.task, run.config.contender].append(run)
+    grouped = runs_of(results)
     return {
         "contenders": [
             {

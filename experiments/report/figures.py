@@ -20,8 +20,8 @@ from experiments.report.accounts import accounts, tally
 from experiments.report.data import FACTORS, profiles
 from experiments.report.palette import styles
 from experiments.report.series import band, grid_of
-from experiments.schema import Results, Run, Task
-from experiments.statistics import BEST_FIXED, Comparison, Table, compare
+from experiments.schema import Results, Task
+from experiments.statistics import BEST_FIXED, Comparison, Table, compare, runs_of
 
 _LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 _STYLE: dict[Any, Any] = {
@@ -158,11 +158,7 @@ def _task_column(upper: Axes, lower: Axes, results: Results, task: Task, labels:
         names += [suite.fixed(n).name for n in (best.early, best.late)]
     names += [c.name for c in suite.contenders if c.steps == 5]
     for name in dict.fromkeys(names):
-        runs: list[Run] = [
-            r
-            for r in results.runs
-            if (r.config.task, r.config.contender, r.config.seed_role) == (task.name, name, "final")
-        ]
+        runs = runs_of(results).get((task.name, name), [])
         points, style = grid_of(runs), drawn[name]
         for axes, key in ((upper, "n"), (lower, "quality")):
             found = band(runs, key, points)

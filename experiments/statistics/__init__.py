@@ -21,7 +21,7 @@ from experiments.statistics.calibration import calibrate
 from experiments.statistics.comparison import BEST_FIXED, OWN_MEAN, Comparison, TaskComparison, compare
 from experiments.statistics.measures import cost_to_target, quality_at_cost
 from experiments.statistics.resampling import Estimate, log_ratio
-from experiments.statistics.scores import SHARES, Scores, Table
+from experiments.statistics.scores import SHARES, Scores, Table, runs_of
 from experiments.statistics.verdict import VerdictRow, verdict
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "performance_profile",
     "probability_of_improvement",
     "quality_at_cost",
+    "runs_of",
     "share_of_tasks",
     "task_estimate",
     "verdict",

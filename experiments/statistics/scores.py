@@ -64,11 +64,8 @@ class Table:
 
     @classmethod
     def of(cls, results: Results, role: str = "final") -> Table:
-        """Score all runs of a seed role, "final" or "tuning"."""
-        grouped: dict[tuple[str, str], list[Run]] = defaultdict(list)
-        for run in results.runs:
-            if run.config.seed_role == role:
-                grouped[run.config.task, run.config.contender].append(run)
+        """Score all runs of a seed role, "final" or "tuning", as :func:`runs_of` picks them."""
+        grouped = runs_of(results, role)
         scores = {key: score_runs(runs, results.suite.task(key[0])) for key, runs in sorted(grouped.items())}
         return cls(results.suite, role, scores)
 
@@ -85,6 +82,21 @@ class Table:
         """Return the tasks of a suite ("evaluation" or "development") that have targets and any run."""
         ran = {task for task, _ in self.scores}
         return [t for t in self.suite.tasks if t.suite == suite and t.targets is not None and t.name in ran]
+
+
+def runs_of(results: Results, role: str = "final") -> dict[tuple[str, str], list[Run]]:
+    """Return the runs of a seed role by (task, contender).
+
+    A development task without any run on final seeds gives its tuning runs instead: laws were tuned on it, so it is
+    in no headline and has no use for seeds that nobody has seen. An evaluation task never does.
+    """
+    final = {run.config.task for run in results.runs if run.config.seed_role == "final"}
+    found: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in results.runs:
+        instead = run.config.suite == "development" and run.config.task not in final and role == "final"
+        if run.config.seed_role == role or instead:
+            found[run.config.task, run.config.contender].append(run)
+    return dict(found)
 
 
 def score_runs(runs: Iterable[Run], task: Task) -> Scores:
@@ -118,4 +130,4 @@ def score_runs(runs: Iterable[Run], task: Task) -> Scores:
     )
 
 
-__all__ = ["SHARES", "UNREACHED", "Scores", "Table", "score_runs"]
+__all__ = ["SHARES", "UNREACHED", "Scores", "Table", "runs_of", "score_runs"]

@@ -14,6 +14,8 @@ from experiments.statistics.comparison import BEST_FIXED, OWN_MEAN, Comparison, 
 from experiments.statistics.resampling import Estimate
 from experiments.statistics.scores import SHARES, Table
 
+_PUBLISHED = "< 1 on at least 80 % of tasks"
+
 
 @dataclass(frozen=True)
 class VerdictRow:
@@ -74,13 +76,7 @@ def verdict(table: Table) -> list[VerdictRow]:
             rows.append(
                 _mean(f"{titles[gap]}: cost against the WGAN reference schedule, geometric mean", reference, 0.25)
             )
-        rows += [
-            _published(
-                f"{titles[gap]}: cost against {c.title}, share of tasks below 1", compare(table, gap, c.name, tasks)
-            )
-            for c in suite.contenders
-            if c.kind == "published"
-        ]
+        rows += _all_published(table, gap, tasks)
         rows += [
             _own_mean(
                 f"{titles[gap]}: cost against its own mean n held fixed, share of tasks with an interval below 1", own
@@ -132,6 +128,19 @@ def _worst(what: str, found: Comparison, limit: float) -> VerdictRow:
     return _row(what, f"lower interval end <= {limit:.2f}", found, build)
 
 
+def _all_published(table: Table, contender: str, tasks: Sequence[Task]) -> list[VerdictRow]:
+    """One row per published rule that ran on any of the tasks, and one that names those that did not."""
+    suite = table.suite
+    published = [c for c in suite.contenders if c.kind == "published"]
+    found = [(c, compare(table, contender, c.name, tasks)) for c in published]
+    title = suite.contender(contender).title
+    rows = [_published(f"{title}: cost against {c.title}, share of tasks below 1", f) for c, f in found if f.tasks]
+    if absent := [c.title for c, f in found if not f.tasks]:
+        what = f"{title}: cost against rules without runs on evaluation tasks: {', '.join(absent)}"
+        rows.append(VerdictRow(what, _PUBLISHED, None, None, missing=tuple(t.name for t in tasks), note="no results"))
+    return rows
+
+
 def _published(what: str, found: Comparison) -> VerdictRow:
     def build(tasks: Sequence[TaskComparison]) -> tuple[Estimate, bool, list[str], str]:
         share = share_of_tasks([t.log_cost for t in tasks])
@@ -139,7 +148,7 @@ def _published(what: str, found: Comparison) -> VerdictRow:
         short = [t.task for t in tasks if not t.cost.value < 1]
         return share, share.value >= 0.8, short, f"geometric mean of ratios {mean.value:.2f} {_span(mean)}"
 
-    return _row(what, "< 1 on at least 80 % of tasks", found, build)
+    return _row(what, _PUBLISHED, found, build)
 
 
 def _own_mean(what: str, found: Comparison) -> VerdictRow:

@@ -278,6 +278,23 @@ def test_final_and_tuning_seeds_are_never_mixed() -> None:
     assert all(0 not in s.seeds for s in Table.of(results).scores.values())
 
 
+def test_development_tasks_show_their_tuning_seeds_where_they_have_no_others() -> None:
+    results = story()
+    tuned = [r for r in results.runs if r.config.seed_role == "tuning"]
+    scores = Table.of(Results(results.suite, tuple(tuned))).scores
+    assert {task for task, _ in scores} == {"ring"}
+    assert scores["ring", "fixed_2"].seeds.tolist() == [0]
+    assert Table.of(results).scores["ring", "fixed_2"].seeds.tolist() == list(synthetic.SEEDS)
+
+
+def test_published_rules_without_evaluation_runs_share_a_row() -> None:
+    results = story()
+    kept = [r for r in results.runs if r.config.contender != "ladder"]
+    row = next(r for r in verdict(Table.of(Results(results.suite, tuple(kept)))) if "without runs" in r.what)
+    assert row.what.endswith("rules without runs on evaluation tasks: Accuracy ladder")
+    assert (row.met, row.missing) == (None, ("wins", "loses", "pid"))
+
+
 def test_rows_by_seed() -> None:
     scores = Table.of(story()).scores["wins", "ttur"]
     assert scores.at([102, 100]).cost[:, 1].tolist() == [12.0, 12.0]
