@@ -1,8 +1,9 @@
-"""Trains many replicas of one problem at once: parameters stacked along a leading dimension, every contender its own n.
+"""Trains many replicas of one problem at once: parameters stacked, every contender its own n.
 
-Each replica has its own initial weights, data order and latent order, which depend on its seed alone, never on the other
-replicas that run beside it. A replica that has critic updates left takes one, else it takes a generator update; both are
-done for all replicas concerned in one stacked matrix product. Replicas stop at common costs, where they are evaluated.
+Each replica has its own initial weights, data order and latent order, which depend on its seed alone, never on the
+other replicas that run beside it. A replica that has critic updates left takes one, else it takes a generator update;
+both are done for all replicas concerned in one stacked matrix product. Replicas stop at common costs, where they are
+evaluated.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -47,7 +49,7 @@ class Stack:
     def __init__(
         self, sizes: Sequence[int], seeds: Sequence[int], lr: float, betas: tuple[float, float], leaky: bool
     ) -> None:
-        self.sizes = list(zip(sizes[:-1], sizes[1:], strict=True))
+        self.sizes = list(pairwise(sizes))
         self.slope = SLOPE if leaky else 0.0
         self.lr, self.betas = lr, betas
         rows = []
@@ -103,7 +105,7 @@ class Stack:
         return torch.bmm(gradient, layers[0][0].transpose(1, 2))
 
     def adam(self, index: Tensor, layers: list[tuple[Tensor, Tensor]], clip: float | None = None) -> None:
-        """One Adam step for the replicas in index from the gradients of their leaves; clip bounds the weights after it."""
+        """Take one Adam step for the replicas in index; clip bounds the weights after it."""
         parts = []
         for weight, bias in layers:
             for leaf in (weight, bias):
@@ -118,7 +120,12 @@ class Stack:
         flat = self.flat[index] - self.lr * (first / (1 - beta1**steps)) / denominator
         if clip is not None:
             flat.clamp_(-clip, clip)
-        self.flat[index], self.first[index], self.second[index], self.steps[index] = flat, first, second, steps
+        self.flat[index], self.first[index], self.second[index], self.steps[index] = (
+            flat,
+            first,
+            second,
+            steps,
+        )
 
 
 @dataclass
@@ -213,7 +220,11 @@ class Trainer:
             [problem.latent, *hidden, dim], [2 * s for _, s in rows], problem.lr, problem.betas, leaky=False
         )
         self.critic = Stack(
-            [dim, *hidden, 1], [2 * s + 1 for _, s in rows], problem.lr * problem.lr_ratio, problem.betas, leaky=True
+            [dim, *hidden, 1],
+            [2 * s + 1 for _, s in rows],
+            problem.lr * problem.lr_ratio,
+            problem.betas,
+            leaky=True,
         )
         noise = torch.Generator().manual_seed(99)
         self.latents = torch.randn(1 << 17, problem.latent, generator=noise)
@@ -281,11 +292,17 @@ class Trainer:
         elif p.objective == "non-saturating-r1":
             square = self.critic.input_gradient(layers, hidden_real).square().sum(-1)
             loss = loss + 0.5 * p.penalty * square.mean(1)
-        loss.sum().backward()
+        torch.autograd.backward([loss.sum()])
         self.critic.adam(index, layers, p.penalty if p.objective == "wgan-clip" else None)
         with torch.no_grad():
             columns = torch.stack(
-                [score_real.mean((1, 2)), score_fake.mean((1, 2)), score_real.std((1, 2)), score_fake.std((1, 2)), base]
+                [
+                    score_real.mean((1, 2)),
+                    score_fake.mean((1, 2)),
+                    score_real.std((1, 2)),
+                    score_fake.std((1, 2)),
+                    base,
+                ]
             ).tolist()
         for at, row in enumerate(rows):
             self.real[row].append(columns[0][at])
@@ -330,7 +347,7 @@ class Trainer:
         score, _ = self.critic.forward(self.critic.views(index, False), fake)
         mean = score.mean((1, 2))
         loss = functional.softplus(-score).mean((1, 2)) if p.objective == "non-saturating-r1" else -mean
-        loss.sum().backward()
+        torch.autograd.backward([loss.sum()])
         self.generator.adam(index, layers)
         if watched:
             now, self.position = self.position, keep
@@ -395,7 +412,7 @@ class Trainer:
         if not len(every):
             return
         with torch.no_grad():
-            for index in every.split(CHUNK):
+            for index in torch.split(every, CHUNK):
                 z = self.evaluation.expand(len(index), -1, -1)
                 fake, _ = self.generator.forward(self.generator.views(index, False), z)
                 # numpy sorts contiguous rows several times faster than torch does

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from experiments.law_search.search import Store, baselines, run_problem, score
+from experiments.law_search.contenders import ROUNDS
 from experiments.law_search.problems import DEVELOPMENT, HELD_OUT
+from experiments.law_search.search import Store, ratios, run_problem, score
 
 
 def main() -> None:
-    """Run contenders of a split, or print the scores of those that were run."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.law_search", description=__doc__)
+    """Run rounds of contenders on a split, and print or write the scores of what was run."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.law_search", description=main.__doc__)
     parser.add_argument("action", choices=("run", "score"))
     parser.add_argument("--split", choices=("development", "held-out"), default="development")
     parser.add_argument("--problems", nargs="*", default=None, help="names; default: all of the split")
-    parser.add_argument("--store", type=Path, default=Path("law_search_runs"))
+    parser.add_argument("--rounds", nargs="*", default=["baselines"], choices=sorted(ROUNDS), help="for run")
+    parser.add_argument("--full", action="store_true", help="run to the budget instead of to the late target")
+    parser.add_argument("--store", type=Path, default=Path("law_search_runs"), help="folder of the quality curves")
+    parser.add_argument("--write", type=Path, default=None, help="JSON file for the scores")
     arguments = parser.parse_args()
     split = DEVELOPMENT if arguments.split == "development" else HELD_OUT
-    problems = [split[name] for name in arguments.problems or split]
+    names = arguments.problems or list(split)
     store = Store(arguments.store)
     if arguments.action == "run":
-        for problem in problems:
-            run_problem(problem, baselines(), store)
-    for name, row in sorted(score(problems, store).items(), key=lambda item: item[1]["to_best"]):
-        print(f"{name:40s} " + "  ".join(f"{key} {value:6.2f}" for key, value in row.items()))
+        for at in arguments.rounds:
+            for name in names:
+                run_problem(split[name], ROUNDS[at], store, stop=at != "baselines" and not arguments.full)
+    table = ratios([split[name] for name in names], store)
+    scores = score(table, names)
+    for name, row in scores.items():
+        print(f"{name:32s} " + "  ".join(f"{key} {value:6.2f}" for key, value in row.items()))
+    if arguments.write is not None:
+        arguments.write.write_text(json.dumps({"problems": names, "scores": scores, "ratios": table}, indent=1) + "\n")

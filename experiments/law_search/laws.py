@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -64,14 +63,20 @@ class Decay(Law):
     def update(self, observation: Observation) -> float:
         """Count iterations only."""
         self.iteration += 1
-        return self.end * (self.start / self.end) ** math.exp(-self.iteration / self.time)
+        return self.end * math.exp(math.log(self.start / self.end) * math.exp(-self.iteration / self.time))
 
 
 class Average:
     """Exponential average without start-up bias, with its variance and the standard error of the average."""
 
     def __init__(self, decay: float = 0.95) -> None:
-        self.decay, self.weight, self.mean_sum, self.square_sum, self.weight_square = decay, 0.0, 0.0, 0.0, 0.0
+        self.decay, self.weight, self.mean_sum, self.square_sum, self.weight_square = (
+            decay,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+        )
 
     def add(self, value: float) -> None:
         """Add one value."""
@@ -255,8 +260,8 @@ class Spread(Law):
 class Share(Law):
     """n = home * (A / reference)**power, A = n * kappa shrunk towards ``reference`` by its standard error.
 
-    A_hat = (A * p**2 + reference * e**2) / (p**2 + e**2) with e the standard error of A and p = prior * reference. A fast
-    critic has A near 0 with a small error, so its n goes to the lower limit; an A that is not known leaves n at home.
+    A_hat = (A * p**2 + reference * e**2) / (p**2 + e**2) with e the standard error of A and p = prior * reference. A
+    fast critic has A near 0 with a small error, so its n goes to the lower limit; an unknown A leaves n at home.
     """
 
     def __init__(
@@ -298,8 +303,8 @@ class Share(Law):
         width = (self.prior * self.reference) ** 2
         self.weight = width / (width + error**2)
         self.estimate = self.weight * raw + (1 - self.weight) * self.reference
-        n = self.scale * max(self.estimate, 0.0) ** self.power
-        return max(self.limits[0], min(self.limits[1], n))
+        wanted = self.scale * math.pow(max(self.estimate, 0.0), self.power)
+        return float(max(self.limits[0], min(self.limits[1], wanted)))
 
     def report(self) -> dict[str, float]:
         """The estimate of A and the weight of the evidence."""
@@ -307,7 +312,7 @@ class Share(Law):
 
 
 class Both(Law):
-    """Integral control on the mean of two errors: log(kappa / setpoint) and log(spread / d), each clipped to [-1, 1]."""
+    """Integral control on the mean of log(kappa / setpoint) and log(spread / d), each clipped to [-1, 1]."""
 
     def __init__(
         self,
@@ -333,10 +338,14 @@ class Both(Law):
 
 
 class Marginal(Law):
-    """Integral control of (gain of the last critic update on a fresh batch) / gap to ``setpoint``; the batch is charged."""
+    """Integral control of (gain of the last critic update on a fresh, charged batch) / gap to ``setpoint``."""
 
     def __init__(
-        self, setpoint: float = 0.02, limits: tuple[float, float] = (1.0, 20.0), start: float = 4.0, rate: float = 0.05
+        self,
+        setpoint: float = 0.02,
+        limits: tuple[float, float] = (1.0, 20.0),
+        start: float = 4.0,
+        rate: float = 0.05,
     ) -> None:
         super().__init__(start)
         self.setpoint, self.limits, self.rate = setpoint, limits, rate
@@ -359,14 +368,18 @@ class Marginal(Law):
 
 
 class Rise(Law):
-    """Raises n while the second half of the inner loop still raises the gap by more than ``setpoint`` of the first half.
+    """Raises n while the second half of the inner loop raises the gap by more than ``setpoint`` of the first half.
 
     With rise(n) ~ 1 - exp(-n / tau) that ratio is exp(-n / (2 tau)). At n = 1 there is one rise only, so the next
     iteration takes 2.
     """
 
     def __init__(
-        self, setpoint: float = 0.6, limits: tuple[float, float] = (1.5, 20.0), start: float = 4.0, rate: float = 0.05
+        self,
+        setpoint: float = 0.6,
+        limits: tuple[float, float] = (1.5, 20.0),
+        start: float = 4.0,
+        rate: float = 0.05,
     ) -> None:
         super().__init__(start)
         self.setpoint, self.limits, self.rate = setpoint, limits, rate
@@ -441,10 +454,11 @@ class Lean(Law):
         early: float = 0.0,
         share: float = 3.0,
         hold: int = 5,
-        paired: bool = False,
+        listen: bool = False,
+        down: float = 1.0,
     ) -> None:
         super().__init__(start)
-        self.paired = paired
+        self.listen, self.down = listen, down
         self.setpoint, self.lean, self.limits, self.rate = setpoint, lean, limits, rate
         self.optimism, self.early, self.hold = optimism, early, hold
         self.fall, self.gap = Window(longest, share), Window(longest, share)
@@ -454,7 +468,7 @@ class Lean(Law):
     def update(self, observation: Observation) -> float:
         """One iteration."""
         if observation.real and self.previous is not None:
-            if not self.paired:
+            if not self.listen:
                 self.fall.add(observation.fake[0] - self.previous)
             elif math.isfinite(observation.gain):
                 self.fall.add(observation.gain)
@@ -465,7 +479,7 @@ class Lean(Law):
                 if gap > 0 and fall > 0:
                     wanted = math.log(fall / gap / self.setpoint) - self.lean * self.x
                     self.error = max(-1.0, min(1.0, wanted))
-                rate = max(self.rate, self.early / self.gap.count)
+                rate = max(self.rate, self.early / self.gap.count) * (self.down if self.error < 0 else 1.0)
                 low, high = math.log(self.limits[0]), math.log(self.limits[1])
                 self.x = max(low, min(high, self.x + rate * self.error))
         self.previous = observation.g_fake
@@ -473,4 +487,9 @@ class Lean(Law):
 
     def report(self) -> dict[str, float]:
         """Averages, the fall's standard error, and the error acted on."""
-        return {"fall": self.fall.mean, "fall_error": self.fall.error, "gap": self.gap.mean, "error": self.error}
+        return {
+            "fall": self.fall.mean,
+            "fall_error": self.fall.error,
+            "gap": self.gap.mean,
+            "error": self.error,
+        }

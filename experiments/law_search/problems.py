@@ -78,7 +78,11 @@ def sample_data(name: str) -> Array:
         x = centres[label] + scales[label] * rng.standard_normal((n, 10))
     elif name == "blobs":
         axis = np.arange(8.0)
-        centre, size, tilt = 1.5 + 4 * rng.random((n, 2)), 0.8 + 1.2 * rng.random(n), 1.5 * rng.standard_normal(n)
+        centre, size, tilt = (
+            1.5 + 4 * rng.random((n, 2)),
+            0.8 + 1.2 * rng.random(n),
+            1.5 * rng.standard_normal(n),
+        )
         dy = axis[None, :, None] - centre[:, 0, None, None]
         dx = axis[None, None, :] - centre[:, 1, None, None] - 0.4 * tilt[:, None, None] * dy
         x = (2 * np.exp(-0.5 * (dx**2 + dy**2 / 2) / size[:, None, None] ** 2) - 1).reshape(n, 64)
@@ -88,7 +92,10 @@ def sample_data(name: str) -> Array:
         tangential = 0.1 * rng.standard_normal(n)
         angle = label * (2 * np.pi / 5) + 0.25 * np.exp(radial)
         x = 1.2 * np.stack(
-            [radial * np.cos(angle) - tangential * np.sin(angle), radial * np.sin(angle) + tangential * np.cos(angle)],
+            [
+                radial * np.cos(angle) - tangential * np.sin(angle),
+                radial * np.sin(angle) + tangential * np.cos(angle),
+            ],
             1,
         )
     elif name == "moons":
@@ -155,11 +162,28 @@ def _held_out() -> dict[str, Problem]:
         Problem("circles-fast", "circles", lr_ratio=5.0, lr=2e-4, betas=(0.9, 0.999), width=64, penalty=0.1),
         Problem("circles-hinge", "circles", objective="hinge", lr=2e-4, width=48, batch=128),
         Problem("table", "table", latent=16, width=64, lr=4e-4),
-        Problem("table-r1-slow", "table", objective="non-saturating-r1", latent=16, lr=6e-4, lr_ratio=0.2, batch=48),
+        Problem(
+            "table-r1-slow",
+            "table",
+            objective="non-saturating-r1",
+            latent=16,
+            lr=6e-4,
+            lr_ratio=0.2,
+            batch=48,
+        ),
         Problem("anisotropic-clip", "anisotropic", objective="wgan-clip", penalty=0.05, lr=5e-4, betas=(0.0, 0.9)),
         Problem("digits", "digits", latent=16, width=64, lr=6e-4, penalty=10.0),
         Problem("mnist14", "mnist14", latent=24, width=96, lr=5e-4, penalty=10.0),
-        Problem("digits-fast", "digits", latent=16, lr=2e-4, lr_ratio=5.0, penalty=10.0, betas=(0.0, 0.9), batch=32),
+        Problem(
+            "digits-fast",
+            "digits",
+            latent=16,
+            lr=2e-4,
+            lr_ratio=5.0,
+            penalty=10.0,
+            betas=(0.0, 0.9),
+            batch=32,
+        ),
         Problem("mixture6-slow", "mixture6", lr_ratio=0.2, batch=32, betas=(0.9, 0.999), lr=5e-4),
     ]
     return {problem.name: problem for problem in out}

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,14 @@ import numpy as np
 import torch
 
 from experiments.law_search.batched import Contender, Run, Trainer, cost_grid
-from experiments.law_search.laws import Kappa, Law, Reference
+from experiments.law_search.contenders import FIXED
 from experiments.law_search.problems import Problem
 
-FIXED = (1, 2, 3, 5, 10, 20)
 SEEDS = (1, 2, 3, 4)
 
 
-def fixed(n: float) -> Contender:
-    """Return the contender that always takes n critic updates."""
-    return Contender(f"fixed {n:g}", lambda: Law(n))
-
-
-def baselines() -> list[Contender]:
-    """Return the fixed numbers, the WGAN reference schedule and the kappa law as first found."""
-    return [*(fixed(n) for n in FIXED), Contender("reference", Reference), Contender("kappa", Kappa)]
-
-
 class Store:
-    """Quality curves of all runs so far, one JSON file per problem: {contender: {"quality": [[...]], "mean_n": [...]}}."""
+    """Quality curves and signals of all runs so far, one JSON file per problem, by contender."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -64,7 +54,7 @@ def _n_on_grid(run: Run, points: int) -> list[float]:
     edges = np.linspace(0, costs[-1], 11)
     return [
         round(float(steps[(costs > a) & (costs <= b)].mean()), 2) if ((costs > a) & (costs <= b)).any() else -1.0
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in pairwise(edges)
     ]
 
 
@@ -123,30 +113,40 @@ def summarise(values: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
-def score(problems: Sequence[Problem], store: Store, names: Sequence[str] | None = None) -> dict[str, dict[str, float]]:
-    """Score contenders: cost against the best fixed number of each problem and target, and against n = 5."""
-    ratios: dict[str, list[float]] = {}
-    to_five: dict[str, list[float]] = {}
+def ratios(problems: Sequence[Problem], store: Store) -> dict[str, dict[str, list[list[float]]]]:
+    """Return, per contender and problem, its cost against the best fixed number and against n = 5, early and late.
+
+    Each entry is [[early, late] against the best fixed number, [early, late] against n = 5].
+    """
+    out: dict[str, dict[str, list[list[float]]]] = {}
     for problem in problems:
         stored = store.load(problem.name)
-        _, cost = costs(stored, problem.budget)
-        fixed_names = [f"fixed {n}" for n in FIXED]
-        for at in (0, 1):
-            best = min(summarise(cost[n][at]) for n in fixed_names)
-            five = summarise(cost["fixed 5"][at])
-            for name in cost:
-                value = summarise(cost[name][at])
-                ratios.setdefault(name, []).append(value / best)
-                to_five.setdefault(name, []).append(value / five)
-    out = {}
-    for name, values in ratios.items():
-        if len(values) != 2 * len(problems) or (names is not None and name not in names):
+        if not all(f"fixed {n}" in stored for n in FIXED):
             continue
-        out[name] = {
-            "to_best": summarise(values),
-            "early": summarise(values[0::2]),
-            "late": summarise(values[1::2]),
-            "worst": max(values),
-            "to_five": summarise(to_five[name]),
-        }
+        _, cost = costs(stored, problem.budget)
+        means = {name: [summarise(cost[name][at]) for at in (0, 1)] for name in cost}
+        best = [min(means[f"fixed {n}"][at] for n in FIXED) for at in (0, 1)]
+        for name, value in means.items():
+            out.setdefault(name, {})[problem.name] = [
+                [round(value[at] / best[at], 3) for at in (0, 1)],
+                [round(value[at] / means["fixed 5"][at], 3) for at in (0, 1)],
+            ]
     return out
+
+
+def score(table: dict[str, dict[str, list[list[float]]]], problems: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the scores of those contenders that ran on all of the problems, lowest geometric mean first."""
+    rows = {}
+    for name, entries in table.items():
+        if any(problem not in entries for problem in problems):
+            continue
+        early, late = ([entries[p][0][at] for p in problems] for at in (0, 1))
+        five = [value for p in problems for value in entries[p][1]]
+        rows[name] = {
+            "to_best": round(summarise(early + late), 3),
+            "early": round(summarise(early), 3),
+            "late": round(summarise(late), 3),
+            "worst": max(early + late),
+            "to_five": round(summarise(five), 3),
+        }
+    return dict(sorted(rows.items(), key=lambda item: item[1]["to_best"]))

@@ -1,0 +1,142 @@
+"""Named groups of contenders, in the order in which they were tried."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.law_search.batched import Contender
+from experiments.law_search.laws import (
+    Decay,
+    Kappa,
+    Law,
+    Lean,
+    Marginal,
+    Reference,
+    Rise,
+    Root,
+    Seek,
+    Share,
+    Spread,
+)
+
+FIXED = (1, 2, 3, 5, 10, 20)
+
+
+def fixed(n: float) -> Contender:
+    """Return the contender that always takes n critic updates."""
+    return Contender(f"fixed {n:g}", lambda: Law(n))
+
+
+def decay(start: float, end: float, time: float) -> Contender:
+    """Return an open-loop schedule from start to end with a time constant in iterations."""
+    return Contender(f"decay {start:g}>{end:g}/{time:g}", lambda: Decay(start, end, time))
+
+
+def law(
+    name: str, kind: type[Law], marginal: bool = False, reuse: bool = False, paired: int = 0, **options: Any
+) -> Contender:
+    """Return a contender whose law is ``kind(**options)``."""
+    return Contender(name, lambda: kind(**options), marginal, paired, reuse)
+
+
+def lean(name: str, **options: Any) -> Contender:
+    """Return a lean law on independent batches."""
+    return law(f"lean {name}", Lean, **options)
+
+
+def reuse(name: str, **options: Any) -> Contender:
+    """Return a lean law whose first critic update reuses the generator's latents."""
+    return law(f"reuse {name}", Lean, reuse=True, **options)
+
+
+BASELINES = [*(fixed(n) for n in FIXED), law("reference", Reference), law("kappa", Kappa)]
+ROUNDS: dict[str, list[Contender]] = {
+    "baselines": BASELINES,
+    "1": [
+        decay(10, 3, 60),
+        decay(3, 8, 150),
+        law("kappa asym .1/.02", Kappa, rate=0.1, down=0.2, hold=10),
+        law("kappa r.05 lo1", Kappa, rate=0.05, hold=10, limits=(1.0, 20.0)),
+        law("root 8A^.5", Root, home=4.0, reference=0.25, power=0.5, start=4.0),
+        law("root 15A^.75", Root, home=4.0, reference=0.172, power=0.75, start=4.0),
+        law("root 20A", Root, home=4.0, reference=0.2, power=1.0, start=4.0),
+        law("spread 1", Spread),
+        law("spread .6", Spread, setpoint=0.6),
+    ],
+    "3": [
+        law("share 10A^.5", Share, scale=10.0, power=0.5),
+        law("share 12A^.6", Share, scale=12.0, power=0.6),
+        law("share 10A^.5 L100", Share, scale=10.0, power=0.5, longest=100.0),
+        law("share 10A^.5 gap15", Share, scale=10.0, power=0.5, gap_longest=15.0),
+        law("share 10A^.5 pr3", Share, scale=10.0, power=0.5, prior=3.0),
+        lean(".01 r.05"),
+        law("share 15A^.75", Share),
+        law("share 8A^.5", Share, scale=8.0, power=0.5),
+    ],
+    "4": [
+        lean(".01 s.6", lean=0.6),
+        lean(".01 s.6 r.1", lean=0.6, rate=0.1),
+        lean(".01 s1 r.1", rate=0.1),
+        lean(".01 s.6 z.5", lean=0.6, optimism=0.5),
+        lean(".01 s1 z.5", optimism=0.5),
+        lean(".01 s.6 z1", lean=0.6, optimism=1.0),
+        lean(".007 s1", setpoint=0.007),
+        lean(".01 s.6 L50", lean=0.6, longest=50.0),
+    ],
+    "5": [
+        lean("s1 z.5 e3", optimism=0.5, early=3.0),
+        lean("s.8 z.5 st3", lean=0.8, optimism=0.5, start=3.0),
+        lean("s.8 z.5 L50", lean=0.8, optimism=0.5, longest=50.0),
+        lean("s.8 z.5 L50 e3 st3", lean=0.8, optimism=0.5, longest=50.0, early=3.0, start=3.0),
+        lean("s1 z.5 L50 e3 st2", optimism=0.5, longest=50.0, early=3.0, start=2.0),
+        lean("s.8 z.25 L50 e3", lean=0.8, optimism=0.25, longest=50.0, early=3.0),
+        lean("s1 z.5 r.1 L50", optimism=0.5, longest=50.0, rate=0.1),
+    ],
+    "6": [
+        law("pair4 s1 r.05", Lean, paired=4, listen=True, longest=6.0),
+        law("pair4 s.6 r.1", Lean, paired=4, listen=True, lean=0.6, longest=6.0, rate=0.1),
+        law("pair4 k.05 r.05", Lean, paired=4, listen=True, lean=0.0, setpoint=0.05, longest=6.0),
+        reuse("s1 r.05"),
+        reuse("s.6 r.1 sp.015", lean=0.6, rate=0.1, setpoint=0.015),
+        reuse("k.05", lean=0.0, setpoint=0.05),
+        reuse("s1 sp.02", setpoint=0.02),
+    ],
+    "7": [
+        reuse("s.6 sp.01 L8", lean=0.6, longest=8.0),
+        reuse("s.6 sp.015 L8", lean=0.6, setpoint=0.015, longest=8.0),
+        reuse("s.8 sp.01 L8", lean=0.8, longest=8.0),
+        reuse("s.8 sp.01 r.1 L8", lean=0.8, longest=8.0, rate=0.1),
+        reuse("s1 sp.007 r.1 L8", setpoint=0.007, longest=8.0, rate=0.1),
+        law("reuse share 14A^.6 L10", Share, reuse=True, scale=14.0, power=0.6, longest=10.0),
+        law("reuse share 10A^.5 L10", Share, reuse=True, scale=10.0, power=0.5, longest=10.0),
+    ],
+    "8": [
+        reuse("s.8 sp.01 r.1 L8 st3", lean=0.8, longest=8.0, rate=0.1, start=3.0),
+        reuse("s.8 sp.01 r.1 L8 st2", lean=0.8, longest=8.0, rate=0.1, start=2.0),
+        reuse("s.8 sp.01 r.2 L8 st3", lean=0.8, longest=8.0, rate=0.2, start=3.0),
+        reuse("s.8 sp.01 r.1 L5 st3", lean=0.8, longest=5.0, rate=0.1, start=3.0),
+        reuse("s.8 sp.012 r.2 L5 st3", lean=0.8, longest=5.0, rate=0.2, start=3.0, setpoint=0.012),
+        reuse("s1 sp.008 r.2 L5 st2", lean=1.0, longest=5.0, rate=0.2, start=2.0, setpoint=0.008),
+    ],
+    "9": [
+        reuse("s1 sp.01 r.1 L5 st3", longest=5.0, rate=0.1, start=3.0),
+        reuse("s1 sp.008 r.1 L5 st3 h20", setpoint=0.008, longest=5.0, rate=0.1, start=3.0, hold=20),
+        reuse("s1 sp.01 r.1 L5 st3 h20", longest=5.0, rate=0.1, start=3.0, hold=20),
+        reuse("s.5 sp.012 r.1 L5 st3 h20", lean=0.5, setpoint=0.012, longest=5.0, rate=0.1, start=3.0, hold=20),
+        reuse(
+            "s.5 sp.012 r.1 L5 st3 h20 d.5",
+            lean=0.5,
+            setpoint=0.012,
+            longest=5.0,
+            rate=0.1,
+            start=3.0,
+            hold=20,
+            down=0.5,
+        ),
+    ],
+    "others": [
+        law("marginal .02", Marginal, marginal=True),
+        law("rise .6", Rise),
+        law("seek", Seek),
+    ],
+}
