@@ -64,8 +64,6 @@ CONTENDERS: tuple[Contender, ...] = (
     Contender("change-rate", "loss change rate", "published", f"{_LIBRARY}:LossChangeRateController"),
     _mean_of("gap", "Wasserstein gap"),
     _mean_of("pid", "loss-ratio PID"),
-    _mean_of("ladder", "accuracy ladder"),
-    _mean_of("change-rate", "loss change rate"),
     Contender(
         "ttur",
         "two time scales",
@@ -83,6 +81,8 @@ CONTENDERS: tuple[Contender, ...] = (
         needs_scores_with_a_scale=True,
     ),
     # Tried on two development tasks only.
+    _mean_of("ladder", "accuracy ladder", DEVELOPMENT_PAIR),
+    _mean_of("change-rate", "loss change rate", DEVELOPMENT_PAIR),
     Contender(
         "step-decay",
         "step decay 25, then 10",

@@ -16,4 +16,5 @@ TASK = image_task(
     batch_size=32,
     width=16,
     budget=2_000.0,
+    seconds=22.0,
 )

@@ -55,4 +55,5 @@ TASK = Task(
     build=build,
     budget=6_000.0,
     rates=RATES,
+    seconds=8.0,
 )

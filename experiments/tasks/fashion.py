@@ -13,4 +13,5 @@ TASK = image_task(
     penalties={"gradient_penalty": 10.0},
     rates=(5e-4, 5e-4),
     budget=3_000.0,
+    seconds=22.0,
 )

@@ -11,8 +11,9 @@ TASK = image_task(
     data="mnist-5k",
     network="mlp",
     objective="non-saturating",
-    penalties={"r1": 0.1},
+    penalties={"r1": 5.0},
     rates=(5e-4, 5e-4),
-    note="R1 with gamma 0.1",
+    note="R1 with gamma 5",
     budget=3_000.0,
+    seconds=22.0,
 )

@@ -15,4 +15,5 @@ TASK = planar_task(
     depth=2,
     batch_size=64,
     budget=6_000.0,
+    seconds=6.0,
 )

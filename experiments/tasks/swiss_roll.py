@@ -10,4 +10,5 @@ TASK = planar_task(
     suite="development",
     problem="swiss-roll",
     budget=8_000.0,
+    seconds=10.0,
 )

@@ -30,8 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 
 
 def _specs(out: Path, contenders: list[str], seeds: list[int] | None = None) -> list[Spec]:
-    found = specs(out, task_names=["ring"], contender_names=contenders, seeds=seeds, quick=True)
-    return found
+    return specs(out, task_names=["ring"], contender_names=contenders, seeds=seeds, quick=True)
 
 
 @pytest.fixture
@@ -178,7 +177,7 @@ def test_a_full_disk_stops_everything_with_a_reason(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskFullError, match="no space left for .*seed-0.*finished runs are kept"):
+    with pytest.raises(DiskFullError, match=r"no space left for .*seed-0.*finished runs are kept"):
         run_all(runs, jobs=1, say=lines.append)
     assert not list(tmp_path.rglob("result.json"))
     monkeypatch.undo()

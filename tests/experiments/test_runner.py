@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
 from dataclasses import replace
@@ -25,7 +26,7 @@ def _contender(name: str) -> Contender:
     return select_contenders([name])[0]
 
 
-class Interrupted(Exception):
+class InterruptedRunError(Exception):
     """Stands for a process that is stopped."""
 
 
@@ -57,10 +58,10 @@ def test_an_interrupted_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path: Pa
 
     def stop(reached: int) -> None:
         if reached >= 4:
-            raise Interrupted
+            raise InterruptedRunError
 
     stopped = Training(cut, _contender(contender), 5, 3.3, tmp_path, 0.0, on_evaluation=stop)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         stopped.run()
     torch.manual_seed(99)  # another process has another random state
     resumed = Training(cut, _contender(contender), 5, 3.3, tmp_path, 0.0)
@@ -111,7 +112,7 @@ def test_the_budget_is_spent_and_not_more_than_one_iteration_beyond() -> None:
 def test_costs_are_those_of_the_matrix_products() -> None:
     # 8x8 digits, batch 64: generator 16-128-128-64, critic 64-128-128-1. A product of (m, k) and (k, n) is 2mkn FLOPs.
     def through(sizes: list[int]) -> int:
-        return sum(2 * 64 * a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        return sum(2 * 64 * a * b for a, b in itertools.pairwise(sizes))
 
     forward_g, forward_d = through([16, 128, 128, 64]), through([64, 128, 128, 1])
     first_g = through([16, 128])
@@ -222,5 +223,5 @@ def test_an_identity_follows_code_and_not_its_dress(
 
 
 def test_an_identity_of_no_module_is_refused() -> None:
-    with pytest.raises(ValueError, match="'experiments.nothing': no module"):
+    with pytest.raises(ValueError, match=r"'experiments\.nothing': no module"):
         identity({}, ("experiments.nothing",))
