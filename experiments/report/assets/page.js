@@ -335,7 +335,9 @@
   const withSamples = data.tasks.find((t) => Object.keys(t.samples).length);
   if (withSamples) byId("sample-task").value = withSamples.name;
 
-  const first = data.tasks.find((t) => t.suite === "evaluation") || data.tasks[0];
+  const evaluated = data.tasks.filter((t) => t.suite === "evaluation");
+  const first = [...evaluated, ...data.tasks].find((t) => Object.keys(t.series).length) || evaluated[0] || data.tasks[0];
+  if (first) byId("explore-task").value = first.name;
   const five = data.contenders.find((c) => c.title === "n = 5");
   for (const name of [data.gap, data.reference, five && five.name, ...(first ? first.best : [])]) if (contenders.has(name)) chosen.add(name);
   if (!chosen.size) data.contenders.slice(0, 3).forEach((c) => chosen.add(c.name));
