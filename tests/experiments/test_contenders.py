@@ -19,7 +19,12 @@ from experiments.tasks import all_tasks
 
 def _numbers(handler: HeldMean | RandomSteps, iterations: int) -> list[int]:
     seen: list[int] = []
-    engine = Engine(lambda engine, _: seen.append(engine.state.num_discriminator_steps))
+
+    def look(engine: Engine, _: Any) -> None:
+        state: Any = engine.state
+        seen.append(state.num_discriminator_steps)
+
+    engine = Engine(look)
     handler.attach(engine)
     engine.run(range(iterations))
     return seen

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import pytest
 
 from experiments import __main__ as command_line
 from experiments import execution
+from experiments.contenders import select_contenders
 from experiments.execution import DiskFullError, execute, finished
 from experiments.parallel import run_all
 from experiments.plan import Spec, blocks, specs
@@ -45,7 +46,7 @@ def _killed_once(spec: Spec, checkpoint_seconds: float) -> Run:
         spec.folder.mkdir(parents=True)
         (spec.folder / execution.STARTED).touch()
         marker.touch()
-        contender = execution.select_contenders([spec.contender])[0]
+        (contender,) = select_contenders([spec.contender])
         task = dataclasses.replace(spec.load_task(), evaluations=2)
 
         def kill(reached: int) -> None:
