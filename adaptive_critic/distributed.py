@@ -10,9 +10,23 @@ import torch
 __all__ = ["all_equal", "first_message", "on_cuda", "rank", "sum_over_ranks", "world_size"]
 
 
+def _gone(error: Exception | str) -> RuntimeError:
+    return RuntimeError(
+        "the ranks of this run can't agree any more: the process group was destroyed, or another rank ended. Call "
+        f"destroy_process_group() only after trainer.run() has returned on every rank. ({error})"
+    )
+
+
 def world_size() -> int:
-    """Return the number of ranks, 1 outside a distributed run."""
-    return int(idist.get_world_size())
+    """Return the number of ranks, 1 outside a distributed run.
+
+    Raises:
+        RuntimeError: if there was a process group and it is gone.
+    """
+    try:
+        return int(idist.get_world_size())
+    except (RuntimeError, ValueError) as error:
+        raise _gone(error) from error
 
 
 def rank() -> int:
@@ -26,8 +40,17 @@ def on_cuda() -> bool:
 
 
 def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
-    """Return the sum of ``vector`` over all ranks, the same bits on every rank. One all_reduce."""
-    result = idist.all_reduce(vector.clone(), op="SUM")
+    """Return the sum of ``vector`` over all ranks, the same bits on every rank. One all_reduce.
+
+    Raises:
+        RuntimeError: if the process group is gone, or another rank is.
+    """
+    if world_size() == 1:
+        raise _gone("it was there when the run began")
+    try:
+        result = idist.all_reduce(vector.clone(), op="SUM")
+    except (RuntimeError, ValueError) as error:
+        raise _gone(error) from error
     assert isinstance(result, torch.Tensor)
     return result
 
