@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -94,6 +95,8 @@ def _run(given: argparse.Namespace) -> int:
         quick=given.quick,
     )
     _describe(out)
+    # A polite kill ends the workers too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     done = run_all(
         runs,
         jobs=given.jobs,
