@@ -134,6 +134,12 @@ ROUNDS: dict[str, list[Contender]] = {
             down=0.5,
         ),
     ],
+    "final": [
+        reuse("s.5 sp.012 r.1 L5 st3 h20", lean=0.5, setpoint=0.012, longest=5.0, rate=0.1, start=3.0, hold=20),
+        lean("s.5 sp.012 z.5 r.05 L20 st3 h20", lean=0.5, setpoint=0.012, optimism=0.5, start=3.0, hold=20),
+        reuse("s.4 sp.016 r.1 L5 st3 h20", lean=0.4, setpoint=0.016, longest=5.0, rate=0.1, start=3.0, hold=20),
+        law("kappa r.05 lo1", Kappa, rate=0.05, hold=10, limits=(1.0, 20.0)),
+    ],
     "others": [
         law("marginal .02", Marginal, marginal=True),
         law("rise .6", Rise),
