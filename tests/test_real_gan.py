@@ -46,7 +46,7 @@ def test_quality_improves_and_nothing_diverges() -> None:
         critic = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
         data = ring(8_192, torch.Generator().manual_seed(5))
         guard = DivergenceGuard("terminate")
-        controller = WassersteinGapController(on_divergence=guard)
+        controller = WassersteinGapController(limits=(2, 20), on_divergence=guard)
         trainer = create_gan_trainer(
             generator,
             critic,

@@ -192,14 +192,13 @@ def test_a_wrong_entry_is_quoted(path: tuple[str, ...], value: Any) -> None:
 
 
 def test_a_state_is_clamped_to_the_limits_of_now() -> None:
-    wide = WassersteinGapController(initial=19.0)
+    wide = WassersteinGapController(initial=19.0, limits=(2, 20))
     narrow = WassersteinGapController(initial=3, limits=(2, 5))
     narrow.load_state_dict(wide.state_dict())
     assert narrow.num_discriminator_steps == 5
     assert narrow.ratio == 5.0
     low = WassersteinGapController(initial=0.5, limits=(0, 5))
-    WassersteinGapController().load_state_dict(low.state_dict())
-    raised = WassersteinGapController()
+    raised = WassersteinGapController(initial=4, limits=(2, 20))
     raised.load_state_dict(low.state_dict())
     assert raised.num_discriminator_steps == 2
     assert raised.ratio == 2.0
@@ -215,7 +214,7 @@ def test_configuration_stays_with_the_constructor() -> None:
 
 def test_a_state_under_an_override_goes_on() -> None:
     """Also where the override lies outside the limits: an override may."""
-    one, twin = WassersteinGapController(), WassersteinGapController()
+    one, twin = make(FEEDBACK["gap"], limits=(2, 20)), make(FEEDBACK["gap"], limits=(2, 20))
     feed(one, healthy(5))
     one.override(3, 0)
     feed(one, healthy(1))
