@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
 from adaptive_critic.checks import describe, integer, limits_pair
-from adaptive_critic.events import CriticEvents, claim, register_events, release
+from adaptive_critic.events import CriticEvents, claim, fire, register_events, release
 from adaptive_critic.guard import DivergenceGuard, as_guard
 from adaptive_critic.signals import StepOutputError
 
@@ -263,7 +263,7 @@ class Controller(ABC):
             setattr(state, self.param_name, self._steps)
         self._publish(state)
         if before != self._steps:
-            engine.fire_event(CriticEvents.STEPS_CHANGED)
+            fire(engine, CriticEvents.STEPS_CHANGED)
 
     def _advance(self, output: Any, metrics: Mapping[str, Any], index: int) -> None:
         """Count and observe an iteration; leave the steps of the iteration with this index."""
@@ -291,7 +291,7 @@ class Controller(ABC):
         if self._engine is not None:
             self._write(self._engine)
             if changed:
-                self._engine.fire_event(CriticEvents.STEPS_CHANGED)
+                fire(self._engine, CriticEvents.STEPS_CHANGED)
 
     def _write(self, engine: Engine) -> None:
         self._decided = True
