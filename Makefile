@@ -67,6 +67,10 @@ format: $(VENV)/.stamp-test  ## put the code into the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: bench
+bench: $(VENV)/.stamp-test  ## what a controller and the guard cost, as ratios within one run, and write docs/overhead.md's table
+	$(BIN)/python -m experiments.bench $(ARGS)
+
 .PHONY: docs
 docs: $(VENV)/.stamp-docs  ## build the site into docs/_build/html, warnings are errors
 	$(BIN)/python -m sphinx -b html -W --keep-going -n -q docs docs/_build/html
