@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import shlex
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from experiments.data import IMAGE_SETS, DataNotFoundError, image_set_name, images
 from experiments.demo.contenders import DEFAULT, VALID, parse
 from experiments.demo.report import write
 from experiments.demo.summary import text_table, verdict
 from experiments.demo.training import SHOWN, Run, Settings, critic_cost, train
+from experiments.demo.workers import worker_pool
 
 BUDGET = 15_000.0
 QUICK_BUDGET = 60.0
@@ -102,11 +101,7 @@ def run_all(names: Sequence[str], settings: Settings, cost_of_critic: float, wor
     """Train all contenders, in this process or in ``workers`` others; runs come in the order of ``names``."""
     if workers == 1 or len(names) == 1:
         return [train(name, settings, cost_of_critic) for name in names]
-    context = multiprocessing.get_context("spawn")
-    tqdm.set_lock(context.RLock())
-    with ProcessPoolExecutor(
-        min(workers, len(names)), context, initializer=tqdm.set_lock, initargs=(tqdm.get_lock(),)
-    ) as pool:
+    with worker_pool(min(workers, len(names))) as pool:
         futures: list[Future[Run]] = [
             pool.submit(train, name, settings, cost_of_critic, position) for position, name in enumerate(names)
         ]

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -238,3 +242,30 @@ def test_quick_run_writes_both_reports(tmp_path: Path, capsys: pytest.CaptureFix
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "Wasserstein gap" in page
     assert "--contenders fixed:2 gap" in page
+
+
+_KILLED_PARENT = """
+import os, signal, time
+from experiments.demo.workers import worker_pool
+
+if __name__ == "__main__":
+    pool = worker_pool(1)
+    pool.submit(os.getpid).result()
+    pool.submit(time.sleep, 3600)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_workers_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "killed_parent.py"
+    script.write_text(_KILLED_PARENT)
+    root = Path(command.__file__).parents[2]
+    # The worker holds the other end of these pipes: the call returns once it is gone as well, or fails.
+    ended = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == -signal.SIGKILL
