@@ -1,0 +1,1 @@
+"""What a controller and the guard cost: processor time, host reads, collectives and memory (``make bench``)."""

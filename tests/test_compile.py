@@ -1,0 +1,112 @@
+"""Compiled updates, mixed precision, scaling and accumulation, with a controller that changes n all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from ignite.engine import Engine
+from torch import Tensor
+from torch._dynamo.testing import CompileCounter
+
+from adaptive_critic import StepDecayController, WassersteinGapController, infinite_batches
+from adaptive_critic.guard import DivergenceGuard
+from experiments.bench.counting import host_reads
+from tests.training_toys import Setup, mlp, real_batches
+
+STAIRS = {index: index % 10 + 1 for index in range(30)}  # n = 1, 2, ..., 10, over and over
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler() -> Iterator[None]:
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+# torch's compiler uses what torch deprecated, and looks at gradients that are not there.
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:The .grad attribute of a Tensor:UserWarning"
+)
+def test_compiled_updates_are_not_compiled_again_as_n_changes() -> None:
+    torch.manual_seed(0)
+    generator, critic = mlp(2, 2), mlp(2, 1)
+    optimizer_g = torch.optim.SGD(generator.parameters(), lr=0.01)
+    optimizer_d = torch.optim.SGD(critic.parameters(), lr=0.01)
+    compiler = CompileCounter()
+
+    @torch.compile(backend=compiler)
+    def critic_update(real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        optimizer_d.zero_grad()
+        d_real = critic(real).mean()
+        d_fake = critic(generator(torch.randn(8, 2)).detach()).mean()
+        loss = d_fake - d_real
+        loss.backward()
+        optimizer_d.step()
+        return d_real.detach(), d_fake.detach(), loss.detach()
+
+    @torch.compile(backend=compiler)
+    def generator_update() -> Tensor:
+        optimizer_g.zero_grad()
+        loss = -critic(generator(torch.randn(8, 2))).mean()
+        loss.backward()
+        optimizer_g.step()
+        result: Tensor = loss.detach()
+        return result
+
+    batches = infinite_batches(real_batches())
+    compiled: list[int] = []
+    seen: list[int] = []
+
+    def train_step(engine: Any, _: Any) -> dict[str, Any]:
+        n = engine.state.num_discriminator_steps
+        d_real, d_fake, d_loss = zip(*[critic_update(next(batches)) for _ in range(n)], strict=True)
+        g_loss = generator_update()
+        seen.append(n)
+        compiled.append(compiler.frame_count)
+        return {"d_real": d_real, "d_fake": d_fake, "d_loss": d_loss, "g_loss": g_loss}
+
+    trainer = Engine(train_step)
+    StepDecayController(milestones=STAIRS, on_divergence=DivergenceGuard(check_every=4)).attach(trainer)
+    follower = WassersteinGapController(param_name="other", warmup=3)
+    follower.attach(trainer)
+    trainer.run(range(30))
+    assert set(seen) == set(range(1, 11))
+    assert compiled[0] > 0, "else nothing was compiled"
+    # The second update of a network may differ from the first, which finds no gradients yet; n = 2 has it.
+    assert compiled[1:] == [compiled[1]] * 29
+    assert follower.bad_observations == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"autocast": torch.bfloat16},
+        {"autocast": torch.float16},
+        {"autocast": torch.float16, "gradient_accumulation_steps": 3},
+        {"autocast": torch.bfloat16, "gradient_accumulation_steps": 2, "ema": 0.9},
+    ],
+    ids=str,
+)
+def test_mixed_precision_scaling_and_accumulation(options: dict[str, Any]) -> None:
+    def run(attached: bool) -> tuple[Any, list[str]]:
+        setup = Setup(n=4, **options)
+        controller = WassersteinGapController(initial=4, warmup=2, gain=0.3, update_every=4, on_divergence="hold")
+        if attached:
+            with pytest.warns(UserWarning, match="is overwritten"):
+                controller.attach(setup.trainer)
+        with host_reads() as reads:
+            setup.run(20)
+        return controller, reads
+
+    controller, reads = run(attached=True)
+    _, plain = run(attached=False)
+    assert controller.bad_observations == 0
+    assert controller.generator_updates == 20
+    assert controller.ratio != 4.0
+    # Reading is the scaler's, one at each optimizer step, but for the decisions (5) and the guard's checks (2).
+    scaled = options["autocast"] is torch.float16
+    assert len(plain) == (100 if scaled else 0)
+    assert len(reads) == 7 + (controller.critic_updates + 20 if scaled else 0)
