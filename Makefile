@@ -73,7 +73,7 @@ bench: $(VENV)/.stamp-test  ## what a controller and the guard cost, as ratios w
 
 .PHONY: docs
 docs: $(VENV)/.stamp-docs  ## build the site into docs/_build/html, warnings are errors
-	$(BIN)/python -m sphinx -b html -W --keep-going -n -q docs docs/_build/html
+	$(BIN)/python -m sphinx -b html -E -W --keep-going -n -q docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 .PHONY: clean
