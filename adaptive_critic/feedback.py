@@ -191,6 +191,7 @@ class FeedbackController(Controller):
             tuple(value / good for value in sums[:half]),
             tuple(value / good for value in sums[half:]),
             max(round(good / self._world), 1),
+            round(good),
         )
         state, proposed = self.law.update(self._law_now, observation, self._ratio)
         if math.isnan(proposed):

@@ -20,14 +20,16 @@ class WassersteinGapController(FeedbackController):
     With the gap :math:`g = E[D(x)] - E[D(G(z))]` measured by the same critic before and after a generator update,
 
     .. math::
-        \kappa = \overline{g_{before} - g_{after}} \,/\, \overline{g_{before}}, \qquad
+        \kappa = \frac{\overline{u} + z\, s_u}{\overline{g_{before}}}, \quad u = g_{before} - g_{after}, \qquad
         \log r \leftarrow \log r + k \cdot \text{gain} \cdot
-        \mathrm{clip}(\log(\kappa / \text{setpoint}), -1, 1)
+        \mathrm{clip}\!\left(\log \frac{\kappa}{\text{setpoint}} - p \log r, -1, 1\right)
 
-    for a decision over k iterations. A generator that uses up much of the critic's advantage in one update has
-    outrun the critic: more critic updates. One that hardly dents it is held up by the bill: fewer. All of it comes
-    free with the training step, one iteration late. Source: this project, docs/control-law.md. Invariant under
-    D -> a*D + b, a > 0, so that it serves Wasserstein objectives and others.
+    for a decision over k iterations, with the standard error :math:`s_u` of the average of u, the ``optimism`` z and
+    the ``exponent`` p. A generator that uses up much of the critic's advantage in one update has outrun the critic:
+    more critic updates. One that hardly dents it is held up by the bill: fewer. At rest kappa = setpoint * r ** p.
+    All of it comes free with the training step, one iteration late. Source: this project, docs/control-law.md, with
+    the derivation and what was tried instead. Invariant under D -> a*D + b, a > 0, so that it serves Wasserstein
+    objectives and others.
 
     Needs ``d_real``, ``d_fake`` (n,) and ``g_fake`` () of StepOutput (``g_fake`` may be left out where ``g_loss`` is
     its negative). The critic must be the same in both measurements: clip weights after the optimizer's step.
@@ -35,9 +37,12 @@ class WassersteinGapController(FeedbackController):
     Args:
         initial: critic updates per generator update at the start.
         limits: (lower, upper) of the integer.
-        setpoint: share kappa to hold, in (0, 1).
+        setpoint: share kappa to hold at a ratio of 1, in (0, 1).
+        exponent: by which power of the ratio the share to hold grows, in [0, 2].
         gain: e-folds of the ratio per e-fold of the share, per iteration; above 0.
-        smoothing: factor of the running averages per iteration, in [0, 1).
+        window: iterations that the running averages reach back, at least 1; early in a run a third of those so far.
+        optimism: standard errors that are added to what the generator used up, at least 0. Where noise hides it, too
+            many critic updates cost less than too few.
         warmup: iterations to observe before the first move.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
@@ -55,22 +60,24 @@ class WassersteinGapController(FeedbackController):
     Example:
         >>> controller = WassersteinGapController()
         >>> controller.num_discriminator_steps
-        4
-        >>> step = {"d_real": [1.0] * 4, "d_fake": [0.0] * 4, "d_loss": [-1.0] * 4, "g_fake": 0.0, "g_loss": 0.0}
+        3
+        >>> step = {"d_real": [1.0] * 3, "d_fake": [0.0] * 3, "d_loss": [-1.0] * 3, "g_fake": 0.0, "g_loss": 0.0}
         >>> for _ in range(100):  # the generator makes no impression on the critic: the number sinks
         ...     steps = controller.observe(step)
         >>> steps
-        2
+        1
     """
 
     def __init__(
         self,
         *,
-        initial: float = 4,
-        limits: tuple[int, int] | None = (2, 20),
-        setpoint: float = 0.05,
-        gain: float = 0.02,
-        smoothing: float = 0.95,
+        initial: float = 3,
+        limits: tuple[int, int] | None = (1, 20),
+        setpoint: float = 0.012,
+        exponent: float = 0.5,
+        gain: float = 0.05,
+        window: float = 20,
+        optimism: float = 0.5,
         warmup: int = 20,
         update_every: int = 1,
         lagged: bool | None = None,
@@ -92,8 +99,10 @@ class WassersteinGapController(FeedbackController):
         super().__init__(
             GapShareLaw(
                 setpoint=real("setpoint", setpoint, above=0.0, below=1.0),
+                exponent=real("exponent", exponent, at_least=0.0, at_most=2.0),
                 gain=real("gain", gain, above=0.0),
-                smoothing=real("smoothing", smoothing, at_least=0.0, below=1.0),
+                window=real("window", window, at_least=1.0),
+                optimism=real("optimism", optimism, at_least=0.0),
                 warmup=integer("warmup", warmup, at_least=0),
             ),
             signal,

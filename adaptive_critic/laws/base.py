@@ -26,6 +26,8 @@ class Observation(NamedTuple):
     """mean of the square of each component, (components,)"""
     iterations: int = 1
     """iterations that were observed, at least 1; a law that moves by some amount per iteration moves this many times"""
+    samples: int = 1
+    """observations that the moments are taken over, at least 1: iterations times ranks"""
 
 
 class FeedbackLaw(Protocol[StateT]):

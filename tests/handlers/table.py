@@ -23,7 +23,7 @@ OPEN_LOOP = {
     "WGAN reference": "WGANReferenceController()",
 }
 FEEDBACK = {
-    "gap": "WassersteinGapController(warmup=2, gain=0.2, smoothing=0.5)",
+    "gap": "WassersteinGapController(warmup=2, gain=0.2, window=2)",
     "gap that may skip the critic": "WassersteinGapController(warmup=2, gain=0.3, initial=1, limits=(0, 5))",
     "gap without limits": "WassersteinGapController(warmup=2, limits=None)",
     "PID, wasserstein": "LossRatioPIDController(kp=0.7, ki=0.1, kd=0.2)",

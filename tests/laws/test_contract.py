@@ -240,7 +240,8 @@ def test_a_decision_over_k_iterations_moves_k_times_as_far(row: Row, asked: str)
         # The integral alone; kp acts once per decision, by its nature. The slew limit is per iteration too.
         law = dataclasses.replace(law, kp=0.0, kd=0.0, smoothing=0.0)
     else:
-        law = dataclasses.replace(law, warmup=0, smoothing=0.0)
+        # The exponent lets the error follow the ratio, which moves on between single decisions.
+        law = dataclasses.replace(law, warmup=0, window=1.0, exponent=0.0)
     mean = getattr(row, asked)
     single, _, _ = run(law, [observation(mean)] * 11, 5.0, (0.0, math.inf))
     # The first update is one iteration in both: it starts the PID's averages.
@@ -263,17 +264,56 @@ def test_scale_free(row: Row, data: st.DataObject) -> None:
 
 def test_gap_share_warms_up_and_then_moves_by_the_gain() -> None:
     law = GapShareLaw(gain=0.02, warmup=20)
-    proposals, _, _ = run(law, [observation((0.9, 1.0))] * 23, 4.0)
-    assert proposals[:20] == [4.0] * 20
-    assert proposals[20:] == pytest.approx([4.0 * math.exp(0.02 * k) for k in (1, 2, 3)])
+    proposals, _, _ = run(law, [observation((0.9, 1.0))] * 22, 4.0)
+    assert proposals[:19] == [4.0] * 19
+    assert proposals[19:] == pytest.approx([4.0 * math.exp(0.02 * k) for k in (1, 2, 3)])
+
+
+def test_gap_share_rests_where_the_share_is_setpoint_times_a_power_of_the_ratio() -> None:
+    law = GapShareLaw(setpoint=0.01, exponent=0.5)
+    _, ratios, _ = run(law, [observation((0.02, 1.0))] * 1000, 3.0)
+    assert ratios[-1] == pytest.approx(4.0, rel=1e-6)  # 0.02 = 0.01 * 4 ** 0.5
+
+
+def test_gap_share_averages_over_a_third_of_the_run_and_then_over_its_window() -> None:
+    """Against weights written out one by one; a decision over k iterations weighs as k single ones do."""
+    law = GapShareLaw(window=20.0)
+    values = [math.sin(0.7 * index) for index in range(120)]
+    state, grouped = law.init(4.0), law.init(4.0)
+    mean, square, weights = 0.0, 0.0, 0.0
+    for index, value in enumerate(values, start=1):
+        alpha = 1.0 if index == 1 else max(1.0 / 20.0, 3.0 / (index + 3.0))
+        mean, square = mean + alpha * (value - mean), square + alpha * (value * value - square)
+        weights = (1.0 - alpha) ** 2 * weights + alpha**2
+        state, _ = law.update(state, observation((value, 1.0)), 4.0)
+        assert state[:2] == pytest.approx((mean, square), rel=1e-9)
+        assert state.weight_square == pytest.approx(weights, rel=1e-9)
+    for _ in range(40):
+        grouped, _ = law.update(grouped, observation((0.5, 1.0), 3), 4.0)
+    single = law.init(4.0)
+    for _ in range(120):
+        single, _ = law.update(single, observation((0.5, 1.0)), 4.0)
+    assert grouped[:3] == pytest.approx(single[:3], rel=1e-9)
+    assert grouped.observed == single.observed == 120
+
+
+def test_gap_share_adds_half_a_standard_error_to_what_was_used() -> None:
+    law = GapShareLaw(window=4.0, optimism=0.5, warmup=0)
+    state = law.init(4.0)
+    for value in (0.3, -0.1, 0.2, 0.0, 0.1, -0.2):
+        state, _ = law.update(state, observation((value, 2.0)), 4.0)
+    spread = math.sqrt(state.used_square - state.used**2)
+    expected = (state.used + 0.5 * spread * math.sqrt(state.weight_square)) / 2.0
+    assert law.share(state) == pytest.approx(expected, rel=1e-12)
+    assert expected > state.used / 2.0
 
 
 @pytest.mark.parametrize(
     ("mean", "error"),
     [
-        ((0.05, 1.0), 0.0),
-        ((0.10, 1.0), math.log(2.0)),
-        ((0.025, 1.0), -math.log(2.0)),
+        ((0.10, 1.0), 0.0),  # 0.05 * 4 ** 0.5
+        ((0.20, 1.0), math.log(2.0)),
+        ((0.05, 1.0), -math.log(2.0)),
         ((1.0, 1.0), 1.0),  # clipped
         ((1e-9, 1.0), -1.0),
         ((0.0, 1.0), -1.0),  # the generator's update used nothing up
@@ -284,7 +324,7 @@ def test_gap_share_warms_up_and_then_moves_by_the_gain() -> None:
     ],
 )
 def test_gap_share_error(mean: tuple[float, float], error: float) -> None:
-    law = GapShareLaw(smoothing=0.0, warmup=0, gain=0.5)
+    law = GapShareLaw(setpoint=0.05, exponent=0.5, window=1.0, warmup=0, gain=0.5)
     _, proposed = law.update(law.init(4.0), observation(mean), 4.0)
     assert math.log(proposed / 4.0) == pytest.approx(0.5 * error, abs=1e-12)
 

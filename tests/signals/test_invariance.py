@@ -25,7 +25,7 @@ iteration = st.tuples(st.lists(score, min_size=N, max_size=N), st.lists(score, m
 Iteration = tuple[Sequence[float], Sequence[float], float]
 
 CONTROLLERS: dict[str, dict[str, Any]] = {
-    "gap": {"warmup": 2, "gain": 0.1, "smoothing": 0.75, "limits": (1, 20)},
+    "gap": {"warmup": 2, "gain": 0.1, "window": 4, "limits": (1, 20)},
     "PID": {"kp": 0.5, "ki": 0.05, "kd": 0.2, "smoothing": 0.75},
 }
 
@@ -130,8 +130,8 @@ def test_the_metric_scales_with_the_critic_and_has_no_offset(
 
 def test_kappa_is_the_share_that_one_generator_update_uses_up() -> None:
     """On paper: the gap is 2 after the critic's updates and 1.5 after the generator's, a quarter is used up."""
-    controller = WassersteinGapController(smoothing=0.0, warmup=0, gain=0.1)
+    controller = WassersteinGapController(initial=3, window=1, warmup=0, gain=0.1)
     controller.observe({"d_real": [3.0], "d_fake": [1.0], "g_fake": 1.0})
     controller.observe({"d_real": [3.0, 9.0], "d_fake": [1.5, 0.0], "g_fake": 7.0})
     assert controller.signal == 0.25
-    assert controller.ratio == pytest.approx(4.0 * math.exp(0.1))
+    assert controller.ratio == pytest.approx(3.0 * math.exp(0.1))
