@@ -455,7 +455,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "error", "message"), BAD_OPTIONS, ids=[str(row[0]) for row in BAD_OPTIONS])
+@pytest.mark.parametrize(("options", "error", "message"), BAD_OPTIONS, ids=[str(list(row[0])) for row in BAD_OPTIONS])
 def test_bad_options_are_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Setup(**options)
