@@ -146,22 +146,24 @@ class Controller(ABC):
             raise RuntimeError(f"{self!r} is attached already; detach() it first")
         if distributed.world_size() > 1:
             distributed.all_equal(repr(self))
+        found = getattr(engine.state, self.param_name, None)
         known = claim(engine, self.param_name, self)
-        if hasattr(engine.state, self.param_name) and not known:
-            warnings.warn(
-                f"engine.state.{self.param_name}={getattr(engine.state, self.param_name)!r} is overwritten by {self!r}",
-                stacklevel=2,
-            )
         register_events(engine)
         engine.add_event_handler(Events.STARTED, self._on_started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)
         self._engine = engine
         self._seen = engine.state.iteration
         if self.guard is not None:
-            self.guard.attach(engine)
+            try:
+                self.guard.attach(engine)
+            except RuntimeError:  # it watches another engine: leave this one as it was
+                self._let_go(engine)
+                raise
         if not self._loaded and self._override_left == 0:
             self._steps = self._resumed_steps(engine.state.iteration)
         self._write(engine)
+        if found is not None and not known:
+            warnings.warn(f"engine.state.{self.param_name}={found!r} is overwritten by {self!r}", stacklevel=2)
 
     def detach(self) -> None:
         """Stop writing. The attribute keeps its last value and can be claimed by another controller.
@@ -171,11 +173,14 @@ class Controller(ABC):
         """
         if self._engine is None:
             raise RuntimeError(f"{self!r} is not attached")
-        self._engine.remove_event_handler(self._on_started, Events.STARTED)
-        self._engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
-        release(self._engine, self.param_name)
+        self._let_go(self._engine)
         if self.guard is not None:
             self.guard.detach()
+
+    def _let_go(self, engine: Engine) -> None:
+        engine.remove_event_handler(self._on_started, Events.STARTED)
+        engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
+        release(engine, self.param_name)
         self._engine = None
 
     def reset(self) -> None:

@@ -22,7 +22,7 @@ _KINDS = ("wasserstein", "energy")
 
 
 class WassersteinGap(Metric):
-    """Running average of the gap E[D(x)] - E[D(G(z))], read from the step's output without leaving the device.
+    """Running average of the gap E[D(x)] - E[D(G(z))], read from the step's output.
 
     Attach it to the trainer; by default it runs on through all epochs. It averages this rank's batches only.
 
@@ -62,19 +62,22 @@ class WassersteinGap(Metric):
     def reset(self) -> None:
         """Forget the average."""
         self._average: Scalar = math.nan
-        self._started = False
         self._g_fake: Scalar | None = None
 
     @reinit__is_reduced
     def update(self, output: Any) -> None:
-        """Take in one iteration's output; an iteration without critic updates changes nothing."""
+        """Take in one iteration's output; without critic updates or with a non-finite gap it changes nothing."""
         gap = self._gap(output)
         if gap is None:
             return
+        average = self._average
         if isinstance(gap, torch.Tensor):
-            gap = gap.detach().to(self._device, copy=True)
-        self._average = self.alpha * self._average + (1.0 - self.alpha) * gap if self._started else gap
-        self._started = True
+            gap = gap.detach().to(self._device)
+            average = torch.as_tensor(average, device=self._device)
+            blended = torch.where(average.isfinite(), self.alpha * average + (1.0 - self.alpha) * gap, gap)
+            self._average = torch.where(gap.isfinite(), blended, average)
+        elif math.isfinite(gap):
+            self._average = self.alpha * average + (1.0 - self.alpha) * gap if math.isfinite(average) else gap
 
     def _gap(self, output: Any) -> Scalar | None:
         if _without_updates(output):

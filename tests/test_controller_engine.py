@@ -17,6 +17,7 @@ from ignite.metrics import RunningAverage
 from adaptive_critic import (
     AccuracyGateController,
     CriticEvents,
+    DivergenceGuard,
     FixedController,
     LossRatioPIDController,
     StepDecayController,
@@ -806,3 +807,15 @@ def test_observe_is_refused_while_attached() -> None:
     controller.attach(Trainer())
     with pytest.raises(RuntimeError, match="attached to an engine"):
         controller.observe(GOOD)
+
+
+def test_a_guard_that_watches_another_engine_leaves_the_controller_unattached() -> None:
+    guard = DivergenceGuard("hold")
+    guard.attach(Engine(lambda engine, batch: None))
+    trainer: Any = Engine(lambda engine, batch: None)
+    controller = FixedController(3, on_divergence=guard)
+    with pytest.raises(RuntimeError, match="attached already"):
+        controller.attach(trainer)
+    FixedController(2).attach(trainer)  # nothing is left behind that owns the attribute or writes it
+    trainer.run([0])
+    assert trainer.state.num_discriminator_steps == 2

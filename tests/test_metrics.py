@@ -130,3 +130,13 @@ def test_wrong_scores_are_explained(part: Any) -> None:
 def test_an_unknown_kind_is_quoted() -> None:
     with pytest.raises(ValueError, match="kind='cramer': expected one of 'wasserstein', 'energy'"):
         ScoreDistance("cramer")
+
+
+@pytest.mark.parametrize("form", [float, torch.tensor], ids=["floats", "tensors"])
+def test_a_gap_that_is_not_finite_changes_nothing(form: Any) -> None:
+    """One NaN must not stay in the average for good: a controller that reads it by name would hold for ever."""
+    metric = WassersteinGap(alpha=0.5)
+    for real, expected in ((math.nan, None), (2.0, 2.0), (math.nan, 2.0), (math.inf, 2.0), (4.0, 3.0)):
+        metric.update({"d_real": [form(real)], "d_fake": [form(0.0)]})
+        value = float(metric.compute())
+        assert math.isnan(value) if expected is None else value == expected

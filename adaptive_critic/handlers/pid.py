@@ -146,6 +146,8 @@ class LossRatioPIDController(FeedbackController):
 
 def _choose(objective: str, metrics: Mapping[str, str]) -> tuple[type[PIDLaw], _Defaults, Signal]:
     """Return the law, its default gains and its signal."""
+    if not isinstance(objective, str):
+        raise TypeError(f"objective={objective!r}: expected one of {', '.join(map(repr, _OBJECTIVES))}")
     if objective in _IDEALS:
         if list(metrics) == ["g_loss"]:
             raise ValueError(f"g_loss={metrics['g_loss']!r}: {objective!r} needs the critic's loss, name d_loss too")
