@@ -45,6 +45,10 @@ test-long: $(VENV)/.stamp-test  ## property tests with 100,000 random examples e
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) -m 'hypothesis and not stateful' $(ARGS) || [ $$? = 5 ]
 	HYPOTHESIS_PROFILE=long-stateful $(BIN)/python -m pytest -n $(WORKERS) -m stateful $(ARGS) || [ $$? = 5 ]
 
+.PHONY: crash-test
+crash-test: $(VENV)/.stamp-test  ## kill and resume trainings 50 times, then spoil some (minutes; ARGS="--kills 5")
+	$(BIN)/python -m tests.crash $(ARGS)
+
 .PHONY: experiments
 experiments: $(VENV)/.stamp-demo  ## the ablation suite, resumed where it stopped, then its report (hours; ARGS="--block NAME")
 	$(BIN)/python -m experiments run $(ARGS)
