@@ -15,6 +15,7 @@ from adaptive_critic.handlers import (
     WassersteinGapController,
     WGANReferenceController,
 )
+from adaptive_critic.history import ControllerHistory, plot_history
 from adaptive_critic.metrics import ScoreDistance, WassersteinGap
 from adaptive_critic.signals import StepOutputError
 from adaptive_critic.state import StateError
@@ -32,6 +33,7 @@ __all__ = [
     "OBJECTIVES",
     "AccuracyGateController",
     "AccuracyLadderController",
+    "ControllerHistory",
     "CriticEvents",
     "DivergenceGuard",
     "DivergenceRules",
@@ -53,4 +55,5 @@ __all__ = [
     "WassersteinGapController",
     "create_gan_trainer",
     "infinite_batches",
+    "plot_history",
 ]

@@ -47,6 +47,7 @@ TABLE = {
     "guard": Row({"torch", "ignite"}, {"checks", "distributed", "events", "guard", "moments", "signals", "state"}),
     "budget": Row({"ignite"}, {"checks", "events", "state"}),
     "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "signals"}),
+    "history": Row({"ignite", "matplotlib"}, {"checks", "state"}),
     "controller": Row({"ignite"}, {"checks", "distributed", "events", "guard", "signals", "state"}),
     "scheduled": Row({"matplotlib"}, {"checks", "controller", "guard", "laws"}),
     "feedback": Row(
@@ -63,7 +64,7 @@ TABLE = {
     "training": Row({"torch", "ignite"}, {"checks", "data", "distributed", "state", "training"}),
     # Public names, nothing else.
     "__init__": Row(
-        set(), {"budget", "data", "events", "guard", "handlers", "metrics", "signals", "state", "training"}
+        set(), {"budget", "data", "events", "guard", "handlers", "history", "metrics", "signals", "state", "training"}
     ),
 }
 

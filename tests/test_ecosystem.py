@@ -158,6 +158,18 @@ def test_a_logger_before_the_controller_shows_what_the_iteration_was_run_with(
     assert shown[True] != shown[False]
 
 
+def test_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plt = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.chdir(tmp_path)
+    session = feedback().attach()
+    with plt.rc_context({"backend": "agg"}):
+        history = session.run_block("A picture of the run")["history"]
+        session.run()
+        plt.close()
+    assert [point.critic_updates for point in history.points] == session.ran
+    assert (tmp_path / "critic.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     whole = feedback().attach()

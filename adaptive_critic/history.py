@@ -1,0 +1,280 @@
+"""What a controller did: recorded with bounded memory, and drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from numbers import Integral
+from typing import Any, NamedTuple
+
+from ignite.engine import Engine, Events
+
+from adaptive_critic import state as saved
+from adaptive_critic.checks import integer
+
+__all__ = ["ControllerHistory", "HistoryPoint", "plot_history"]
+
+_FORMAT = 1
+
+
+class HistoryPoint(NamedTuple):
+    """What happened in one iteration, or in several that follow one another."""
+
+    first: int
+    """first iteration, from 1"""
+    last: int
+    """last iteration"""
+    iterations: int
+    """number of iterations recorded here"""
+    critic_updates: int
+    """critic updates of these iterations in total"""
+    lowest: int
+    """fewest critic updates of an iteration"""
+    highest: int
+    """most critic updates of an iteration"""
+    ratio: float
+    """mean of the real-valued ratio"""
+    signal: float
+    """latest signal that is not NaN, NaN if there was none"""
+
+    @property
+    def steps(self) -> float:
+        """Mean number of critic updates per iteration."""
+        return self.critic_updates / self.iterations
+
+    def and_then(self, other: HistoryPoint) -> HistoryPoint:
+        """Return one point for this one and a later one."""
+        count = self.iterations + other.iterations
+        return HistoryPoint(
+            self.first,
+            other.last,
+            count,
+            self.critic_updates + other.critic_updates,
+            min(self.lowest, other.lowest),
+            max(self.highest, other.highest),
+            (self.iterations * self.ratio + other.iterations * other.ratio) / count,
+            self.signal if math.isnan(other.signal) else other.signal,
+        )
+
+
+class ControllerHistory:
+    """Records the critic updates, the ratio and the signal with which each iteration begins.
+
+    Memory is bounded: when there are more than ``max_points``, neighbours are merged in pairs, and from then on each
+    point stands for twice as many iterations as before. No critic update is lost by that: a point holds their sum, the
+    fewest and the most. It may be attached before the controller or after it. If the run goes back to an earlier
+    iteration, as a new run does, what was recorded from there on is dropped.
+
+    Args:
+        max_points: number of points kept, at least 2.
+        param_name: name of the attribute of ``engine.state``, as given to the controller.
+
+    Raises:
+        TypeError: if an argument is of the wrong type.
+        ValueError: if ``max_points`` is below 2.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> from adaptive_critic import StepDecayController
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> StepDecayController(milestones={0: 10, 25: 5}).attach(trainer)
+        >>> history = ControllerHistory(max_points=4)
+        >>> history.attach(trainer)
+        >>> _ = trainer.run(range(100))
+        >>> for point in history.points:
+        ...     print(point.first, point.last, point.steps, point.lowest, point.highest)
+        1 32 8.90625 5 10
+        33 64 5.0 5 5
+        65 96 5.0 5 5
+        97 100 5.0 5 5
+    """
+
+    def __init__(self, max_points: int = 2000, *, param_name: str = "num_discriminator_steps") -> None:
+        self.max_points = integer("max_points", max_points, at_least=2)
+        if not isinstance(param_name, str):
+            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
+        self.param_name = param_name
+        prefix = "" if param_name == "num_discriminator_steps" else f"{param_name}_"
+        self._ratio_name, self._signal_name = f"{prefix}critic_ratio", f"{prefix}critic_signal"
+        self._engine: Engine | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._points: list[HistoryPoint] = []
+        self._span = 1  # iterations that a complete point stands for
+
+    @property
+    def points(self) -> tuple[HistoryPoint, ...]:
+        """What was recorded, in order."""
+        return tuple(self._points)
+
+    def attach(self, engine: Engine) -> None:
+        """Record every iteration of ``engine`` from now on.
+
+        Raises:
+            TypeError: if ``engine`` is not an Ignite Engine.
+            RuntimeError: if the handler is attached already.
+        """
+        if not isinstance(engine, Engine):
+            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} is attached already; detach() it first")
+        engine.add_event_handler(Events.ITERATION_STARTED, self._on_iteration_started)
+        self._engine = engine
+
+    def detach(self) -> None:
+        """Stop recording. What was recorded stays.
+
+        Raises:
+            RuntimeError: if the handler is not attached.
+        """
+        if self._engine is None:
+            raise RuntimeError(f"{self!r} is not attached")
+        self._engine.remove_event_handler(self._on_iteration_started, Events.ITERATION_STARTED)
+        self._engine = None
+
+    def reset(self) -> None:
+        """Forget what was recorded."""
+        self._clear()
+
+    def _on_iteration_started(self, engine: Engine) -> None:
+        # As an iteration begins all controllers have written, whatever the order in which handlers were attached.
+        state, iteration = engine.state, engine.state.iteration
+        steps = getattr(state, self.param_name, None)
+        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
+            raise ValueError(
+                f"engine.state.{self.param_name}={steps!r}: ControllerHistory expects an int of at least 0, written by "
+                "a controller or by hand before the run"
+            )
+        steps = int(steps)
+        ratio = float(getattr(state, self._ratio_name, steps))
+        signal = float(getattr(state, self._signal_name, math.nan))
+        while self._points and self._points[-1].last >= iteration:
+            self._points.pop()
+        if not self._points:
+            self._clear()  # a new run has the finest resolution again
+        self._add(HistoryPoint(iteration, iteration, 1, steps, steps, steps, ratio, signal))
+
+    def _add(self, point: HistoryPoint) -> None:
+        points = self._points
+        if points and points[-1].iterations < self._span:
+            points[-1] = points[-1].and_then(point)
+            return
+        points.append(point)
+        self._thin_out()
+
+    def _thin_out(self) -> None:
+        while len(self._points) > self.max_points:
+            pairs = [self._points[i : i + 2] for i in range(0, len(self._points), 2)]
+            self._points = [pair[0].and_then(pair[1]) if len(pair) == 2 else pair[0] for pair in pairs]
+            self._span *= 2
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was recorded: ints, floats and lists of them."""
+        return {
+            "version": _FORMAT,
+            "handler": type(self).__name__,
+            "span": self._span,
+            "points": [list(point) for point in self._points],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned, thinned out if it has more than ``max_points``.
+
+        Raises:
+            StateError: if it is a state of another handler, of a newer format, or has entries missing or out of range.
+                Nothing is changed then.
+        """
+        state = saved.header(state, type(self).__name__, _FORMAT)
+        span = saved.integer(state, "span", at_least=1)
+        points = [_point(row) for row in saved.rows(state, "points", len(HistoryPoint._fields))]
+        for before, after in pairwise(points):
+            if after.first <= before.last:
+                raise saved.StateError(f"state['points']: {after} does not follow {before}")
+        self._points, self._span = points, span
+        self._thin_out()
+
+    def __repr__(self) -> str:
+        return f"ControllerHistory(max_points={self.max_points!r}, param_name={self.param_name!r})"
+
+
+def _point(row: Sequence[float]) -> HistoryPoint:
+    """Return a row of a saved state as a point, if it can be one."""
+    *counts, ratio, signal = row
+    if not all(value >= 0 and value.is_integer() for value in counts):  # NaN and infinities fail one of these
+        raise saved.StateError(f"state['points']: {list(row)} must begin with six whole numbers of at least 0")
+    first, last, iterations, updates, lowest, highest = map(int, counts)
+    if not (
+        1 <= first <= last
+        and 1 <= iterations <= last - first + 1
+        and iterations * lowest <= updates <= iterations * highest
+    ):
+        raise saved.StateError(f"state['points']: {list(row)} contradicts itself; expected {HistoryPoint._fields}")
+    return HistoryPoint(first, last, iterations, updates, lowest, highest, ratio, signal)
+
+
+def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure: Any = None) -> Any:
+    """Draw what a controller did: critic updates and ratio above, the signal below, against iterations.
+
+    Where a point stands for several iterations, the line shows their mean and the shaded range the fewest and the most.
+    Without a signal (open-loop controllers) there is one panel.
+
+    Args:
+        history: what was recorded.
+        figure: matplotlib figure to draw into, None for a new one of ``matplotlib.pyplot``.
+
+    Returns:
+        the figure; ``figure.axes`` are the panels.
+
+    Raises:
+        TypeError: if ``history`` is neither a ControllerHistory nor a sequence of its points.
+        ValueError: if nothing was recorded.
+        RuntimeError: if matplotlib is not installed.
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> from matplotlib.figure import Figure
+        >>> from adaptive_critic import StepDecayController
+        >>> trainer, history = Engine(lambda engine, batch: None), ControllerHistory()
+        >>> StepDecayController(milestones={0: 10, 25: 5}).attach(trainer)
+        >>> history.attach(trainer)
+        >>> _ = trainer.run(range(100))
+        >>> [panel.get_ylabel() for panel in plot_history(history, figure=Figure()).axes]
+        ['critic updates']
+    """
+    points = history.points if isinstance(history, ControllerHistory) else tuple(history)
+    if not all(isinstance(point, HistoryPoint) for point in points):
+        raise TypeError(f"history={history!r}: expected a ControllerHistory or its points")
+    if not points:
+        raise ValueError("the history is empty: attach it to the trainer before the run")
+    if figure is None:
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError:
+            raise RuntimeError("plot_history needs matplotlib: pip install 'adaptive-critic[plots]'") from None
+        figure = plt.figure(layout="constrained")
+    # A step lasts until the next point begins; the last point gets an end of its own.
+    iterations = [point.first for point in points] + [points[-1].last + 1]
+    last = points[-1]
+    with_signal = any(math.isfinite(point.signal) for point in points)
+    upper = figure.add_subplot(2 if with_signal else 1, 1, 1)
+    if any(point.lowest != point.highest for point in points):
+        fewest, most = ([getattr(p, name) for p in (*points, last)] for name in ("lowest", "highest"))
+        upper.fill_between(iterations, fewest, most, step="post", alpha=0.2, linewidth=0, label="fewest to most")
+    upper.step(iterations, [point.steps for point in (*points, last)], where="post", label="critic updates")
+    upper.step(
+        iterations, [point.ratio for point in (*points, last)], where="post", linestyle="--", label="real-valued ratio"
+    )
+    upper.set_ylim(bottom=0)
+    upper.set_ylabel("critic updates")
+    upper.legend()
+    if with_signal:
+        lower = figure.add_subplot(2, 1, 2, sharex=upper)
+        lower.step(iterations, [point.signal for point in (*points, last)], where="post", color="C2")
+        lower.set_ylabel("signal")
+        upper.tick_params(labelbottom=False)
+    for panel in figure.axes:
+        panel.grid(alpha=0.3)
+    figure.axes[-1].set_xlabel("iteration")
+    return figure
