@@ -57,6 +57,7 @@ TABLE = {
             *("reading", "rounding", "signals", "state"),
         },
     ),
+    "adapters": Row({"torch", "ignite"}, {"checks", "controller", "guard", "laws", "scheduled"}),
     "handlers": Row(
         {"ignite"},
         {"checks", "controller", "events", "feedback", "guard", "handlers", "laws", "scheduled", "signals", "state"},
@@ -64,7 +65,11 @@ TABLE = {
     "training": Row({"torch", "ignite"}, {"checks", "data", "distributed", "state", "training"}),
     # Public names, nothing else.
     "__init__": Row(
-        set(), {"budget", "data", "events", "guard", "handlers", "history", "metrics", "signals", "state", "training"}
+        set(),
+        {
+            *("adapters", "budget", "data", "events", "guard"),
+            *("handlers", "history", "metrics", "signals", "state", "training"),
+        },
     ),
 }
 

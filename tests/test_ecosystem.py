@@ -208,3 +208,12 @@ def test_early_stopping_and_averaged_weights_beside_a_controller(controller_firs
         average += 0.01 * (weight - average)
     found = names["averaged"].ema_model.weight
     torch.testing.assert_close(found, torch.full_like(found, average))
+
+
+def test_a_scheduler_of_ignite() -> None:
+    session = open_loop()
+    controller = session.run_block("Ignite's schedulers")["controller"]
+    session.run()
+    falling = [min(math.floor(10.0 - 8.0 * index / 30 + 0.5), 8) for index in range(30)]
+    assert session.ran == [*falling, *[2] * 10]
+    assert controller.critic_updates == sum(session.ran)

@@ -1,0 +1,308 @@
+"""Between this package and code that knows nothing of it: Ignite's schedulers, and loops that read an attribute."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from types import TracebackType
+from typing import Any
+
+import torch
+from ignite.handlers.state_param_scheduler import StateParamScheduler
+
+from adaptive_critic.checks import boolean, describe
+from adaptive_critic.controller import Controller
+from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.laws.schedules import half_up
+from adaptive_critic.scheduled import ScheduledController
+
+__all__ = ["AttributeActuator", "SchedulerAdapter", "merge_reports"]
+
+# Where a scheduler stands and how it writes, which an adapter does not use.
+_NOT_CONFIGURATION = {"event_index", "_index", "_state_attrs", "_save_history", "create_new"}
+
+
+class _SchedulerValues:
+    """An Ignite scheduler as a schedule: its value at each index, from a copy, so that it may be attached elsewhere."""
+
+    def __init__(self, scheduler: StateParamScheduler, floor: int) -> None:
+        self._fresh = copy.copy(scheduler)
+        self._fresh.event_index = 0
+        if hasattr(self._fresh, "_index"):
+            self._fresh._index = 0  # where PiecewiseLinearStateScheduler goes on searching, forwards only
+        self._now = copy.copy(self._fresh)
+        self._floor = floor
+
+    def value(self, index: int) -> float:
+        """Return the value at ``index`` (from 0), rounded half up.
+
+        Raises:
+            TypeError: if the scheduler gives no number.
+            ValueError: if it gives NaN or an infinity.
+        """
+        if index < self._now.event_index:
+            self._now = copy.copy(self._fresh)
+        self._now.event_index = index
+        found = self._now.get_param()
+        if isinstance(found, bool) or not isinstance(found, Real):
+            raise TypeError(f"{self!r} gives {found!r} at index {index}: expected a number, got {type(found).__name__}")
+        number = float(found)
+        if not math.isfinite(number):
+            raise ValueError(f"{self!r} gives {found!r} at index {index}: expected a finite number")
+        return max(self._floor, half_up(number))
+
+    def extremes(self) -> tuple[float, float]:
+        """Return bounds: what a scheduler will give is not known beforehand."""
+        return self._floor, math.inf
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in vars(self._fresh).items() if name not in _NOT_CONFIGURATION}
+        arguments = ", ".join(f"{name}={_stable(value)}" for name, value in shown.items())
+        return f"{type(self._fresh).__name__}({arguments})"
+
+
+def _stable(value: object) -> str:
+    """Return a description that is the same on all ranks: no addresses."""
+    return type(value).__name__ if type(value).__repr__ is object.__repr__ else describe(value)
+
+
+class SchedulerAdapter(ScheduledController):
+    """Lets one of Ignite's ``StateParamScheduler`` drive the number of critic updates.
+
+    Attached to an engine by itself, such a scheduler leaves None until the first iteration is completed, which a
+    training step can't use, and writes floats without bounds. Here iteration i reads the value at ``event_index``
+    i - 1, rounded half up: what the scheduler itself would have given it from iteration 2 on, and the value at 0 for
+    iteration 1. Nothing is carried over: 2.4 is 2 at every iteration.
+
+    The scheduler is copied and must depend on ``event_index`` alone, as all of Ignite's do. Don't attach it as well.
+    The attribute is the scheduler's own ``param_name``.
+
+    Args:
+        scheduler: ``PiecewiseLinearStateScheduler``, ``StepStateScheduler``, ``LambdaStateScheduler``, ...
+        limits: (lower, upper) to which values are clamped, or None for the scheduler's own values, at least 1.
+        output_transform: see :class:`~adaptive_critic.controller.Controller`.
+        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if ``scheduler`` is none of Ignite's, or gives something else than a number.
+        ValueError: if it gives NaN or an infinity, or was told to save its history (:class:`ControllerHistory` does).
+
+    Example:
+        >>> from ignite.engine import Engine
+        >>> from ignite.handlers import PiecewiseLinearStateScheduler
+        >>> trainer = Engine(lambda engine, batch: print(engine.state.num_discriminator_steps, end=" "))
+        >>> scheduler = PiecewiseLinearStateScheduler([(0, 5.0), (8, 1.0)], param_name="num_discriminator_steps")
+        >>> SchedulerAdapter(scheduler).attach(trainer)
+        >>> _ = trainer.run(range(10))
+        5 5 4 4 3 3 2 2 1 1
+    """
+
+    def __init__(
+        self,
+        scheduler: StateParamScheduler,
+        *,
+        limits: tuple[int, int] | None = None,
+        output_transform: Callable[[Any], Any] | None = None,
+        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+    ) -> None:
+        if not isinstance(scheduler, StateParamScheduler):
+            raise TypeError(
+                f"scheduler={scheduler!r}: expected one of Ignite's StateParamScheduler, got {type(scheduler).__name__}"
+            )
+        if scheduler.save_history:
+            raise ValueError("the scheduler has save_history=True: leave it out and attach a ControllerHistory instead")
+        super().__init__(
+            _SchedulerValues(scheduler, floor=1 if limits is None else 0),
+            limits=limits,
+            output_transform=output_transform,
+            param_name=scheduler.param_name,
+            on_divergence=on_divergence,
+        )
+
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={describe(value)}" for name, value in self._call[1].items() if name != "scheduler")
+        return f"{type(self).__name__}({self.schedule!r}{options})"
+
+
+def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Make one StepOutput of what was reported in a round.
+
+    Entries of the critic (``d_...``) become lists in the order in which they were reported: a report may hold one
+    update's number or 0-d tensor, or a sequence or tensor (n,) of several updates. ``num_samples`` is added up. Of
+    anything else the last report counts.
+
+    Args:
+        reports: dicts, each with some of the entries of a StepOutput.
+
+    Returns:
+        one dict.
+
+    Example:
+        >>> merge_reports([{"d_loss": 1.5}, {"d_loss": 1.25}, {"g_loss": 0.5}])
+        {'d_loss': [1.5, 1.25], 'g_loss': 0.5}
+    """
+    merged: dict[str, Any] = {}
+    for report in reports:
+        for key, value in report.items():
+            if key.startswith("d_"):
+                several = value.ndim > 0 if isinstance(value, torch.Tensor) else isinstance(value, Sequence)
+                merged.setdefault(key, []).extend(value if several else [value])
+            elif key == "num_samples":
+                merged[key] = merged.get(key, 0) + value
+            else:
+                merged[key] = value
+    return merged
+
+
+class AttributeActuator:
+    """Drives a loop that was written elsewhere, through the attribute from which it takes its number of critic updates.
+
+    For loops that read ``obj.<name>`` once per round (n critic updates and a generator update), at its beginning. From
+    now on reading that attribute begins a round: the controller observes what was reported since the last read, and its
+    number is what the loop gets. The first read observes nothing. A loop that reads once before all rounds is not
+    driven by this, and every other read, for a message or with ``hasattr``, counts as a round: look at
+    ``controller.num_discriminator_steps`` instead. Writing the attribute is refused.
+
+    The property sits on a class made for this one object, so that others of its class are left alone; copies and
+    pickles of the object are of its own class and hold the value from before.
+
+    Args:
+        obj: the object that holds the attribute.
+        name: name of the attribute.
+        controller: decides; not attached to an engine.
+        combine: turns the list of what was reported in a round into the step's output for the controller.
+
+    Raises:
+        TypeError: if an argument is of the wrong type, or Python can't give ``obj`` another class (built-in types).
+        ValueError: if ``obj`` has no such attribute.
+        RuntimeError: if the controller is attached to an engine, which lets it observe already.
+
+    Example:
+        >>> from adaptive_critic import StepDecayController
+        >>> class Elsewhere:
+        ...     critic_steps = 5
+        ...     def fit(self, rounds):
+        ...         for _ in range(rounds):
+        ...             print(self.critic_steps, end=" ")
+        >>> model = Elsewhere()
+        >>> with AttributeActuator(model, "critic_steps", StepDecayController(milestones={0: 4, 3: 2})):
+        ...     model.fit(5)
+        4 4 4 2 2
+        >>> model.critic_steps
+        5
+    """
+
+    def __init__(
+        self,
+        obj: Any,
+        name: str,
+        controller: Controller,
+        *,
+        combine: Callable[[list[Any]], Any] = merge_reports,
+    ) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name={name!r}: expected a str, got {type(name).__name__}")
+        if not isinstance(controller, Controller):
+            raise TypeError(f"controller={controller!r}: expected a controller, got {type(controller).__name__}")
+        if not callable(combine):
+            raise TypeError(f"combine={combine!r}: expected a function of the list of reports")
+        if not hasattr(obj, name):
+            raise ValueError(f"name={name!r}: {type(obj).__name__} object has no such attribute")
+        if controller._engine is not None:
+            raise RuntimeError(f"{controller!r} is attached to an engine; detach() it first")
+        self.controller = controller
+        self.name = name
+        self._obj = obj
+        self._combine = combine
+        self._reports: list[Any] = []
+        self._in_round = False
+        self._own_class = type(obj)
+        self._driven_class = self._subclass(type(obj), obj.__class__)
+        _set_class(obj, self._driven_class)
+
+    def _subclass(self, own: type, shown: type) -> type:
+        def read(_: Any) -> int:
+            return self._begin_round()
+
+        def write(_: Any, value: Any) -> None:
+            raise AttributeError(
+                f"{self.name} can't be set to {value!r}: {self.controller!r} drives it; restore() first"
+            )
+
+        def reduce(obj: Any, protocol: Any) -> Any:
+            driven = type(obj)  # which may be that of another actuator on top
+            _set_class(obj, own)
+            try:
+                return obj.__reduce_ex__(protocol)
+            finally:
+                _set_class(obj, driven)
+
+        names = {
+            "__slots__": (),
+            "__doc__": own.__doc__,
+            "__module__": own.__module__,
+            "__qualname__": own.__qualname__,
+            "__class__": property(lambda _: shown),  # pickle compares this with the class that it writes
+            "__reduce_ex__": reduce,
+            self.name: property(read, write),
+        }
+        return type(own)(own.__name__, (own,), names)
+
+    def _begin_round(self) -> int:
+        self._end_round()
+        self._in_round = True
+        return self.controller.num_discriminator_steps
+
+    def _end_round(self) -> None:
+        reports, self._reports = self._reports, []
+        if self._in_round:
+            self._in_round = False
+            self.controller.observe(self._combine(reports))
+
+    def report(self, output: Any) -> None:
+        """Keep something of the round that is running, for the controller to observe when the next one begins.
+
+        Args:
+            output: a whole StepOutput or entries of it, such as one critic update's scores; or whatever ``combine``
+                takes. Detach tensors: they are kept until the round ends. What is reported before the first round is
+                dropped.
+
+        Raises:
+            TypeError: if it is no dict, and there is no ``combine`` of your own.
+        """
+        if self._combine is merge_reports and not isinstance(output, Mapping):
+            raise TypeError(f"report({output!r}): expected a dict of StepOutput's entries, got {type(output).__name__}")
+        self._reports.append(output)
+
+    def restore(self, *, completed: bool = True) -> None:
+        """Put the object back as it was.
+
+        Args:
+            completed: whether the last round was completed; the controller observes it then, too.
+
+        Raises:
+            RuntimeError: if the object was restored already, or has been given another class since.
+        """
+        boolean("completed", completed)
+        if type(self._obj) is not self._driven_class:
+            raise RuntimeError(
+                f"{self.name} is not driven by this actuator any more, or by one on top of it: restore that first"
+            )
+        _set_class(self._obj, self._own_class)
+        if completed:
+            self._end_round()
+
+    def __enter__(self) -> AttributeActuator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Restore the object; the last round counts as completed unless an exception ended it."""
+        self.restore(completed=kind is None)
+
+
+def _set_class(obj: Any, cls: type) -> None:
+    vars(object)["__class__"].__set__(obj, cls)  # past a __setattr__ or a __class__ of the object's own
