@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from numbers import Integral, Real
 
 __all__ = ["boolean", "describe", "finite", "integer", "limits_pair", "real"]
 
@@ -16,7 +17,7 @@ def describe(value: object) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def integer(name: str, value: object, at_least: int) -> int:
@@ -26,11 +27,11 @@ def integer(name: str, value: object, at_least: int) -> int:
         TypeError: if it is not an int (a float such as 5.0 is refused: it hides a division).
         ValueError: if it is below ``at_least``.
     """
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}={value!r}: expected an int of at least {at_least}, got {type(value).__name__}")
     if value < at_least:
         raise ValueError(f"{name}={value!r}: expected an int of at least {at_least}")
-    return value
+    return int(value)
 
 
 def finite(name: str, value: object) -> float:
@@ -106,7 +107,7 @@ def limits_pair(value: object) -> tuple[int, int]:
         raise TypeError(f"limits={value!r}: expected a pair of ints (lower, upper), such as (1, 10)")
     lower, upper = value
     for bound in (lower, upper):
-        if isinstance(bound, bool) or not isinstance(bound, int):
+        if isinstance(bound, bool) or not isinstance(bound, Integral):
             raise TypeError(f"limits={value!r}: expected ints, {bound!r} is a {type(bound).__name__}")
     if lower < 0:
         raise ValueError(f"limits={value!r}: lower must be at least 0")
@@ -114,4 +115,4 @@ def limits_pair(value: object) -> tuple[int, int]:
         raise ValueError(f"limits={value!r}: lower must not be above upper; did you mean ({upper}, {lower})?")
     if upper < 1:
         raise ValueError(f"limits={value!r}: upper must be at least 1, or the critic would never be trained")
-    return lower, upper
+    return int(lower), int(upper)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any, TypeVar
 
-from ignite.engine import Engine, Events
+from ignite.engine import Engine, Events, State
 
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
@@ -20,6 +20,7 @@ from adaptive_critic.signals import StepOutputError
 __all__ = ["Controller"]
 
 _FORMAT = 1
+_PUBLISHED = ("critic_ratio", "critic_signal", "critic_updates", "generator_updates", "samples_seen")
 # Handlers of ITERATION_COMPLETED fire our events, and those that follow find them as the engine's last event.
 _OBSERVED_AT = (Events.ITERATION_COMPLETED, *CriticEvents)
 _SelfT = TypeVar("_SelfT", bound="Controller")
@@ -67,21 +68,14 @@ class Controller(ABC):
             raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
         if not param_name.isidentifier():
             raise ValueError(f"param_name={param_name!r}: expected a name that works as an attribute")
+        if hasattr(State(), param_name) or param_name in _PUBLISHED:
+            raise ValueError(f"param_name={param_name!r}: engine.state.{param_name} has a meaning of its own already")
         self.limits = None if limits is None else limits_pair(limits)
         self.param_name = param_name
         self.guard: DivergenceGuard | None = as_guard(on_divergence, param_name)
         self._output_transform = output_transform
         prefix = "" if param_name == "num_discriminator_steps" else f"{param_name}_"
-        self._attributes = [
-            f"{prefix}{name}"
-            for name in (
-                "critic_ratio",
-                "critic_signal",
-                "critic_updates",
-                "generator_updates",
-                "samples_seen",
-            )
-        ]
+        self._attributes = [f"{prefix}{name}" for name in _PUBLISHED]
         self._engine: Engine | None = None
         self._seen = 0  # engine.state.iteration when an iteration was last observed
         self._loaded = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,6 +24,9 @@ from adaptive_critic.signals import Signal, StepOutputError
 __all__ = ["FeedbackController"]
 
 _LOWEST_RATIO = 0.1
+_ENTRIES_CHECKED = 200  # iterations in which the number of entries is compared with the number of critic updates
+
+_logger = logging.getLogger("adaptive_critic")
 
 
 class FeedbackController(Controller):
@@ -101,6 +105,7 @@ class FeedbackController(Controller):
         self._since = 0
         self._missing = 0
         self._error = ""
+        self._told = False
         self.bad_observations = 0
         self._moments.reset()
         self._read.restore(None)
@@ -147,14 +152,27 @@ class FeedbackController(Controller):
         except StepOutputError as error:
             if self._world == 1:
                 raise
-            self._error = self._error or str(
-                error
-            )  # raised on all ranks at the next decision: one rank alone would hang the rest
+            # Raised on all ranks at the next decision: one rank alone would hang the rest.
+            self._error = self._error or str(error)
+        if not self._metrics and self._engine is not None and self.generator_updates < _ENTRIES_CHECKED:
+            self._check_entries(output, steps)
         self._since += 1
         if self._since >= self.update_every:
             self._since = 0
             self._decide()
         return self._steps_at(index)
+
+    def _check_entries(self, output: Any, steps: int) -> None:
+        """Tell, once, if the step seems to make another number of critic updates than it was asked for."""
+        for key in ("d_real", "d_fake", "d_loss"):
+            entries: Any = output.get(key) if isinstance(output, Mapping) else None
+            is_vector = isinstance(entries, (tuple, list)) or (isinstance(entries, torch.Tensor) and entries.ndim == 1)
+            if is_vector and len(entries) != steps and not self._told:
+                self._told = True
+                _logger.warning(
+                    "%r has %d entries, but engine.state.%s was %d: does the step's loop read it?",
+                    key, len(entries), self.param_name, steps,
+                )  # fmt: skip
 
     def _take_back(self) -> None:
         if not self.law.whole:

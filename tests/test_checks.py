@@ -48,3 +48,11 @@ def test_good_values_are_returned() -> None:
     assert boolean("b", True) is True
     assert limits_pair([1, 1]) == (1, 1)
     assert limits_pair((0, 1)) == (0, 1)
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    """Sweeps and configurations produce them; what comes out is a plain number, for states and checkpoints."""
+    assert type(integer("steps", np.int64(3), at_least=1)) is int
+    assert limits_pair((np.int64(1), np.int64(5))) == (1, 5)
+    assert type(limits_pair((np.int64(1), np.int64(5)))[0]) is int
+    assert type(real("gain", np.float32(0.5), above=0.0)) is float

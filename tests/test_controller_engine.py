@@ -819,3 +819,34 @@ def test_a_guard_that_watches_another_engine_leaves_the_controller_unattached() 
     FixedController(2).attach(trainer)  # nothing is left behind that owns the attribute or writes it
     trainer.run([0])
     assert trainer.state.num_discriminator_steps == 2
+
+
+def test_a_step_that_does_not_read_the_number_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    trainer = Engine(lambda engine, batch: {"d_real": [1.0] * 5, "d_fake": [0.0] * 5, "g_fake": 0.0})
+    WassersteinGapController().attach(trainer)
+    trainer.run(range(30))
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "'d_real' has 5 entries, but engine.state.num_discriminator_steps was 3: does the step's loop read it?"
+    )
+
+
+def test_a_step_that_reads_the_number_is_not_told_anything(caplog: pytest.LogCaptureFixture) -> None:
+    def step(engine: Engine, batch: int) -> dict[str, Any]:
+        state: Any = engine.state
+        return {
+            "d_real": [1.0] * state.num_discriminator_steps,
+            "d_fake": [0.0] * state.num_discriminator_steps,
+            "g_fake": 0.0,
+        }
+
+    trainer = Engine(step)
+    WassersteinGapController().attach(trainer)
+    trainer.run(range(30))
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("name", ["epoch", "iteration", "max_epochs", "output", "metrics", "critic_ratio"])
+def test_attributes_that_mean_something_else_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"param_name='{name}'"):
+        FixedController(3, param_name=name)

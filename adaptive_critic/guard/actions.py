@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -37,8 +38,14 @@ def checked_mode(on_divergence: Any) -> str | Callable[..., None]:
         if on_divergence not in MODES:
             raise ValueError(f"on_divergence={on_divergence!r}: {expected_modes()}")
         return on_divergence
-    if not callable(on_divergence):
+    if not callable(on_divergence) or inspect.isclass(on_divergence):
         raise TypeError(f"on_divergence={on_divergence!r}: {expected_modes()}")
+    try:
+        inspect.signature(on_divergence).bind(None, None)
+    except TypeError:
+        raise TypeError(f"on_divergence={on_divergence!r}: it is called with (engine, record), and can't be") from None
+    except ValueError:  # a builtin that does not tell its signature
+        pass
     return on_divergence  # type: ignore[no-any-return]  # a callable is all that can be known
 
 

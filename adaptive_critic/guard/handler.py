@@ -161,6 +161,8 @@ class DivergenceGuard:
         self.snapshots: Snapshots | None = None
         every = integer("snapshot_every", snapshot_every, at_least=1)
         if to_restore is not None:
+            if isinstance(on_divergence, str) and on_divergence != "rollback":
+                raise ValueError(f"to_restore is used by 'rollback' only, and on_divergence={on_divergence!r}")
             self.snapshots = Snapshots(checked_objects(to_restore), patience, every)
         elif on_divergence == "rollback":
             raise ValueError(

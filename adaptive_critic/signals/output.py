@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, TypeAlias
 
 import torch
@@ -45,7 +46,7 @@ def _as_scalar(value: Any, key: str) -> Scalar:
     if isinstance(value, torch.Tensor):
         if value.ndim == 0:
             return value
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
     raise StepOutputError(f"{key!r} must be a 0-d tensor or a float, got {_describe(value)}")
 

@@ -464,3 +464,14 @@ def guard_function(engine: Engine, record: Any) -> None:
 )
 def test_repr_is_the_call(guard: DivergenceGuard, shown: str) -> None:
     assert repr(guard) == shown
+
+
+@pytest.mark.parametrize("function", [lambda engine: None, lambda: None, DivergenceGuard])
+def test_a_function_that_cannot_be_called_is_refused_at_once(function: Any) -> None:
+    with pytest.raises(TypeError, match="engine, record"):
+        DivergenceGuard(function)
+
+
+def test_what_to_restore_is_for_rollback() -> None:
+    with pytest.raises(ValueError, match="to_restore is used by 'rollback' only"):
+        DivergenceGuard("hold", to_restore={"model": torch.nn.Linear(1, 1)})
