@@ -77,12 +77,12 @@ class SchedulerAdapter(ScheduledController):
     iteration 1. Nothing is carried over: 2.4 is 2 at every iteration.
 
     The scheduler is copied and must depend on ``event_index`` alone, as all of Ignite's do. Don't attach it as well.
-    The attribute is the scheduler's own ``param_name``.
 
     Args:
         scheduler: ``PiecewiseLinearStateScheduler``, ``StepStateScheduler``, ``LambdaStateScheduler``, ...
         limits: (lower, upper) to which values are clamped, or None for the scheduler's own values, at least 1.
         output_transform: see :class:`~adaptive_critic.controller.Controller`.
+        param_name: name of the attribute of ``engine.state``; None means the scheduler's own.
         on_divergence: see :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
@@ -105,6 +105,7 @@ class SchedulerAdapter(ScheduledController):
         *,
         limits: tuple[int, int] | None = None,
         output_transform: Callable[[Any], Any] | None = None,
+        param_name: str | None = None,
         on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
     ) -> None:
         if not isinstance(scheduler, StateParamScheduler):
@@ -117,7 +118,7 @@ class SchedulerAdapter(ScheduledController):
             _SchedulerValues(scheduler, floor=1 if limits is None else 0),
             limits=limits,
             output_transform=output_transform,
-            param_name=scheduler.param_name,
+            param_name=scheduler.param_name if param_name is None else param_name,
             on_divergence=on_divergence,
         )
 

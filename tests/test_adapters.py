@@ -142,10 +142,12 @@ class TestSchedulerAdapter:
         reprs = {repr(SchedulerAdapter(make())) for make in SCHEDULERS.values()}
         assert len(reprs) == len(SCHEDULERS)
 
-    def test_writes_the_schedulers_own_attribute(self) -> None:
+    def test_writes_the_schedulers_own_attribute_or_another(self) -> None:
         trainer = Engine(lambda engine, batch: None)
-        SchedulerAdapter(LambdaStateScheduler(lambda index: 2.5, param_name="k")).attach(trainer)
-        assert state(trainer).k == 3
+        scheduler = LambdaStateScheduler(lambda index: 2.5, param_name="k")
+        SchedulerAdapter(scheduler).attach(trainer)
+        SchedulerAdapter(scheduler, param_name="m", limits=(0, 2)).attach(trainer)
+        assert (state(trainer).k, state(trainer).m) == (3, 2)
 
     @pytest.mark.parametrize(
         ("scheduler", "error", "complaint"),
