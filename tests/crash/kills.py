@@ -155,6 +155,9 @@ def one_run(
             where = life.live(kill)
             result.lives += 1
             result.damaged += life.damaged
+            if atomic and life.damaged:
+                result.differences.append(f"{life.damaged} checkpoint(s) that were written atomically do not load")
+                return
             if not result.compare(life.lines, life.start, expected):
                 return
             if where == "completed":

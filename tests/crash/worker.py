@@ -80,7 +80,7 @@ def newest(folder: Path) -> tuple[Path, dict[str, Any], int] | None:
     for damaged, path in enumerate(files):
         try:
             return path, torch.load(path, weights_only=True), damaged
-        except (RuntimeError, EOFError, pickle.UnpicklingError):  # cut short
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError):  # cut short: which one depends on where
             continue
     return None
 
