@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -37,7 +38,7 @@ class PIDState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PIDLaw:
+class PIDLaw(ABC):
     r"""Positional PID with back-calculation against windup, derivative on the measurement, deadband and slew limit.
 
     With y the strength of the critic computed from averaged signals, and its setpoint y*,
@@ -76,9 +77,9 @@ class PIDLaw:
         """Return the state before the first observation."""
         return PIDState(0.0, 0.0, 0.0, math.nan, 0.0, 0.0, math.log(ratio), 0.0, math.log(ratio))
 
+    @abstractmethod
     def strength(self, first: float, second: float) -> float:
         """Return the critic's strength from the averaged components of the signal."""
-        raise NotImplementedError
 
     def target(self) -> float:
         """Return the setpoint on the scale of :meth:`strength`."""
