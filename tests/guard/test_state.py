@@ -40,7 +40,7 @@ class Run:
         self.checks: list[Any] = []
         self.guard = DivergenceGuard(
             mode,
-            to_restore=self.training.objects(),
+            to_restore=self.training.objects() if mode == "rollback" else None,
             check_every=4,
             patience=2,
             warm_up=5,
@@ -124,7 +124,7 @@ def test_load_before_and_after_attach() -> None:
     state = through_file(whole.guard.state_dict())
     for attach_first in (True, False):
         engine = Engine(lambda engine, batch: healthy(engine.state.iteration))
-        guard = DivergenceGuard("hold", check_every=4, patience=2, to_restore=whole.training.objects())
+        guard = DivergenceGuard("hold", check_every=4, patience=2)
         if attach_first:
             guard.attach(engine)
         guard.load_state_dict(state)
