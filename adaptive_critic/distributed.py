@@ -58,8 +58,11 @@ def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
 def _gather(message: str) -> list[str]:
     if world_size() == 1:
         return [message]
-    # Ignite sizes its buffer by characters and fills it with bytes: in ASCII the two are the same.
-    gathered: Any = idist.all_gather(message.encode("ascii", "backslashreplace").decode())
+    try:
+        # Ignite sizes its buffer by characters and fills it with bytes: in ASCII the two are the same.
+        gathered: Any = idist.all_gather(message.encode("ascii", "backslashreplace").decode())
+    except (RuntimeError, ValueError) as error:
+        raise _gone(error) from error
     return [str(item) for item in gathered]
 
 

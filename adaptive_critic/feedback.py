@@ -109,6 +109,7 @@ class FeedbackController(Controller):
         self.bad_observations = 0
         self._moments.reset()
         self._read.restore(None)
+        self._sent_by = 0  # how many ranks the sums on their way are of; 0 for as many as there are now
 
     @property
     def ratio(self) -> float:
@@ -194,7 +195,7 @@ class FeedbackController(Controller):
         return None
 
     def _decide(self) -> None:
-        values = self._measure()
+        values, ranks = self._measure()
         self._moments.next_window()
         if values is None:
             return
@@ -208,7 +209,7 @@ class FeedbackController(Controller):
         observation = Observation(
             tuple(value / good for value in sums[:half]),
             tuple(value / good for value in sums[half:]),
-            max(round(good / self._world), 1),
+            max(round(good / ranks), 1),
             round(good),
         )
         state, proposed = self.law.update(self._law_now, observation, self._ratio)
@@ -219,27 +220,32 @@ class FeedbackController(Controller):
         self._law_now, self._ratio = state, min(max(proposed, lower), upper)
         self._decided = True
 
-    def _measure(self) -> list[float] | None:
-        """Return count, bad count, sums and sums of squares over all ranks; None if nothing has arrived yet."""
+    def _measure(self) -> tuple[list[float] | None, int]:
+        """Return count, bad count, sums and sums of squares (None if nothing has arrived), and of how many ranks."""
         lagged = self._lagged
         if lagged is None:
             # All ranks must answer alike, also one whose step gave nothing to observe.
             lagged = self._moments.on_cuda() if self._world == 1 else distributed.on_cuda()
         if self._world == 1 and not lagged:
-            return self._moments.read()
+            return self._moments.read(), 1
         vector = self._moments.vector()
         if self._world > 1:
             error = vector.new_tensor([1.0 if self._error else 0.0])
             vector = distributed.sum_over_ranks(torch.cat((vector, error)))
         else:
             vector = torch.cat((vector, vector.new_zeros(1)))
-        values = self._read.exchange(vector) if lagged else vector.tolist()
+        ranks = self._world
+        if lagged:  # what arrives was sent one decision earlier, maybe before a resume on another number of ranks
+            values = self._read.exchange(vector)
+            ranks, self._sent_by = self._sent_by or ranks, ranks
+        else:
+            values = vector.tolist()
         if values is None:
-            return None
+            return None, ranks
         if values.pop() > 0.0:
             message, self._error = distributed.first_message(self._error), ""
             raise StepOutputError(message)
-        return values
+        return values, ranks
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -250,6 +256,7 @@ class FeedbackController(Controller):
             "values": list(self._law_now),
             "moments": self._moments.state_dict(),
             "in_flight": self._read.pending() or [],
+            "in_flight_ranks": self._sent_by,
             "since": self._since,
             "bad_observations": self.bad_observations,
         }
@@ -264,6 +271,7 @@ class FeedbackController(Controller):
         moments.load_state_dict(saved.mapping(state, "moments"))
         in_flight = saved.packed(state, "in_flight", 3 + 2 * len(self._signal.names))
         in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # the error of a run that ended is not this one's
+        sent_by = saved.integer(state, "in_flight_ranks") if "in_flight_ranks" in state else 0  # early states lack it
         since = saved.integer(state, "since")
         bad = saved.integer(state, "bad_observations")
 
@@ -271,6 +279,7 @@ class FeedbackController(Controller):
             self._ratio, self._carry, self._law_now = ratio, carry, law_now
             self._moments = moments
             self._read.restore(list(in_flight) or None)
+            self._sent_by = sent_by
             self._since, self.bad_observations = since, bad
 
         return apply

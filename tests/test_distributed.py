@@ -223,6 +223,53 @@ def checkpoint_on_every_rank(rank: int, collectives: list[str]) -> dict[str, Any
     return {"saved": saved, "collectives": list(collectives)}
 
 
+def probe() -> tuple[Any, list[list[int]]]:
+    """Return a lagged controller that decides every 5 iterations and remembers what it was told about them."""
+    from adaptive_critic.feedback import FeedbackController
+    from adaptive_critic.laws import AccuracyGateLaw, Observation
+    from adaptive_critic.signals import GeneratedAccuracy
+
+    class Probe(AccuracyGateLaw):
+        def update(self, state: Any, observation: Observation, ratio: float) -> Any:
+            told.append([observation.iterations, observation.samples])
+            return super().update(state, observation, ratio)
+
+    told: list[list[int]] = []
+    controller = FeedbackController(Probe(), GeneratedAccuracy(), initial=1, limits=(0, 1), update_every=5, lagged=True)
+    return controller, told
+
+
+def _observe(controller: Any, iterations: int) -> None:
+    for _ in range(iterations):
+        controller.observe({"g_fake_accuracy": 0.5})
+
+
+def lagged_state() -> dict[str, Any]:
+    """Return a state with the sums of 5 iterations on their way, over all ranks that there are."""
+    controller, told = probe()
+    _observe(controller, 5)
+    assert told == []
+    state: dict[str, Any] = json.loads(json.dumps(controller.state_dict()))
+    assert state["law"]["in_flight"] != []
+    return state
+
+
+def resumed(state: dict[str, Any]) -> list[list[int]]:
+    """Return iterations and samples of the first two decisions of a run that goes on from a state."""
+    controller, told = probe()
+    controller.load_state_dict(state)
+    told.clear()  # loading tries the state out
+    _observe(controller, 10)
+    return told
+
+
+def other_number_of_ranks(rank: int, collectives: list[str]) -> dict[str, Any]:
+    state = json.loads(os.environ["STATE_OF_ONE_RANK"])
+    early = json.loads(os.environ["STATE_OF_ONE_RANK"])
+    del early["law"]["in_flight_ranks"]
+    return {"from one": resumed(state), "from an early state": resumed(early), "state": lagged_state()}
+
+
 SCENARIOS = [
     agreement,
     alone,
@@ -232,20 +279,72 @@ SCENARIOS = [
     collectives_per_iteration,
     observe_without_an_engine,
     checkpoint_on_every_rank,
+    other_number_of_ranks,
 ]
+
+
+def main_torn_down(rank: int, meeting_point: str, result: str) -> None:
+    """The process group goes away in the middle of a run, in several ways; a new one is there for the next case."""
+    from datetime import timedelta
+
+    import ignite.distributed as idist
+    import torch
+    from ignite.distributed.comp_models.base import _SerialModel
+    from ignite.engine import Engine, Events
+
+    from adaptive_critic import DivergenceGuard, WassersteinGapController
+    from tests.guard.engines import healthy as output
+
+    torch.set_num_threads(1)
+    makers: dict[str, Callable[[], Any]] = {
+        "controller": lambda: WassersteinGapController(update_every=2),
+        "lagged controller": lambda: WassersteinGapController(update_every=2, lagged=True),
+        "guard": lambda: DivergenceGuard(check_every=2),
+    }
+    seen: dict[str, list[Any]] = {}
+
+    def run(case: str, what: str, end: Callable[[], None], ranks: tuple[int, ...]) -> None:
+        idist.initialize(
+            "gloo",
+            init_method=f"file://{meeting_point} {case} {what}",
+            rank=rank,
+            world_size=RANKS,
+            timeout=timedelta(seconds=30),
+        )
+        trainer = Engine(lambda engine, batch: output(engine.state.iteration, 3))
+        makers[what]().attach(trainer)
+        if rank in ranks:
+            trainer.add_event_handler(Events.ITERATION_STARTED(once=4), end)
+        error: Exception | None = None
+        try:
+            trainer.run(range(20))
+        except Exception as caught:  # the error is what is tested
+            error = caught
+        seen[f"{case}, {what}"] = [trainer.state.iteration, f"{type(error).__name__}: {error}"]
+        Path(result).write_text(json.dumps(seen))
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        idist.utils._set_model(_SerialModel())  # Ignite remembers the group that it was not told the end of
+
+    def destroy() -> None:
+        torch.distributed.destroy_process_group()
+
+    for what in makers:
+        run("destroyed on all", what, destroy, (0, 1))
+        run("destroyed on one", what, destroy, (0,))
+        run("finalized on all", what, idist.finalize, (0, 1))
+    run("a process ends", "guard", lambda: os._exit(0), (1,))
 
 
 # --- the tests --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Return the results of each rank."""
-    folder = tmp_path_factory.mktemp("ranks")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"}
+def started(program: str, folder: Path, **variables: str) -> list[dict[str, Any]]:
+    """Run a program of this file on all ranks, return what each of them wrote."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"} | variables
     processes = [
         subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(folder / "meeting"), str(folder / f"{rank}.json")],
+            [sys.executable, __file__, program, str(rank), str(folder / "meeting"), str(folder / f"{rank}.json")],
             env=environment,
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -264,6 +363,18 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     for process, text in zip(processes, outputs, strict=True):
         assert process.returncode == 0, text
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(RANKS)]
+
+
+@pytest.fixture(scope="module")
+def state_of_one_rank() -> dict[str, Any]:
+    """Return the state of a run of one process, with sums on their way."""
+    return lagged_state()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory, state_of_one_rank: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the results of each rank."""
+    return started("main", tmp_path_factory.mktemp("ranks"), STATE_OF_ONE_RANK=json.dumps(state_of_one_rank))
 
 
 def test_all_ranks_agree_at_every_iteration(ranks: list[dict[str, Any]]) -> None:
@@ -334,6 +445,28 @@ def test_saving_costs_no_collective(ranks: list[dict[str, Any]]) -> None:
     assert one["collectives"] == ["all_reduce"] * ITERATIONS
 
 
+def test_sums_on_their_way_are_counted_by_the_ranks_that_sent_them(
+    ranks: list[dict[str, Any]], state_of_one_rank: dict[str, Any]
+) -> None:
+    """[iterations, samples] of the decision that was on its way, and of the next one."""
+    assert resumed(state_of_one_rank) == [[5, 5], [5, 5]]
+    one, other = (result["other_number_of_ranks"] for result in ranks)
+    assert one == other
+    assert one["from one"] == [[5, 5], [5, 10]]
+    assert resumed(one["state"]) == [[5, 10], [5, 5]]  # two ranks' sums, on one rank
+    assert one["from an early state"][1] == [5, 10]  # taken to be of two ranks, and back on track
+
+
+def test_a_group_that_goes_away_is_named_on_every_rank(tmp_path: Path) -> None:
+    seen = started("main_torn_down", tmp_path)
+    assert [len(cases) for cases in seen] == [10, 9]  # the last case ends the process of rank 1
+    for cases in seen:
+        for case, (iteration, error) in cases.items():
+            assert iteration == 4, case  # at the next decision or check
+            assert error.startswith("RuntimeError: the ranks of this run can't agree any more: the process g"), case
+            assert "destroy_process_group() only after trainer.run() has returned" in error, case
+
+
 def test_one_process_makes_no_collective(monkeypatch: pytest.MonkeyPatch) -> None:
     import ignite.distributed as idist
     import torch
@@ -351,4 +484,4 @@ def test_one_process_makes_no_collective(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    {"main": main, "main_torn_down": main_torn_down}[sys.argv[1]](int(sys.argv[2]), sys.argv[3], sys.argv[4])

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from ignite.engine import Engine, Events
 
+from adaptive_critic import distributed
 from adaptive_critic.checks import boolean, describe, integer
 from adaptive_critic.events import CriticEvents, owner_of, register_events
 from adaptive_critic.guard import saving
@@ -226,6 +227,7 @@ class DivergenceGuard:
             self._clear()
         self._loaded = False
         self._monitor.seen = engine.state.iteration
+        self._monitor.window.ranks = distributed.world_size()
         self._publish(engine)
         if self._monitor.due:
             # The checkpoint was written after the iteration and before its check.

@@ -70,6 +70,8 @@ class ScoreWindow:
     """
 
     def __init__(self) -> None:
+        self.ranks = 1
+        """ranks of the run, set when it begins and not asked for again: a group that is gone looks like one process"""
         self._rows: list[Row] = []
         self._masks: list[int] = []
 
@@ -142,7 +144,7 @@ class ScoreWindow:
         return [(mask, length, len(list(group))) for (mask, length), group in groupby(layouts)]
 
     def _flat(self) -> list[float]:
-        ranks = distributed.world_size()
+        ranks = self.ranks
         tensors = [row for row in self._rows if isinstance(row, torch.Tensor)]
         if ranks == 1 and not tensors:
             return [value for row in self._rows for value in row]
