@@ -56,6 +56,7 @@ def plan(
     *,
     controlled: bool,
     snapshot: int | None,
+    relapse: bool = False,
 ) -> Plan:
     """Return what to do about a divergence.
 
@@ -65,6 +66,7 @@ def plan(
         maximum: interventions that may be made.
         controlled: whether there is a controller to ask.
         snapshot: iteration of the promoted snapshot, or None.
+        relapse: whether it comes within the cooldown of an intervention.
     """
     exhausted = f"{made} of {maximum} interventions were made" if made >= maximum else ""
     if mode == "terminate":
@@ -74,6 +76,8 @@ def plan(
     if mode == "rollback":
         if snapshot is None:
             return Plan("terminate", "there is no snapshot to roll back to yet, so the run is terminated")
+        if relapse:  # what was restored diverges again at once: restoring it over and over would never end
+            exhausted = "this is within the cooldown of the last rollback"
         if not exhausted:
             return Plan("rollback", restore=True)
         last = f"the snapshot of iteration {snapshot} is restored a last time and the run is terminated"

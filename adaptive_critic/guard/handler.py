@@ -60,7 +60,8 @@ class DivergenceGuard:
     - ``"rollback"`` restores ``to_restore`` from a copy that was followed by ``patience`` clean checks, asks the
       controller for its lower limit during ``override_iterations``, and goes on. Iterations go on counting, and random
       states and data are left alone: the same batches and noise would diverge again. When ``max_interventions`` have
-      been made it restores a last time and terminates; without a copy yet it terminates;
+      been made, or the next is called for within the cooldown, it restores a last time and terminates; without a copy
+      yet it terminates;
     - a function is called with (engine, record), on every rank.
 
     It never writes ``num_discriminator_steps`` itself; without a controller, ``"hold"`` only reports. First it fires
@@ -82,7 +83,8 @@ class DivergenceGuard:
         check_every: iterations from check to check, at least 1. Collapse needs two iterations with critic updates.
         patience: checks, at least 1: that an explosion or a collapse lasts before it counts, and that have to be clean
             before a copy is trusted.
-        cooldown: iterations after an intervention without another, at least 1.
+        cooldown: iterations after an intervention in which levels may settle, at least 1: explosion, dead and collapse
+            wait. What is not finite does not: it is acted on at once, but reported no more often than this.
         max_interventions: at least 1. Afterwards ``"hold"`` and a function are no longer carried out, only reported.
         override_iterations: iterations at the controller's lower limit, at least 1.
         on_collapse: ``"report"`` (history and log, no event), ``"act"`` as on any divergence, or ``"ignore"``.
@@ -249,22 +251,30 @@ class DivergenceGuard:
             verdict, clean = None, True
         if self.snapshots is not None:
             self.snapshots.follow(engine.state.iteration, clean)
-        if self._cooldown_left > 0:
-            self._cooldown_left = max(self._cooldown_left - iterations, 0)
-            if verdict is not None and verdict.rule == "collapse":
-                self._monitor.rearm()
-        elif verdict is not None:
-            self._intervene(engine, verdict, in_epoch)
+        cooling, self._cooldown_left = self._cooldown_left > 0, max(self._cooldown_left - iterations, 0)
+        if verdict is None:
+            return
+        planned = self._plan(engine, relapse=cooling)
+        # A cooldown lets the levels settle that the others are judged by. What is not finite needs no reference.
+        if not cooling or (verdict.rule == "non_finite" and planned.action != "report"):
+            self._intervene(engine, verdict, planned, in_epoch)
+        elif verdict.rule == "collapse":
+            self._monitor.rearm()
 
     # --- acting -------------------------------------------------------------------------------------------------
 
-    def _intervene(self, engine: Engine, verdict: Verdict, in_epoch: bool) -> None:
-        controlled = owner_of(engine, self.param_name) is not None
+    def _plan(self, engine: Engine, relapse: bool) -> Plan:
         promoted = None if self.snapshots is None else self.snapshots.promoted
-        snapshot = None if promoted is None else promoted.iteration
-        planned = plan(
-            self.on_divergence, self.interventions, self.max_interventions, controlled=controlled, snapshot=snapshot
+        return plan(
+            self.on_divergence,
+            self.interventions,
+            self.max_interventions,
+            controlled=owner_of(engine, self.param_name) is not None,
+            snapshot=None if promoted is None else promoted.iteration,
+            relapse=relapse,
         )
+
+    def _intervene(self, engine: Engine, verdict: Verdict, planned: Plan, in_epoch: bool) -> None:
         if planned.action != "report":
             self.interventions += 1
         self._cooldown_left = self.cooldown

@@ -112,8 +112,21 @@ def test_without_a_trusted_snapshot_the_run_ends_and_says_why() -> None:
     )
 
 
-def test_a_divergence_that_comes_back_ends_in_the_last_good_model() -> None:
+def test_a_divergence_that_comes_back_at_once_ends_in_the_last_good_model() -> None:
     training = Training(dict.fromkeys(range(65, 10_000), broken))
+    guard = DivergenceGuard("rollback", to_restore=training.objects())
+    guard.attach(training.engine)
+    assert training.engine.run(range(10_000)).iteration == 80
+    assert [(r["iteration"], r["action"]) for r in guard.history] == [(70, "rollback"), (80, "terminate")]
+    assert guard.history[-1]["reason"] == (
+        "g_loss not finite; this is within the cooldown of the last rollback, so the snapshot of iteration 10 is "
+        "restored a last time and the run is terminated"
+    )
+    assert same(training.state(), training.at[10])
+
+
+def test_a_divergence_that_comes_back_later_ends_in_the_last_good_model() -> None:
+    training = Training(dict.fromkeys((65, 95, 125), broken))
     guard = DivergenceGuard("rollback", to_restore=training.objects(), cooldown=20, max_interventions=2)
     guard.attach(training.engine)
     assert training.engine.run(range(10_000)).iteration == 130
