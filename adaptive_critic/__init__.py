@@ -1,6 +1,6 @@
 """Handlers for PyTorch-Ignite that choose how many critic updates each generator update of a GAN gets."""
 
-from adaptive_critic.adapters import AttributeActuator
+from adaptive_critic.adapters import AttributeActuator, SchedulerAdapter
 from adaptive_critic.budget import StopAtBudget
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.events import CriticEvents
@@ -46,6 +46,7 @@ __all__ = [
     "LossChangeRateController",
     "LossRatioPIDController",
     "Objective",
+    "SchedulerAdapter",
     "ScoreDistance",
     "StateError",
     "StepDecayController",

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import ignite.handlers
 import numpy as np
 import pytest
 import torch
@@ -25,8 +26,15 @@ from ignite.handlers import (
 )
 from ignite.handlers.state_param_scheduler import StateParamScheduler
 
-from adaptive_critic import FixedController, StepDecayController, StepOutputError, WassersteinGapController
-from adaptive_critic.adapters import AttributeActuator, SchedulerAdapter, merge_reports
+from adaptive_critic import (
+    AttributeActuator,
+    FixedController,
+    SchedulerAdapter,
+    StepDecayController,
+    StepOutputError,
+    WassersteinGapController,
+)
+from adaptive_critic.adapters import merge_reports
 
 NAME = "num_discriminator_steps"
 
@@ -137,6 +145,15 @@ class TestSchedulerAdapter:
         assert first == second
         assert "0x" not in first
         assert first.endswith("limits=(1, 8))")
+
+    @pytest.mark.parametrize("code", [code for code in SCHEDULERS if code not in ("function", "object")])
+    @pytest.mark.parametrize("options", [{}, {"limits": (1, 8)}, {"param_name": "k", "limits": None}])
+    def test_repr_makes_an_equal_one(self, code: str, options: dict[str, Any]) -> None:
+        one = SchedulerAdapter(SCHEDULERS[code](), **options)
+        twin = eval(repr(one), {**vars(ignite.handlers), "SchedulerAdapter": SchedulerAdapter})
+        assert repr(twin) == repr(one)
+        assert (twin.limits, twin.param_name) == (one.limits, one.param_name)
+        assert [twin.schedule.value(index) for index in range(40)] == [one.schedule.value(i) for i in range(40)]
 
     def test_repr_tells_configurations_apart(self) -> None:
         reprs = {repr(SchedulerAdapter(make())) for make in SCHEDULERS.values()}

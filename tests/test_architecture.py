@@ -57,7 +57,7 @@ TABLE = {
             *("reading", "rounding", "signals", "state"),
         },
     ),
-    "adapters": Row({"torch", "ignite"}, {"checks", "controller", "guard", "laws", "scheduled"}),
+    "adapters": Row({"torch", "ignite"}, {"adapters", "checks", "controller", "guard", "laws", "scheduled"}),
     "handlers": Row(
         {"ignite"},
         {"checks", "controller", "events", "feedback", "guard", "handlers", "laws", "scheduled", "signals", "state"},

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import ignite.handlers
 import torch
 from hypothesis import strategies as st
 
@@ -21,6 +22,10 @@ OPEN_LOOP = {
     "decay": "StepDecayController(10, gamma=0.5, step_size=4)",
     "decay within limits": "StepDecayController(10, gamma=0.5, step_size=4, limits=(2, 10))",
     "WGAN reference": "WGANReferenceController()",
+    "scheduler": (
+        "SchedulerAdapter(StepStateScheduler(param_name='num_discriminator_steps', initial_value=9.0, gamma=0.7, "
+        "step_size=4), limits=(1, 8))"
+    ),
 }
 FEEDBACK = {
     "gap": "WassersteinGapController(warmup=2, gain=0.2, window=2)",
@@ -37,6 +42,7 @@ FEEDBACK = {
     "gate": "AccuracyGateController(steps=2)",
 }
 HANDLERS = OPEN_LOOP | FEEDBACK
+NAMES = {**vars(ignite.handlers), **vars(adaptive_critic)}
 WHOLE = {name for name in FEEDBACK if name.startswith(("ladder", "loss change", "two", "gate"))}
 DIFFUSED = {name: code for name, code in FEEDBACK.items() if name not in WHOLE}
 
@@ -46,7 +52,7 @@ def make(code: str, **more: Any) -> Controller:
     keywords = ", ".join(f"{name}={value!r}" for name, value in more.items())
     separator = "" if code.endswith("()") or not more else ", "
     code = f"{code[:-1]}{separator}{keywords})"
-    controller = eval(code, dict(vars(adaptive_critic)))
+    controller = eval(code, dict(NAMES))
     assert isinstance(controller, Controller)
     return controller
 

@@ -23,6 +23,7 @@ from tests.handlers.table import (
     FINITE,
     FORMS,
     HANDLERS,
+    NAMES,
     OPEN_LOOP,
     WHOLE,
     Sample,
@@ -176,7 +177,7 @@ def test_reset_equals_new(code: str, more: dict[str, Any]) -> None:
 @each(HANDLERS)
 def test_the_repr_makes_an_equal_handler(code: str) -> None:
     one = make(code)
-    twin = eval(repr(one), dict(vars(adaptive_critic)))
+    twin = eval(repr(one), dict(NAMES))
     assert repr(twin) == repr(one)
     assert feed(one, healthy(30)) == feed(twin, healthy(30))
     assert snapshot(twin) == snapshot(one)
