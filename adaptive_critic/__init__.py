@@ -18,6 +18,7 @@ from adaptive_critic.handlers import (
 )
 from adaptive_critic.history import ControllerHistory, plot_history
 from adaptive_critic.metrics import ScoreDistance, WassersteinGap
+from adaptive_critic.resume import ResumeDifference, check_resume, complete_recipe, resume_exactly
 from adaptive_critic.signals import StepOutputError
 from adaptive_critic.state import StateError
 from adaptive_critic.training import (
@@ -46,6 +47,7 @@ __all__ = [
     "LossChangeRateController",
     "LossRatioPIDController",
     "Objective",
+    "ResumeDifference",
     "SchedulerAdapter",
     "ScoreDistance",
     "StateError",
@@ -56,7 +58,10 @@ __all__ = [
     "WGANReferenceController",
     "WassersteinGap",
     "WassersteinGapController",
+    "check_resume",
+    "complete_recipe",
     "create_gan_trainer",
     "infinite_batches",
     "plot_history",
+    "resume_exactly",
 ]

@@ -63,12 +63,14 @@ TABLE = {
         {"checks", "controller", "events", "feedback", "guard", "handlers", "laws", "scheduled", "signals", "state"},
     ),
     "training": Row({"torch", "ignite"}, {"checks", "data", "distributed", "state", "training"}),
+    "training.random_state": Row({"torch", "numpy"}, {"distributed", "state"}),
+    "resume": Row({"torch", "ignite"}, {"checks", "distributed", "resume", "state", "training"}),
     # Public names, nothing else.
     "__init__": Row(
         set(),
         {
             *("adapters", "budget", "data", "events", "guard"),
-            *("handlers", "history", "metrics", "signals", "state", "training"),
+            *("handlers", "history", "metrics", "resume", "signals", "state", "training"),
         },
     ),
 }

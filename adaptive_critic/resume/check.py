@@ -1,0 +1,200 @@
+"""Is a recipe complete? Compare an interrupted training with an uninterrupted one, entry by entry."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeAlias
+
+import torch
+from ignite.engine import Engine
+from ignite.engine.deterministic import keep_random_state
+from ignite.handlers import Checkpoint
+from ignite.utils import manual_seed
+
+from adaptive_critic import distributed
+from adaptive_critic.checks import integer
+from adaptive_critic.resume.saving import LastSaver
+from adaptive_critic.resume.trace import (
+    OUTPUT,
+    STATE,
+    Difference,
+    Moment,
+    Recorder,
+    Trace,
+    first_difference,
+    random_states_used,
+)
+
+__all__ = ["ResumeDifference", "check_resume"]
+
+Build: TypeAlias = "Callable[[], tuple[Engine, Mapping[str, Any]]]"
+
+_NAMES_SHOWN = 6
+
+
+class ResumeDifference(AssertionError):
+    """A resumed run is not the uninterrupted one.
+
+    Attributes:
+        saved_at: iteration after which it was saved.
+        iteration: iteration in which they differ first.
+        step: ``"before"`` or ``"after"`` that iteration's step.
+        name: what differs first: a name of the recipe or of the training step, ``"engine.state"``, ``"output"`` or
+            ``"the global random state"``.
+        entry: which entry of it, such as ``"0.weight"`` or ``"num_discriminator_steps"``.
+        also: names of what else differs at that moment.
+    """
+
+    def __init__(self, saved_at: int, moment: Moment, differing: list[Difference], restored: Collection[str]) -> None:
+        (self.name, self.entry), resumed, expected = differing[0]
+        self.saved_at, self.iteration, self.step = saved_at, moment.iteration, moment.step
+        self.also = tuple(dict.fromkeys(name for (name, _), *_ in differing if name != self.name))
+        text = (
+            f"saved after iteration {saved_at} and resumed, {self.step} the step of iteration {self.iteration}: "
+            f"{self.name}, {self.entry} is {resumed}, uninterrupted {expected}"
+        )
+        if self.name not in restored:
+            text += f". The recipe does not restore {self.name}"
+        if self.also:
+            more = len(self.also) - _NAMES_SHOWN
+            text += f". Different there as well: {', '.join(self.also[:_NAMES_SHOWN])}"
+            text += f" and {more} more" if more > 0 else ""
+        super().__init__(text)
+
+
+class _MemorySaver(LastSaver):
+    """Keeps what a checkpoint of some iterations would hold."""
+
+    def __init__(self, to_save: Mapping[str, Any], moments: Collection[int]) -> None:
+        super().__init__(every=1)
+        self._moments = moments
+        self._handler = Checkpoint(to_save, self._keep, n_saved=None)
+        self._iteration = 0
+        self.saved: dict[int, bytes] = {}
+
+    def save(self, engine: Engine) -> None:
+        if engine.state.iteration in self._moments:
+            self._iteration = engine.state.iteration
+            self._handler(engine)
+
+    def _keep(self, checkpoint: Mapping[str, Any], filename: str, metadata: Mapping[str, Any] | None = None) -> None:
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        self.saved[self._iteration] = buffer.getvalue()
+
+
+@keep_random_state
+def check_resume(
+    build: Build,
+    run: Callable[[Engine], Any],
+    *,
+    iterations: int = 20,
+    saved_at: Collection[int] | None = None,
+    ignore: Collection[str] = (),
+) -> None:
+    """Check that a run which is interrupted, built afresh and resumed is the uninterrupted one, bit for bit.
+
+    It runs the training uninterrupted; again, saving at some iterations; and from each of these once more, built afresh
+    with other random states, as in a new process. Compared are, before and after each step: the numbers on
+    ``engine.state`` (the critic updates among them), the step's output, the states of everything in the recipe and of
+    all that it finds by following the step and the handlers (networks, optimizers, ... that were forgotten), and the
+    global random states, so far as the run uses them. All states go through ``torch.save`` and a load under
+    ``weights_only=True``.
+
+    Not seen: what ``build`` does not reach, such as files; states without ``state_dict`` (attributes of your own); the
+    epoch, which Ignite works out from the iteration; running metrics, unless something decides by them; what later
+    iterations would use for the first time. For one process.
+
+    Args:
+        build: builds everything afresh, attached and ready to run, and returns the trainer and the recipe: what
+            ``Checkpoint`` saves and loads, by name. It must not load a checkpoint itself.
+        run: runs the trainer for more than ``iterations`` iterations; the check ends it.
+        iterations: how many to compare, at least 2.
+        saved_at: iterations to save after, each at least 1 and below ``iterations``; one of them should end an epoch.
+            None: half of ``iterations``.
+        ignore: names of objects or entries that may differ, such as a log.
+
+    Raises:
+        ResumeDifference: an AssertionError that names the first thing that differs.
+        TypeError: if ``build`` or ``run`` can't be called, or an iteration is no int.
+        ValueError: if an iteration is out of range, the run is too short, or two runs that were not interrupted differ.
+        RuntimeError: in a distributed run.
+
+    Example:
+        >>> from torch import nn
+        >>> from adaptive_critic.training.random_state import RandomState
+        >>> def build():
+        ...     model = nn.Linear(1, 1)
+        ...     optimizer = torch.optim.Adam(model.parameters())
+        ...     def step(engine, batch):
+        ...         optimizer.zero_grad()
+        ...         loss = model(torch.randn(4, 1)).square().mean()
+        ...         loss.backward()
+        ...         optimizer.step()
+        ...         return loss.detach()
+        ...     trainer = Engine(step)
+        ...     return trainer, {"trainer": trainer, "model": model, "random": RandomState(torch.device("cpu"))}
+        >>> try:
+        ...     check_resume(build, lambda trainer: trainer.run(range(10), max_epochs=3))
+        ... except ResumeDifference as difference:
+        ...     print(difference.name, difference.step, difference.iteration)
+        optimizer before 11
+    """
+    for name, function in (("build", build), ("run", run)):
+        if not callable(function):
+            raise TypeError(f"{name}={function!r}: expected a function, got {type(function).__name__}")
+    integer("iterations", iterations, at_least=2)
+    moments = (iterations // 2,) if saved_at is None else saved_at
+    for moment in moments:
+        if integer("saved_at", moment, at_least=1) >= iterations:
+            raise ValueError(f"saved_at={moment}: expected less than iterations={iterations}")
+    if distributed.world_size() > 1:
+        raise RuntimeError(f"check_resume is for one process, this run has {distributed.world_size()}")
+
+    expected, *_ = _trace(build, run, iterations, ignore)
+    if len(expected) < 2 * iterations:
+        raise ValueError(f"run() ended after {len(expected) // 2} iterations, expected at least {iterations}")
+    used = random_states_used(expected)
+    again, saved, _ = _trace(build, run, iterations, ignore, saved_at=moments)
+    found = first_difference(again, expected, used)
+    if found is not None:
+        where, [((name, entry), other, one), *_] = found
+        raise ValueError(
+            f"two runs that were not interrupted differ, {where.step} the step of iteration {where.iteration}: {name}, "
+            f"{entry} is {one} and {other}. Is there something that build() does not make afresh, or an operation that "
+            "is not deterministic?"
+        )
+    for iteration, content in saved.items():
+        # Another seed: a new process starts with other random states, and whatever build() draws is drawn anew.
+        trace, _, to_save = _trace(build, run, iterations, ignore, seed=iteration, resume_from=content)
+        rest = {moment: then for moment, then in expected.items() if moment.iteration > iteration}
+        found = first_difference(trace, rest, used)
+        if found is not None:
+            raise ResumeDifference(iteration, *found, restored={*to_save, STATE, OUTPUT})
+
+
+def _trace(
+    build: Build,
+    run: Callable[[Engine], Any],
+    iterations: int,
+    ignore: Collection[str],
+    *,
+    seed: int = 0,
+    saved_at: Collection[int] = (),
+    resume_from: bytes | None = None,
+) -> tuple[Trace, dict[int, bytes], Mapping[str, Any]]:
+    """Return what a run from a fresh build was at each moment, what it saved, and its recipe."""
+    manual_seed(seed)
+    trainer, to_save = build()
+    if not isinstance(trainer, Engine):
+        raise TypeError(f"build() returned a {type(trainer).__name__} first: expected the trainer, an ignite Engine")
+    saver = _MemorySaver(to_save, saved_at)
+    if saved_at:
+        saver.attach(trainer)
+    if resume_from is not None:
+        content = torch.load(io.BytesIO(resume_from), map_location="cpu", weights_only=True)
+        Checkpoint.load_objects(to_save, content)
+    recorder = Recorder(trainer, to_save, iterations, ignore)
+    run(trainer)
+    return recorder.trace, saver.saved, to_save

@@ -1,0 +1,117 @@
+"""Which checkpoint to go on from: the newest that loads, on every rank the same."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from adaptive_critic import distributed
+
+__all__ = ["Found", "find", "load", "prefix"]
+
+# What torch.load raises for a file that was cut off or damaged depends on where.
+DAMAGED = (RuntimeError, EOFError, OSError, pickle.UnpicklingError)
+_NAME = re.compile(r"(?:rank(\d+)of(\d+)_)?checkpoint_(\d+)\.pt")
+
+_logger = logging.getLogger("adaptive_critic")
+
+
+class Found(NamedTuple):
+    """A checkpoint to go on from."""
+
+    iteration: int
+    """the iteration after which it was saved; 0 if there is none"""
+    file: Path | None
+    """this rank's file"""
+    content: dict[str, Any]
+    """state by name"""
+    older: tuple[tuple[int, str], ...]
+    """iteration and name of this one and of those before it, oldest first"""
+    passed_over: tuple[Path, ...]
+    """newer files, which do not load or which other ranks do not have"""
+
+
+def prefix(rank: int, ranks: int) -> str:
+    """Return what the names of this rank's files begin with, without the underscore."""
+    return "" if ranks == 1 else f"rank{rank}of{ranks}"
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the content of a checkpoint, on the CPU; nothing in it is executed."""
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
+
+
+def find(folder: Path) -> Found:
+    """Return the newest checkpoint that loads, on every rank that of the same iteration.
+
+    Raises:
+        RuntimeError: on every rank, if there are checkpoints, but none that all ranks can go on from.
+    """
+    rank, ranks = distributed.rank(), distributed.world_size()
+    mine: dict[int, Path] = {}
+    others: set[int] = set()
+    for path in folder.glob("*.pt"):
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        owner, count = (int(match[1]), int(match[2])) if match[1] else (0, 1)
+        if count != ranks:
+            others.add(count)
+        elif owner == rank:
+            mine[int(match[3])] = path
+    error = ""
+    if others and not mine:
+        error = (
+            f"{folder} has checkpoints of {' and '.join(map(str, sorted(others)))} rank(s), this run has {ranks}: an "
+            "exact resume needs as many. To go on otherwise, take another folder, and load what you need with "
+            "Checkpoint.load_objects"
+        )
+    newest, content = _newest(mine)
+    if mine and not newest and not error:
+        error = (
+            f"none of the {len(mine)} checkpoints in {folder} loads: move them away to begin anew, or put back a copy"
+        )
+    agreed = _oldest_of_all_ranks(newest)
+    if agreed not in mine and (agreed or len(mine) > 1):
+        # One file more than another rank is what a kill within a write leaves; more is a loss.
+        error = error or f"no checkpoint in {folder} that all ranks have: this one has those of {sorted(mine)}"
+    _raise_everywhere(error, ranks)
+    passed_over = tuple(path for iteration, path in sorted(mine.items()) if iteration > agreed)
+    for path in passed_over:
+        _logger.warning("passed over %s: it does not load, or other ranks do not have it", path)
+    older = tuple((iteration, path.name) for iteration, path in sorted(mine.items()) if iteration <= agreed)
+    if not agreed:
+        return Found(0, None, {}, (), passed_over)
+    return Found(agreed, mine[agreed], content if agreed == newest else load(mine[agreed]), older, passed_over)
+
+
+def _newest(files: dict[int, Path]) -> tuple[int, dict[str, Any]]:
+    """Return the iteration and the content of the newest file that loads, 0 if none does."""
+    for iteration, path in sorted(files.items(), reverse=True):
+        try:
+            return iteration, load(path)
+        except DAMAGED as error:
+            _logger.warning("%s does not load: %s", path, str(error).partition("\n")[0])
+    return 0, {}
+
+
+def _oldest_of_all_ranks(newest: int) -> int:
+    """Return the smallest of the ranks' numbers; their newest checkpoints are no further apart than one."""
+    ranks = distributed.world_size()
+    if ranks == 1:
+        return newest
+    row = torch.zeros(ranks, dtype=torch.float64)
+    row[distributed.rank()] = newest
+    return int(distributed.sum_over_ranks(row).min())
+
+
+def _raise_everywhere(error: str, ranks: int) -> None:
+    message = error if ranks == 1 else distributed.first_message(error)
+    if message:
+        raise RuntimeError(message)

@@ -1,0 +1,105 @@
+"""What a checkpoint has to hold so that a resumed run is the uninterrupted one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+
+from adaptive_critic.state import StateError
+from adaptive_critic.training.random_state import RandomState
+
+__all__ = ["GeneratorState", "complete_recipe", "default_device"]
+
+_METHODS = ("state_dict", "load_state_dict")
+
+
+class GeneratorState:
+    """The state of a ``torch.Generator`` as something that a checkpoint can hold.
+
+    Args:
+        generator: the generator, on any device.
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as a tensor of bytes."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Restore the state.
+
+        Raises:
+            ValueError: if it is no state of a generator.
+        """
+        try:
+            self.generator.set_state(state_dict["generator"].cpu())
+        except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+            raise StateError(f"this is no saved state of a torch.Generator: {error}") from error
+
+
+def default_device() -> torch.device:
+    """Return the current CUDA device, the CPU where there is none."""
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def complete_recipe(
+    trainer: Engine, objects: Mapping[str, Any], *, device: str | torch.device | None = None
+) -> dict[str, Any]:
+    """Return what Ignite's ``Checkpoint`` should be given so that a resume is exact.
+
+    Beside ``objects`` it has the trainer (``"trainer"``), what ``create_gan_trainer`` lists in
+    ``trainer.state.to_save``, and the global random states (``"random_state"``), last, since loading other things may
+    draw random numbers. What is there already is not added twice. It can't know what the training step uses:
+    :func:`check_resume` finds out.
+
+    Args:
+        trainer: the engine that is to be resumed.
+        objects: everything else with a state, by name: networks, optimizers, schedulers, the controller (its guard is
+            saved with it), a guard of its own, budgets, the position in the data (``infinite_batches``), an average,
+            a gradient scaler. A ``torch.Generator`` is taken as it is.
+        device: whose random state is saved beside the CPU's. Default: the current CUDA device, if there is one.
+
+    Raises:
+        TypeError: if the trainer is no engine, or an object has no ``state_dict`` and ``load_state_dict``.
+        ValueError: if a name stands for two things.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Linear(1, 1)
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> list(complete_recipe(trainer, {"model": model, "optimizer": torch.optim.Adam(model.parameters())}))
+        ['trainer', 'model', 'optimizer', 'random_state']
+    """
+    if not isinstance(trainer, Engine):
+        raise TypeError(f"trainer={trainer!r}: expected an ignite.engine.Engine, got {type(trainer).__name__}")
+    if not isinstance(objects, Mapping):
+        raise TypeError(f"objects={objects!r}: expected a dict from names to objects, got {type(objects).__name__}")
+    listed: dict[str, Any] = dict(getattr(trainer.state, "to_save", {}))
+    for name, item in objects.items():
+        if not isinstance(name, str):
+            raise TypeError(f"objects has the key {name!r}: expected names, got {type(name).__name__}")
+        if listed.get(name, item) is not item:
+            raise ValueError(f"{name!r} is another object in trainer.state.to_save: give yours another name")
+        listed[name] = GeneratorState(item) if isinstance(item, torch.Generator) else item
+    for name, item in listed.items():
+        for method in _METHODS:
+            if not callable(getattr(item, method, None)):
+                raise TypeError(f"objects[{name!r}] is a {type(item).__name__}, which has no {method}()")
+    if not any(item is trainer for item in listed.values()):
+        listed = _named("trainer", trainer, listed) | listed
+    states = {name: item for name, item in listed.items() if isinstance(item, RandomState)}
+    if not states:
+        where = default_device() if device is None else torch.device(device)
+        states = _named("random_state", RandomState(where), listed)
+    return {name: item for name, item in listed.items() if name not in states} | states
+
+
+def _named(name: str, item: Any, listed: Mapping[str, Any]) -> dict[str, Any]:
+    if name in listed:
+        raise ValueError(f"objects[{name!r}] is a {type(listed[name]).__name__}: that name is kept for the {name}")
+    return {name: item}

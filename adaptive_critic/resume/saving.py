@@ -1,0 +1,193 @@
+"""resume_exactly: go on from the newest checkpoint, and write new ones, in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import Checkpoint, DiskSaver
+
+from adaptive_critic import distributed
+from adaptive_critic.checks import integer
+from adaptive_critic.resume import files
+from adaptive_critic.resume.recipe import complete_recipe
+from adaptive_critic.state import StateError
+
+__all__ = ["LastSaver", "Resumed", "resume_exactly"]
+
+
+class Resumed(NamedTuple):
+    """What :func:`resume_exactly` did."""
+
+    iteration: int
+    """iterations that are done; 0: a new run"""
+    file: Path | None
+    """the file that was loaded"""
+    passed_over: tuple[Path, ...]
+    """newer files that do not load, or that other ranks do not have"""
+    to_save: dict[str, Any]
+    """everything that is saved, by name"""
+    checkpoint: Checkpoint
+    """Ignite's handler, which writes the files"""
+
+
+class LastSaver:
+    """Calls ``save`` every so many iterations, after all handlers that were attached before the run began.
+
+    A handler that runs after the one that saves is lost by a resume: a learning-rate schedule that was attached later,
+    or one that ticks at the end of an epoch whose last iteration was saved. So at each STARTED this goes to the end of
+    the handlers of ITERATION_COMPLETED, and where an epoch ends with an iteration that was saved, it is saved once more
+    after the handlers of EPOCH_COMPLETED.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._saved_at = -1
+
+    def save(self, engine: Engine) -> None:
+        """Save."""
+        raise NotImplementedError
+
+    def attach(self, engine: Engine) -> None:
+        """Save from the next run on."""
+        engine.add_event_handler(Events.STARTED, self._on_started)
+
+    def _on_started(self, engine: Engine) -> None:
+        self._saved_at = -1
+        for event, handler in (
+            (Events.ITERATION_COMPLETED, self._on_iteration_completed),
+            (Events.EPOCH_COMPLETED, self._on_epoch_completed),
+        ):
+            if engine.has_event_handler(handler, event):
+                engine.remove_event_handler(handler, event)
+            engine.add_event_handler(event, handler)
+
+    def _on_iteration_completed(self, engine: Engine) -> None:
+        if engine.state.iteration % self._every == 0:
+            self._saved_at = engine.state.iteration
+            self.save(engine)
+
+    def _on_epoch_completed(self, engine: Engine) -> None:
+        if engine.state.iteration == self._saved_at:
+            self.save(engine)
+
+
+class _FileSaver(LastSaver):
+    """Writes with Ignite's Checkpoint, and reads the first file back: a resume would find too late that it can't be."""
+
+    def __init__(self, every: int, checkpoint: Checkpoint) -> None:
+        super().__init__(every)
+        self._checkpoint = checkpoint
+        self._checked = False
+
+    def save(self, engine: Engine) -> None:
+        self._checkpoint(engine)
+        if not self._checked:
+            path = Path(str(self._checkpoint.last_checkpoint))
+            try:
+                files.load(path)
+            except files.DAMAGED as error:
+                raise ValueError(f"{path} was written, but can't be read back: {error}") from error
+            self._checked = True
+
+
+def resume_exactly(
+    trainer: Engine,
+    folder: str | os.PathLike[str],
+    objects: Mapping[str, Any],
+    *,
+    every: int,
+    keep: int = 2,
+    device: str | torch.device | None = None,
+) -> Resumed:
+    """Go on from the newest checkpoint in ``folder``, if there is one, and write one every ``every`` iterations.
+
+    Call it last before ``trainer.run``, when everything is built and attached: run the same script again, and it goes
+    on where it was, bit for bit, if the recipe is complete (:func:`check_resume` tells) and the computation itself is
+    deterministic. It is Ignite's ``Checkpoint`` with
+
+    - :func:`complete_recipe`: the trainer and the random states are added to ``objects``;
+    - saving after all other handlers, so that none of an iteration's work is lost;
+    - a file of its own for each rank of a distributed run (``rank0of2_checkpoint_500.pt``): random states, the position
+      in the data, buffers and what a controller has observed since its last decision differ between ranks. They go on
+      from the newest iteration that all of them have;
+    - a file that was cut off passed over for the one before;
+    - everything loaded on the CPU under ``weights_only=True``; the first file that is written is read back at once;
+    - files of earlier lives counted, so that no more than ``keep`` stay.
+
+    A run that is complete begins anew in Ignite if it is run once more: compare ``iteration`` with how many there are
+    to be. After an exception, build everything afresh and call this again: what is in memory may be half an iteration.
+
+    Args:
+        trainer: the engine.
+        folder: where the files are; it is made if it is not there. One for each run.
+        objects: see :func:`complete_recipe`.
+        every: iterations from checkpoint to checkpoint, at least 1.
+        keep: how many to keep, at least 2: Ignite removes the oldest before it writes the next.
+        device: see :func:`complete_recipe`.
+
+    Returns:
+        what it did: the iteration that it goes on from (0: none), the file, the files that were passed over, and what
+        it saves.
+
+    Raises:
+        TypeError: if an argument is of the wrong type.
+        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not hold what is to be saved.
+            While running: if the first file can't be read back under ``weights_only=True``.
+        RuntimeError: if there are checkpoints, but none that can be gone on from.
+
+    Example:
+        >>> import tempfile
+        >>> from adaptive_critic import FixedController
+        >>> def run(folder, iterations):
+        ...     trainer, controller = Engine(lambda engine, batch: None), FixedController(3)
+        ...     controller.attach(trainer)
+        ...     resumed = resume_exactly(trainer, folder, {"controller": controller}, every=10)
+        ...     if resumed.iteration < iterations:
+        ...         trainer.run(range(50), max_epochs=iterations // 50)
+        ...     return resumed.iteration, controller.critic_updates
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run(folder, 50), run(folder, 100), run(folder, 100)
+        ((0, 150), (50, 300), (100, 300))
+    """
+    integer("every", every, at_least=1)
+    if integer("keep", keep, at_least=1) == 1:
+        raise ValueError(
+            "keep=1: expected at least 2, as Ignite removes the old checkpoint before it writes the new one"
+        )
+    to_save = complete_recipe(trainer, objects, device=device)
+    where = Path(folder).expanduser()
+    found = files.find(where)
+    if found.file is not None:
+        _check_names(found, to_save)
+        Checkpoint.load_objects(to_save, found.content)
+    rank = distributed.rank()
+    where.mkdir(parents=True, exist_ok=True)  # Ignite's own way fails if another rank is faster
+    checkpoint = Checkpoint(
+        to_save,
+        DiskSaver(str(where), require_empty=False, save_on_rank=rank),
+        filename_prefix=files.prefix(rank, distributed.world_size()),
+        n_saved=keep,
+        save_on_rank=rank,
+    )
+    checkpoint.load_state_dict({"_saved": list(found.older)})
+    _FileSaver(every, checkpoint).attach(trainer)
+    return Resumed(found.iteration, found.file, found.passed_over, to_save, checkpoint)
+
+
+def _check_names(found: files.Found, to_save: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint of other things before anything is loaded."""
+    missing, unknown = sorted(set(to_save) - set(found.content)), sorted(set(found.content) - set(to_save))
+    if missing:
+        raise StateError(
+            f"{found.file} has no {missing[0]!r}; it has {sorted(found.content)}. To go on without it, take another "
+            "folder, and load what you need with Checkpoint.load_objects"
+        )
+    if unknown:
+        raise StateError(
+            f"{found.file} also has {unknown[0]!r}, which is not among the objects to save: add it to them"
+        )
