@@ -55,7 +55,7 @@ html_theme = "furo"
 html_title = "adaptive_critic"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
-html_css_files = ["mathml.css"]
+html_css_files = ["mathml.css", "pages.css"]
 
 _latex = LatexToMathML()
 _MATHML = "{http://www.w3.org/1998/Math/MathML}"
