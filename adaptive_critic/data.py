@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import torch
+from torch.utils.data import Dataset
 
 from adaptive_critic.state import StateError, header, integer, mapping
 
@@ -41,10 +42,7 @@ class InfiniteBatches(Iterator[BatchT]):
     def __init__(self, loader: Iterable[BatchT], *, reuse: str = "never") -> None:
         if isinstance(loader, InfiniteBatches):
             raise TypeError("loader is an InfiniteBatches already: use it as it is")
-        if isinstance(loader, (str, bytes, Mapping)) or not (
-            hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")
-        ):
-            raise TypeError(f"loader={loader!r}: expected an iterable of batches, such as a DataLoader")
+        _refuse_what_gives_no_batches(loader)
         if reuse not in _REUSE:
             raise ValueError(f"reuse={reuse!r}: expected one of {', '.join(map(repr, _REUSE))}")
         self.loader = loader
@@ -261,6 +259,22 @@ class InfiniteBatches(Iterator[BatchT]):
                 set_epoch(epoch)
 
 
+def _refuse_what_gives_no_batches(loader: Any) -> None:
+    kind = type(loader).__name__
+    if isinstance(loader, Dataset):
+        raise TypeError(
+            f"loader is a {kind}, a data set, which gives single samples: pass DataLoader(dataset, "
+            "batch_size=64, shuffle=True), or with batch_size=None if its items are whole batches already"
+        )
+    if hasattr(loader, "__array__"):  # tensors, NumPy's arrays, data frames
+        raise TypeError(
+            f"loader is a {kind} of shape {tuple(getattr(loader, 'shape', ()))}, whose rows are single samples: pass "
+            "DataLoader(TensorDataset(tensor), batch_size=64, shuffle=True)"
+        )
+    if isinstance(loader, (str, bytes, Mapping)) or not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
+        raise TypeError(f"loader={loader!r}: expected an iterable of batches, such as a DataLoader")
+
+
 def _random_states(state: Mapping[str, Any], key: str, count: int) -> list[torch.Tensor]:
     found = state.get(key)
     entries = found if isinstance(found, list) else [found]
@@ -293,7 +307,7 @@ def infinite_batches(loader: Iterable[BatchT], *, reuse: str = "never") -> Infin
             sees where an iteration begins; ``create_gan_trainer`` attaches it itself.
 
     Raises:
-        TypeError: if ``loader`` is no iterable of batches.
+        TypeError: if ``loader`` is no iterable of batches: a data set or a tensor gives single samples.
         ValueError: if ``reuse`` is unknown; from ``next``, if the loader yields no batch in a whole pass, or
             can be read only once and has been read.
 

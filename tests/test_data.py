@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine
-from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, IterableDataset, RandomSampler
 
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 
@@ -180,6 +181,31 @@ def test_an_empty_loader_inside_a_step_does_not_end_the_epoch_silently() -> None
 def test_what_is_no_source_of_batches_is_refused(loader: Any) -> None:
     with pytest.raises(TypeError, match=r"expected an iterable of batches|InfiniteBatches already"):
         infinite_batches(loader)
+
+
+class Stream(IterableDataset[torch.Tensor]):
+    """A data set that can only be iterated."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        yield torch.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("loader", "message"),
+    [
+        (
+            Numbers(),
+            r"loader is a Numbers, a data set, which gives single samples: pass DataLoader\(dataset, batch_size",
+        ),
+        (Stream(), r"loader is a Stream, a data set, .* with batch_size=None if its items are whole batches already"),
+        (torch.zeros(10, 2), r"loader is a Tensor of shape \(10, 2\), whose rows .* DataLoader\(TensorDataset\(tensor"),
+        (np.zeros((10, 2)), r"loader is a ndarray of shape \(10, 2\), whose rows are single samples"),
+    ],
+)
+def test_what_gives_single_samples_is_refused_with_what_to_pass(loader: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        infinite_batches(loader)
+    next(infinite_batches(DataLoader(Stream(), batch_size=None)))
 
 
 def test_an_unknown_reuse_is_refused() -> None:
