@@ -23,6 +23,15 @@ _FORMAT = 1
 _PUBLISHED = ("critic_ratio", "critic_signal", "critic_updates", "generator_updates", "samples_seen")
 # Handlers of ITERATION_COMPLETED fire our events, and those that follow find them as the engine's last event.
 _OBSERVED_AT = (Events.ITERATION_COMPLETED, *CriticEvents)
+# What is asked for after one of these is for the next run; at STARTED by a handler that was attached before ours.
+_BEFORE_A_RUN = (
+    None,
+    Events.STARTED,
+    Events.COMPLETED,
+    Events.TERMINATE,
+    Events.INTERRUPT,
+    Events.EXCEPTION_RAISED,
+)
 _SelfT = TypeVar("_SelfT", bound="Controller")
 
 
@@ -87,6 +96,7 @@ class Controller(ABC):
         self.samples_seen = 0
         self._override_steps = 0
         self._override_left = 0
+        self._override_waits = False  # for the next run, which is not to begin without it
         self._warned = False
         self._steps = 0
         self._decided = True  # ratio or signal may have changed since they were published
@@ -205,6 +215,8 @@ class Controller(ABC):
     def override(self, iterations: int, steps: int | None = None) -> None:
         """Use ``steps`` for the next iterations, whatever the law says; the law pauses and goes on afterwards.
 
+        Called between two runs it is for the next one, also where that starts afresh.
+
         Args:
             iterations: how many, at least 1.
             steps: critic updates, at least 0; None means the lower limit (1 without limits).
@@ -213,6 +225,8 @@ class Controller(ABC):
         if steps is None:
             steps = 1 if self.limits is None else self.limits[0]
         self._override_steps = integer("steps", steps, at_least=0)
+        if self._engine is None or self._engine.last_event_name in _BEFORE_A_RUN:
+            self._override_waits = True
         if self._engine is not None and self._engine.state.iteration != self._seen:
             # Called within an iteration that is still to be observed: it keeps the steps that it was run with.
             self._override_left = iterations + 1
@@ -230,8 +244,10 @@ class Controller(ABC):
 
     def _on_started(self, engine: Engine) -> None:
         if engine.state.iteration == 0 and not self._loaded:
+            override = (self._override_steps, self._override_left) if self._override_waits else (0, 0)
             self._clear()
-            self._steps = self._steps_at(0)
+            self._override_steps, self._override_left = override
+            self._steps = self._override_steps if self._override_left > 0 else self._steps_at(0)
         elif self._override_left == 0:
             self._steps = self._resumed_steps(engine.state.iteration)
         self._loaded = False
@@ -256,6 +272,7 @@ class Controller(ABC):
             )
         before = self._steps
         self._loaded = False  # a load in the middle of a run does not keep the next one from starting afresh
+        self._override_waits = False
         self._seen = state.iteration  # first: an output that is refused must not be observed again by state_dict
         self._advance(state.output, state.metrics, state.iteration)
         if found != self._steps:

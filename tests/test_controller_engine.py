@@ -358,6 +358,44 @@ def test_override_from_a_handler(code: str, when: str) -> None:
         assert trainer.ran[15:20] != [1] * 5 or controller.ratio < 1.5
 
 
+@every_handler
+@pytest.mark.parametrize("when", ["before attach", "after attach", "started", "after a run"])
+def test_an_override_before_a_run_is_for_that_run(code: str, when: str) -> None:
+    trainer, controller = Trainer(), make(code)
+    if when == "before attach":
+        controller.override(3, 7)
+    if when == "started":
+        trainer.add_event_handler(Events.STARTED, lambda: controller.override(3, 7))
+    controller.attach(trainer)
+    if when == "after a run":
+        controller.override(3, 9)
+        run(trainer, 30)
+        trainer.ran.clear()
+        controller.override(1, 1)  # the later one counts
+    if when.startswith("after"):
+        controller.override(3, 7)
+    run(trainer, 30)
+    alone = make(code)
+    alone.override(3, 7)
+    assert trainer.ran == feed(alone, STREAM[:30])[0]
+    assert trainer.ran[:3] == [7] * 3
+    trainer.ran.clear()
+    if when != "started":
+        run(trainer, 30)
+        assert trainer.ran == expected(code, 30), "it was for one run"
+
+
+@pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED(once=30), Events.EPOCH_COMPLETED])
+def test_an_override_in_a_run_is_not_for_the_next_one(event: Any) -> None:
+    trainer, controller = Trainer(), make(FEEDBACK["gap"])
+    controller.attach(trainer)
+    trainer.add_event_handler(event, lambda: controller.override(3, 7))
+    run(trainer, 30)
+    trainer.ran.clear()
+    run(trainer, 30)
+    assert trainer.ran[: len(DATA)] == expected(FEEDBACK["gap"], len(DATA))
+
+
 def test_the_law_pauses_under_an_override() -> None:
     controller = make_feedback(FEEDBACK["gap"])
     feed(controller, STREAM[:20])
