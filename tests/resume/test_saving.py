@@ -1,0 +1,208 @@
+"""resume_exactly: the same script again goes on where it was."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from ignite.handlers import Checkpoint
+from ignite.handlers.checkpoint import CheckpointEvents
+from ignite.utils import manual_seed
+from torch import nn
+
+from adaptive_critic import FixedController, StateError, complete_recipe, resume_exactly
+from adaptive_critic.resume import Resumed, files
+from adaptive_critic.resume.trace import Recorder, Trace, first_difference
+from adaptive_critic.training.random_state import RandomState
+from tests.resume.own import EPOCH, OwnTraining, run
+
+END = 24
+RANDOM_STATES = {"cpu", "python", "numpy"}
+
+
+def life(folder: Path | None, ends: int, **options: Any) -> tuple[Trace, Resumed | None]:
+    """Build the training, go on from the folder, and let it end after so many iterations in all."""
+    training = OwnTraining()
+    recorder = Recorder(training.trainer, complete_recipe(training.trainer, training.objects), ends, ())
+    resumed = None
+    if folder is not None:
+        resumed = resume_exactly(training.trainer, folder, training.objects, **({"every": EPOCH} | options))
+    run(training.trainer)
+    return recorder.trace, resumed
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def expected() -> Trace:
+    manual_seed(3)
+    return life(None, END)[0]
+
+
+def rest(trace: Trace, done: int) -> Trace:
+    return {moment: entries for moment, entries in trace.items() if moment.iteration > done}
+
+
+def test_three_lives_are_one(expected: Trace, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    manual_seed(3)
+    for ends, done in ((8, 0), (18, 5), (END, 15)):
+        trace, resumed = life(folder, ends)
+        assert resumed is not None
+        assert resumed.iteration == done
+        assert (resumed.file is None) == (done == 0)
+        found = first_difference(trace, {key: value for key, value in expected.items() if done < key.iteration <= ends},
+                                 RANDOM_STATES)  # fmt: skip
+        assert found is None
+    assert names(folder) == ["checkpoint_15.pt", "checkpoint_20.pt"]  # those of earlier lives are counted
+
+
+def test_a_file_that_is_cut_off_is_passed_over(
+    expected: Trace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manual_seed(3)
+    life(tmp_path, 18, every=3)
+    newest = tmp_path / "checkpoint_18.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    trace, resumed = life(tmp_path, END, every=3)
+    assert resumed is not None
+    assert (resumed.iteration, resumed.passed_over) == (15, (newest,))
+    assert first_difference(trace, rest(expected, 15), RANDOM_STATES) is None
+    assert f"{newest} does not load" in caplog.text
+    assert names(tmp_path) == ["checkpoint_21.pt", "checkpoint_24.pt"]
+
+
+def test_if_no_file_loads_the_run_does_not_silently_begin_anew(tmp_path: Path) -> None:
+    for iteration in (5, 10):
+        (tmp_path / f"checkpoint_{iteration}.pt").write_bytes(b"PK")
+    with pytest.raises(RuntimeError, match="none of the 2 checkpoints in .* loads: move them away to begin anew"):
+        life(tmp_path, END)
+
+
+def test_files_of_another_number_of_ranks_are_refused(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "rank0of2_checkpoint_5.pt")
+    with pytest.raises(RuntimeError, match=r"has checkpoints of 2 rank\(s\), this run has 1: an exact resume needs as"):
+        life(tmp_path, END)
+    torch.save({}, tmp_path / "checkpoint_best.pt")  # no name of ours
+
+
+def small(**objects: Any) -> tuple[Engine, dict[str, Any]]:
+    return Engine(lambda engine, batch: None), {"model": nn.Linear(1, 1), **objects}
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown"])
+def test_a_checkpoint_of_other_things_is_refused_and_nothing_is_loaded(change: str, tmp_path: Path) -> None:
+    trainer, objects = small()
+    resume_exactly(trainer, tmp_path, objects, every=5)
+    trainer.run(range(5))
+    trainer, objects = small()
+    weight = objects["model"].weight.detach().clone()
+    if change == "missing":
+        objects["average"] = nn.Linear(1, 1)
+        message = r"checkpoint_5\.pt has no 'average'; it has \['model', 'random_state', 'trainer'\]"
+    else:
+        objects = {"other": objects["model"]}
+        message = r"has no 'other'"
+    with pytest.raises(StateError, match=message):
+        resume_exactly(trainer, tmp_path, objects, every=5)
+    if change == "unknown":
+        with pytest.raises(StateError, match="also has 'model', which is not among the objects to save"):
+            resume_exactly(trainer, tmp_path, {}, every=5)
+    assert trainer.state.iteration == 0
+    assert torch.equal(weight, next(iter(objects.values())).weight)
+
+
+class Unloadable:
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": deque([1])}
+
+    def load_state_dict(self, state: Any) -> None:
+        raise AssertionError
+
+
+def test_a_state_that_does_not_load_as_data_is_found_at_the_first_save(tmp_path: Path) -> None:
+    trainer, objects = small(mine=Unloadable())
+    resume_exactly(trainer, tmp_path, objects, every=2)
+    with pytest.raises(ValueError, match=r"checkpoint_2\.pt was written, but can't be read back: .*[Ww]eights"):
+        trainer.run(range(5))
+    assert trainer.state.iteration == 2
+
+
+def test_what_later_handlers_do_is_saved_and_in_a_second_run_as_well(tmp_path: Path) -> None:
+    trainer, objects = small()
+    model = objects["model"]
+    resume_exactly(trainer, tmp_path, objects, every=2)
+    trainer.register_events(*CheckpointEvents)
+    saves: list[int] = []
+    trainer.add_event_handler(Checkpoint.SAVED_CHECKPOINT, lambda engine: saves.append(engine.state.iteration))
+
+    def write(value: int) -> None:
+        with torch.no_grad():
+            model.weight.fill_(value)
+
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: write(engine.state.iteration))
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: write(100 * engine.state.epoch))
+    trainer.run(range(4), max_epochs=1)
+    assert files.load(tmp_path / "checkpoint_2.pt")["model"]["weight"].item() == 2
+    assert files.load(tmp_path / "checkpoint_4.pt")["model"]["weight"].item() == 100
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: write(-engine.state.iteration))
+    trainer.run(range(4), max_epochs=2)
+    assert files.load(tmp_path / "checkpoint_6.pt")["model"]["weight"].item() == -6
+    assert names(tmp_path) == ["checkpoint_6.pt", "checkpoint_8.pt"]
+    assert saves == [2, 4, 4, 6, 8, 8]
+
+
+def test_a_recipe_is_completed_with_the_random_state_last() -> None:
+    trainer, objects = small()
+    generator, state = torch.Generator(), RandomState(torch.device("cpu"))
+    vars(trainer.state)["to_save"] = {"state": state, "listed": nn.Linear(1, 1)}
+    recipe = complete_recipe(trainer, objects | {"latents": generator, "engine": trainer})
+    assert list(recipe) == ["listed", "model", "latents", "engine", "state"]
+    saved = recipe["latents"].state_dict()
+    first = torch.rand(2, generator=generator)
+    recipe["latents"].load_state_dict(saved)
+    assert torch.equal(torch.rand(2, generator=generator), first)
+    with pytest.raises(StateError, match=r"no saved state of a torch\.Generator"):
+        recipe["latents"].load_state_dict({"generator": torch.zeros(3, dtype=torch.uint8)})
+
+
+@pytest.mark.parametrize(
+    ("objects", "options", "error", "message"),
+    [
+        ({"model": 3}, {}, TypeError, r"objects\['model'\] is a int, which has no state_dict\(\)"),
+        ([], {}, TypeError, r"objects=\[\]: expected a dict"),
+        ({1: nn.Linear(1, 1)}, {}, TypeError, "has the key 1: expected names, got int"),
+        ({"trainer": nn.Linear(1, 1)}, {}, ValueError, r"objects\['trainer'\] is a Linear: that name is kept"),
+        ({"listed": nn.Linear(1, 1)}, {}, ValueError, "'listed' is another object in trainer.state.to_save"),
+        ({}, {"every": 0}, ValueError, "every=0: expected an int of at least 1"),
+        ({}, {"every": 2.0}, TypeError, r"every=2\.0: expected an int"),
+        ({}, {"keep": 1}, ValueError, "keep=1: expected at least 2, as Ignite removes the old"),
+    ],
+)
+def test_bad_arguments_are_refused(
+    objects: Any, options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    trainer, _ = small()
+    vars(trainer.state)["to_save"] = {"listed": nn.Linear(1, 1)}
+    with pytest.raises(error, match=message):
+        resume_exactly(trainer, tmp_path / "folder", objects, **({"every": 5} | options))
+    assert not (tmp_path / "folder").exists()
+    with pytest.raises(TypeError, match=r"trainer=None: expected an ignite\.engine\.Engine"):
+        resume_exactly(None, tmp_path, {}, every=5)  # type: ignore[arg-type]  # it is what is tested
+
+
+def test_a_run_that_is_complete_says_so(tmp_path: Path) -> None:
+    for expected in (0, 10):
+        trainer, objects = small(controller=FixedController(2))
+        objects["controller"].attach(trainer)
+        resumed = resume_exactly(trainer, str(tmp_path), objects, every=5)
+        assert resumed.iteration == expected
+        if resumed.iteration < 10:
+            trainer.run(range(10))
+    assert objects["controller"].critic_updates == 20
