@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from adaptive_critic import distributed
 from adaptive_critic import state as saved
 from adaptive_critic.checks import boolean, integer, real
 from adaptive_critic.controller import Controller
+from adaptive_critic.doubts import Doubts
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import FeedbackLaw, Observation
 from adaptive_critic.moments import Moments
@@ -24,15 +24,13 @@ from adaptive_critic.signals import Signal, StepOutputError
 __all__ = ["FeedbackController"]
 
 _LOWEST_RATIO = 0.1
-_ENTRIES_CHECKED = 200  # iterations in which the number of entries is compared with the number of critic updates
-
-_logger = logging.getLogger("adaptive_critic")
 
 
 class FeedbackController(Controller):
     """Observes every iteration, lets the law decide every ``update_every``, rounds with the error carried over.
 
-    A non-finite observation never reaches the law: the ratio is held and ``bad_observations`` counts it.
+    An observation that is not finite, or that the signal can't have (an accuracy of 80), never reaches the law: the
+    ratio is held and ``bad_observations`` counts it.
 
     Args:
         law: proposes the real-valued ratio.
@@ -75,6 +73,7 @@ class FeedbackController(Controller):
             if not isinstance(name, str):
                 raise TypeError(f"{key}={name!r}: expected the name of a running metric, got {type(name).__name__}")
         self._moments = Moments(signal)
+        self._doubts = Doubts(signal, param_name)
         self._read = LaggedRead()
         self._world = 1
         self._initial = real("initial", initial, at_least=0.0 if law.whole else _LOWEST_RATIO)
@@ -105,8 +104,8 @@ class FeedbackController(Controller):
         self._since = 0
         self._missing = 0
         self._error = ""
-        self._told = False
         self.bad_observations = 0
+        self._doubts.reset()
         self._moments.reset()
         self._read.restore(None)
         self._sent_by = 0  # how many ranks the sums on their way are of; 0 for as many as there are now
@@ -155,25 +154,13 @@ class FeedbackController(Controller):
                 raise
             # Raised on all ranks at the next decision: one rank alone would hang the rest.
             self._error = self._error or str(error)
-        if not self._metrics and self._engine is not None and self.generator_updates < _ENTRIES_CHECKED:
-            self._check_entries(output, steps)
+        if not self._metrics and self._engine is not None:
+            self._doubts.check_entries(output, steps, self.generator_updates)
         self._since += 1
         if self._since >= self.update_every:
             self._since = 0
             self._decide()
         return self._steps_at(index)
-
-    def _check_entries(self, output: Any, steps: int) -> None:
-        """Tell, once, if the step seems to make another number of critic updates than it was asked for."""
-        for key in ("d_real", "d_fake", "d_loss"):
-            entries: Any = output.get(key) if isinstance(output, Mapping) else None
-            is_vector = isinstance(entries, (tuple, list)) or (isinstance(entries, torch.Tensor) and entries.ndim == 1)
-            if is_vector and len(entries) != steps and not self._told:
-                self._told = True
-                _logger.warning(
-                    "%r has %d entries, but engine.state.%s was %d: does the step's loop read it?",
-                    key, len(entries), self.param_name, steps,
-                )  # fmt: skip
 
     def _take_back(self) -> None:
         if not self.law.whole:
@@ -206,8 +193,12 @@ class FeedbackController(Controller):
         if good <= 0.0:
             return
         half = len(sums) // 2
+        mean = tuple(value / good for value in sums[:half])
+        if self._doubts.is_impossible(mean):
+            self.bad_observations += 1
+            return
         observation = Observation(
-            tuple(value / good for value in sums[:half]),
+            mean,
             tuple(value / good for value in sums[half:]),
             max(round(good / ranks), 1),
             round(good),

@@ -39,6 +39,7 @@ TABLE = {
     "signals": Row({"torch"}, {"signals"}),
     "moments": Row({"torch"}, {"signals", "state"}),
     "reading": Row({"torch"}, set()),
+    "doubts": Row({"torch"}, {"signals"}),
     "data": Row({"torch"}, {"checks", "state"}),
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, set()),
@@ -53,7 +54,7 @@ TABLE = {
     "feedback": Row(
         {"torch", "ignite"},
         {
-            *("checks", "controller", "distributed", "guard", "laws", "moments"),
+            *("checks", "controller", "distributed", "doubts", "guard", "laws", "moments"),
             *("reading", "rounding", "signals", "state"),
         },
     ),

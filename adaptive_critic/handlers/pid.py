@@ -13,6 +13,7 @@ from adaptive_critic.feedback import FeedbackController
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
 from adaptive_critic.signals import CriticLoss, CriticLossChecked, GapShare, LossChanges, Signal
+from adaptive_critic.state import StateError
 
 __all__ = ["LossRatioPIDController"]
 
@@ -27,6 +28,10 @@ class _Defaults:
 _IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
 _WASSERSTEIN = ("wasserstein", "wasserstein-gp", "wasserstein-clip")
 _OBJECTIVES = ("wasserstein", *_IDEALS)
+_REGULATES: dict[type[PIDLaw], str] = {
+    SharePIDLaw: "wasserstein: share of the gap",
+    RatesPIDLaw: "wasserstein: rates of change of running losses",
+}
 _DISTANCE = _Defaults(setpoint=0.3, kp=0.5, ki=0.02)
 _SHARE = _Defaults(setpoint=0.05, kp=0.1, ki=0.02)
 _RATES = _Defaults(setpoint=1.0, kp=0.1, ki=0.02)
@@ -142,6 +147,20 @@ class LossRatioPIDController(FeedbackController):
             param_name=param_name,
             on_divergence=on_divergence,
         )
+        self._regulates = _REGULATES.get(law, objective)
+
+    def _law_state(self) -> dict[str, Any]:
+        return {**super()._law_state(), "regulates": self._regulates}
+
+    def _read_law_state(self, state: Mapping[str, Any]) -> Callable[[], None]:
+        # Averages, error and integral of one measurement mean nothing in terms of another. Early states don't say.
+        found = state.get("regulates", self._regulates)
+        if found != self._regulates:
+            raise StateError(
+                f"this is the state of a LossRatioPIDController that regulates {found!r}, this one regulates "
+                f"{self._regulates!r}: load it into one with the same objective (and kind of input), or start anew"
+            )
+        return super()._read_law_state(state)
 
 
 def _choose(objective: str, metrics: Mapping[str, str]) -> tuple[type[PIDLaw], _Defaults, Signal]:

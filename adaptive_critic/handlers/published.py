@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adaptive_critic.checks import integer, real
+from adaptive_critic.checks import integer, limits_pair, real
 from adaptive_critic.feedback import FeedbackController
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import AccuracyGateLaw, AccuracyLadderLaw, LossChangeRateLaw, TwoThresholdLaw
@@ -258,11 +258,14 @@ class AccuracyGateController(FeedbackController):
         on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
     ) -> None:
         steps = integer("steps", steps, at_least=1)
+        limits = (0, steps) if limits is None else limits_pair(limits)
+        if not limits[0] <= steps <= limits[1]:
+            raise ValueError(f"steps={steps!r} is outside limits={limits!r}: an open gate makes that many updates")
         super().__init__(
             AccuracyGateLaw(steps=steps, threshold=real("threshold", threshold, above=0.0, below=1.0)),
             GeneratedAccuracy(),
             initial=steps,
-            limits=(0, steps) if limits is None else limits,
+            limits=limits,
             update_every=update_every,
             lagged=lagged,
             metrics=_named(g_fake_accuracy=accuracy),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 
 from adaptive_critic.signals.output import Scalar
 
-__all__ = ["NumberT", "Picked", "Signal"]
+__all__ = ["ANY_NUMBER", "NumberT", "Picked", "Signal"]
+
+ANY_NUMBER = (-math.inf, math.inf)
 
 NumberT = TypeVar("NumberT", torch.Tensor, float)
 
@@ -35,6 +38,10 @@ class Signal(Protocol):
     """how many scalars ``pick`` returns"""
     paired: ClassVar[bool]
     """True if ``combine`` compares an iteration with the one before it"""
+    domain: ClassVar[tuple[float, float]]
+    """lowest and highest value that a mean of the first component can have; beyond, it is something else"""
+    hint: ClassVar[str]
+    """what it probably is then, and what to do; empty where any number will do"""
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         """Return this iteration's scalars, or None if there is nothing in it.

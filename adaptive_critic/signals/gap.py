@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from adaptive_critic.signals.base import NumberT, Picked
+from adaptive_critic.signals.base import ANY_NUMBER, NumberT, Picked
 from adaptive_critic.signals.output import Scalar, first, scalar
 
 __all__ = ["GapShare", "GapShareFromMetrics", "generated_score"]
@@ -29,6 +29,8 @@ class GapShare:
     names: ClassVar[tuple[str, ...]] = ("used", "gap")
     width: ClassVar[int] = 3
     paired: ClassVar[bool] = True
+    domain: ClassVar[tuple[float, float]] = ANY_NUMBER
+    hint: ClassVar[str] = ""
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         """Pick d_real[0], d_fake[0] and g_fake."""
@@ -49,6 +51,8 @@ class GapShareFromMetrics:
     names: ClassVar[tuple[str, ...]] = ("used", "gap")
     width: ClassVar[int] = 2
     paired: ClassVar[bool] = False
+    domain: ClassVar[tuple[float, float]] = ANY_NUMBER
+    hint: ClassVar[str] = ""
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         """Pick both gaps."""

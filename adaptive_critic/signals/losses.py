@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
-from adaptive_critic.signals.base import NumberT, Picked
+from adaptive_critic.signals.base import ANY_NUMBER, NumberT, Picked
 from adaptive_critic.signals.output import last, scalar
 
 __all__ = ["BothLosses", "CriticLoss", "CriticLossChecked", "GeneratedAccuracy", "LossChanges", "RelativeLossChanges"]
 
 
+_NEVER_NEGATIVE = (
+    "the loss of a non-saturating, hinge or least-squares critic, penalties left out, is never negative; for a "
+    "Wasserstein loss take LossRatioPIDController('wasserstein')"
+)
+
+
 class CriticLoss:
-    """The loss of the last critic update."""
+    """The loss of the last critic update, of an objective that has an ideal: never negative."""
 
     names: ClassVar[tuple[str, ...]] = ("d_loss",)
     width: ClassVar[int] = 1
     paired: ClassVar[bool] = False
+    domain: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    hint: ClassVar[str] = _NEVER_NEGATIVE
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         """Pick the last d_loss."""
@@ -32,6 +41,8 @@ class BothLosses:
     names: ClassVar[tuple[str, ...]] = ("d_loss", "g_loss")
     width: ClassVar[int] = 2
     paired: ClassVar[bool] = False
+    domain: ClassVar[tuple[float, float]] = ANY_NUMBER
+    hint: ClassVar[str] = ""
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         """Pick the last d_loss and g_loss."""
@@ -47,6 +58,8 @@ class CriticLossChecked(BothLosses):
     """The loss of the last critic update, where a non-finite loss of the generator counts as a bad observation too."""
 
     names: ClassVar[tuple[str, ...]] = ("d_loss",)
+    domain: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    hint: ClassVar[str] = _NEVER_NEGATIVE
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
         """Return d_loss, not finite unless g_loss is finite."""
@@ -83,6 +96,8 @@ class GeneratedAccuracy:
     names: ClassVar[tuple[str, ...]] = ("g_fake_accuracy",)
     width: ClassVar[int] = 1
     paired: ClassVar[bool] = False
+    domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    hint: ClassVar[str] = "an accuracy is a share in [0, 1], this may be a percentage or a number of samples"
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         """Pick g_fake_accuracy."""

@@ -44,6 +44,8 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("LossRatioPIDController(initial=0)", ValueError, "initial=0: expected a number"),
     ("LossRatioPIDController(initial=0, limits=(0, 5))", ValueError, "initial=0: expected a number"),
     ("AccuracyLadderController(initial=2, limits=(5, 9))", ValueError, "initial=2 is outside"),
+    ("AccuracyGateController(steps=3, limits=(0, 2))", ValueError, r"^steps=3 is outside limits=\(0, 2\)"),
+    ("AccuracyGateController(steps=1, limits=(2, 5))", ValueError, r"^steps=1 is outside limits=\(2, 5\)"),
     ("TwoThresholdController(1, 1, initial=0)", ValueError, "initial=0: expected an int of at least 1"),
     # values of their own
     ("FixedController(0)", ValueError, "steps=0: expected an int of at least 1"),

@@ -106,7 +106,7 @@ def test_numbers_of_a_law_replaced_by_other_numbers(code: str, data: st.DataObje
 
 
 # Entries that came after the first states were saved: a state without them still loads.
-LATER = {("law", "in_flight_ranks")}
+LATER = {("law", "in_flight_ranks"), ("law", "regulates")}
 
 
 @every_feedback
@@ -235,6 +235,29 @@ def test_a_state_under_an_override_goes_on() -> None:
     twin.load_state_dict(one.state_dict())
     assert twin.num_discriminator_steps == 0
     assert feed(twin, healthy(20)) == feed(one, healthy(20))
+
+
+def test_a_state_of_another_measurement_is_refused() -> None:
+    with pytest.warns(UserWarning, match="rates of change"):
+        rates = LossRatioPIDController("wasserstein", d_loss="d", g_loss="g")
+    others = [
+        LossRatioPIDController("hinge"),
+        LossRatioPIDController("least-squares"),
+        LossRatioPIDController("wasserstein"),
+        rates,
+    ]
+    for one in others:
+        for other in others:
+            if one is other:
+                continue
+            before = snapshot(other)
+            with pytest.raises(
+                StateError, match="regulates '.*', this one regulates '.*': load it into one with the same"
+            ):
+                other.load_state_dict(one.state_dict())
+            assert snapshot(other) == before
+    LossRatioPIDController("wasserstein-gp").load_state_dict(others[2].state_dict())  # another name for the same
+    LossRatioPIDController("hinge", d_loss="d").load_state_dict(others[0].state_dict())
 
 
 def test_different_gains_on_load_do_not_bump_the_ratio() -> None:

@@ -1,0 +1,77 @@
+"""Numbers that can't be what a rule takes them for: held, and told once with what they are."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+import torch
+
+from adaptive_critic import AccuracyGateController, AccuracyLadderController, LossRatioPIDController
+from adaptive_critic.feedback import FeedbackController
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "adaptive_critic"]
+
+
+@pytest.mark.parametrize("update_every", [1, 4])
+@pytest.mark.parametrize("kind", [float, torch.tensor])
+@pytest.mark.parametrize("make", [AccuracyGateController, AccuracyLadderController])
+def test_an_accuracy_in_percent_is_held_and_told_once(
+    make: Any, kind: Any, update_every: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    controller: FeedbackController = make(update_every=update_every)
+    for _ in range(4):
+        controller.observe({"g_fake_accuracy": kind(0.5)})
+    before = controller.num_discriminator_steps, repr(controller.state_dict()["law"]["values"])
+    for _ in range(40):
+        controller.observe({"g_fake_accuracy": kind(80.0)})
+    assert (controller.num_discriminator_steps, repr(controller.state_dict()["law"]["values"])) == before
+    assert controller.bad_observations == 40 // update_every
+    (message,) = told(caplog)
+    assert message == (
+        "'g_fake_accuracy' is 80: an accuracy is a share in [0, 1], this may be a percentage or a number of samples. "
+        "The number of critic updates is held while it is like this"
+    )
+    for _ in range(4):
+        controller.observe({"g_fake_accuracy": kind(0.5)})
+    assert controller.bad_observations == 40 // update_every, "it goes on with what is an accuracy"
+    controller.reset()
+    for _ in range(4):
+        controller.observe({"g_fake_accuracy": kind(80.0)})
+    assert len(told(caplog)) == 2, "once per run"
+
+
+@pytest.mark.parametrize("objective", ["hinge", "non-saturating", "least-squares"])
+def test_a_wasserstein_loss_under_another_objective_is_held_and_told(
+    objective: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    controller = LossRatioPIDController(objective, initial=5)
+    for _ in range(50):
+        controller.observe({"d_loss": [-3.25] * 5, "g_loss": 1.0})
+    assert (controller.num_discriminator_steps, controller.bad_observations) == (5, 50)
+    (message,) = told(caplog)
+    assert "'d_loss' is -3.25: " in message
+    assert "is never negative" in message
+    assert "LossRatioPIDController('wasserstein')" in message
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 1.0004, -0.0004])
+def test_rounding_is_no_doubt(value: float, caplog: pytest.LogCaptureFixture) -> None:
+    gate, pid = AccuracyGateController(), LossRatioPIDController("hinge")
+    for _ in range(5):
+        gate.observe({"g_fake_accuracy": value})
+        pid.observe({"d_loss": value, "g_loss": 1.0})
+    assert gate.bad_observations == pid.bad_observations == 0
+    assert told(caplog) == []
+
+
+def test_a_wasserstein_loss_may_be_negative_where_it_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    controller = LossRatioPIDController("wasserstein")
+    with caplog.at_level(logging.INFO, logger="adaptive_critic"):
+        for _ in range(50):
+            controller.observe({"d_real": [1.0], "d_fake": [0.5], "d_loss": [-0.5], "g_loss": -0.4})
+    assert controller.bad_observations == 0
+    assert told(caplog) == []
