@@ -83,7 +83,11 @@ def score(real: Any, other: Any) -> dict[str, float]:
     metadata = {"tables": {"fair": {"columns": {name: {"sdtype": kind} for name, kind in kinds.items()}}}}
     report.generate({"fair": real}, {"fair": other}, metadata, verbose=False)
     parts = dict(report.get_properties().itertuples(index=False, name=None))
-    return {"quality": float(report.get_score()), "shapes": parts["Column Shapes"], "pairs": parts["Column Pair Trends"]}
+    return {
+        "quality": float(report.get_score()),
+        "shapes": parts["Column Shapes"],
+        "pairs": parts["Column Pair Trends"],
+    }
 
 
 def halves(seed: int) -> tuple[Any, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from adaptive_critic.controller import Controller
 ctgan = pytest.importorskip("ctgan", reason="needs the extra clients: make test-clients")
 tabular = pytest.importorskip("experiments.clients.tabular")
 CATEGORIES = list(tabular.CATEGORIES)
+# The mixture models that the package fits to columns may not converge on few rows, and say so.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,11 @@ def fitted(table: Any, controller: Controller | None = None, **options: Any) -> 
     small = {"generator_dim": (32,), "discriminator_dim": (32,), "batch_size": 40, "epochs": 3, "enable_gpu": False}
     model = ctgan.CTGAN(**{**small, **options})
     model.set_random_state(7)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the mixture models that it fits to columns may not converge on few rows
-        if controller is None:
+    if controller is None:
+        model.fit(table, CATEGORIES)
+    else:
+        with tabular.driven(model, controller):
             model.fit(table, CATEGORIES)
-        else:
-            with tabular.driven(model, controller):
-                model.fit(table, CATEGORIES)
     return model
 
 
@@ -60,7 +59,12 @@ def test_another_number_is_another_training(table: Any) -> None:
 
 def test_feedback_sees_the_losses_that_the_package_reports(table: Any) -> None:
     outputs: list[dict[str, Any]] = []
-    controller = WassersteinGapController(output_transform=lambda output: outputs.append(output) or output)
+
+    def keep(output: dict[str, Any]) -> dict[str, Any]:
+        outputs.append(output)
+        return output
+
+    controller = WassersteinGapController(output_transform=keep)
     model = fitted(table, controller, epochs=12)
     assert len(outputs) == controller.generator_updates == 60
     ends = outputs[4::5]  # a pass over the table is 5 rounds; the package keeps the losses of its last
@@ -80,10 +84,8 @@ def test_the_hook_is_gone_afterwards_also_after_an_error(table: Any) -> None:
         raise KeyboardInterrupt
 
     model = ctgan.CTGAN(batch_size=40, epochs=1, enable_gpu=False)
-    with pytest.raises(KeyboardInterrupt), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with tabular.driven(model, FixedController(1), stop):
-            model.fit(table, CATEGORIES)
+    with pytest.raises(KeyboardInterrupt), tabular.driven(model, FixedController(1), stop):
+        model.fit(table, CATEGORIES)
     assert len(hooks) == before
     assert type(model) is ctgan.CTGAN
     assert len(model.sample(3)) == 3
@@ -100,8 +102,6 @@ def test_calls_that_are_no_round_of_ctgan() -> None:
 
 def test_the_script_trains(capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tabular.main(["--epochs", "2", "--rows", "500"])
+    tabular.main(["--epochs", "2", "--rows", "500"])
     torch.set_num_threads(threads)
     assert '"generator_updates": 2' in capsys.readouterr().out
