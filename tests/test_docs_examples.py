@@ -1,23 +1,198 @@
-"""The complete script of the docs runs as it stands."""
+"""What README and the site show runs as it stands, links lead somewhere, and pictures are those of the present laws.
+
+Names that a snippet leaves to the reader (``loader``, ``critic_update``, ...) are filled in here, and long runs are cut
+short. The tutorials are run by ``make docs``.
+"""
 
 from __future__ import annotations
 
+import doctest
+import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
+from ignite.engine import Engine
+from torch import nn
+from torch.utils.data import DataLoader
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "start.md"
+import adaptive_critic
+from adaptive_critic import FixedController
+
+ROOT = Path(__file__).resolve().parents[1]
+# One snippet of these goes on where the last one ended; elsewhere each is run by itself.
+CONTINUED = ("README.md", "docs/start.md")
+PAGES = (
+    *(*CONTINUED, "docs/index.md", "docs/step_output.md", "docs/tuning.md", "docs/questions.md", "docs/migration.md"),
+    "docs/divergence.md",
+)
+# Pages whose code is run, or what it shows is tested, somewhere else.
+ELSEWHERE = {
+    "docs/loggers.md": "tests/test_ecosystem.py",
+    "docs/resume.md": "tests/test_training_resume.py, tests/resume",
+    "docs/distributed.md": "tests/test_torchrun.py",
+    "docs/clients.md": "tests/clients",
+    "docs/overhead.md": "tests/test_compile.py",
+    "docs/tutorials/five_minutes.md": "make docs",
+    "docs/tutorials/watch_and_guard.md": "make docs",
+    "CONTRIBUTING.md": "a law of its own, tried by those who follow it",
+}
+MOST_ITERATIONS = 60
 
 
-def test_the_complete_script_trains(capsys: pytest.CaptureFixture[str]) -> None:
-    found = re.search(r":name: complete-script\n\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    assert found
+def snippets(page: str) -> list[tuple[str, str]]:
+    """Return (heading, code) of each block of Python on a page."""
+    found: list[tuple[str, str]] = []
+    heading, code = "", None
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines(keepends=True):
+        if code is None:
+            if line.startswith("#"):
+                heading = line.strip("# \n")
+            if line in ("```python\n", "```{code-block} python\n"):
+                code = ""
+        elif line == "```\n":
+            found.append((heading, code))
+            code = None
+        elif not (line.startswith(":") and not code):  # an option of the block
+            code += line
+    return found
+
+
+def _report(engine: Any) -> dict[str, Any]:
+    n = engine.state.num_discriminator_steps
+    return {"d_real": [1.0] * n, "d_fake": [0.1] * n, "d_loss": [-0.9] * n, "g_loss": -0.05, "g_fake": 0.05}
+
+
+def left_to_the_reader(code: str) -> dict[str, Any]:
+    """Return the names that a snippet may use without saying where they come from."""
+    generator, discriminator = nn.Linear(64, 2), nn.Linear(2, 1)
+    trainer = Engine(lambda engine, batch: _report(engine))
+    if re.search(r"\btrainer\b", code) and not re.search(r"Controller\(.*\)\.attach|controller\.attach", code):
+        FixedController(2).attach(trainer)
+    return {
+        **{name: getattr(adaptive_critic, name) for name in adaptive_critic.__all__},
+        "Engine": Engine,
+        "trainer": trainer,
+        "controller": FixedController(2),
+        "loader": DataLoader(torch.randn(256, 2), batch_size=32),  # type: ignore[arg-type]  # a tensor is a data set
+        "generator": generator,
+        "discriminator": discriminator,
+        "optimizer_g": torch.optim.Adam(generator.parameters()),
+        "optimizer_d": torch.optim.Adam(discriminator.parameters()),
+        "critic_update": lambda real: (float(real.mean()) + 1.0, 0.1, -0.9),
+        "generator_update": lambda: (-0.05, 0.05),
+    }
+
+
+@pytest.fixture
+def cut_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run in a folder of its own, with short runs and the random state put back."""
+    run: Callable[..., Any] = Engine.run
+
+    def short(engine: Engine, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("max_iters") is not None:
+            kwargs["max_iters"] = min(kwargs["max_iters"], MOST_ITERATIONS)
+        return run(engine, *args, **kwargs)
+
+    monkeypatch.setattr(Engine, "run", short)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.usefixtures("cut_short")
+def test_snippets_run(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     state = torch.get_rng_state()
-    exec(compile(found[1], str(PAGE), "exec"), {})
+    names: dict[str, Any] = {}
+    found = snippets(page)
+    assert found, f"{page} shows no code"
+    for heading, code in found:
+        if page not in CONTINUED or not names:
+            names = left_to_the_reader(code if page not in CONTINUED else "")
+        if ">>>" in code:
+            example = doctest.DocTestParser().get_doctest(code, names, f"{page}: {heading}", page, 0)
+            assert doctest.DocTestRunner().run(example).failed == 0, capsys.readouterr().out
+            continue
+        if "observe(" in code:  # a loop without an engine: its step takes n
+            names["train_step"] = lambda n: {"d_real": [1.0] * n, "d_fake": [0.1] * n, "g_fake": 0.05}
+        if heading == "A complete script":
+            continue  # has a test of its own
+        exec(compile(code, f"{page}: {heading}", "exec"), names)
+        if "create_gan_trainer(" in code and ".run(" not in code:
+            FixedController(2).attach(names["trainer"])
+            assert names["trainer"].run(max_iters=3, epoch_length=3).critic_updates == 6
+        elif ".attach(trainer" in code and ".run(" not in code and page not in CONTINUED:
+            assert names["trainer"].run(range(5)).generator_updates == 5
+    torch.set_rng_state(state)
+
+
+def test_complete_script_trains(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = (code for heading, code in snippets("docs/start.md") if heading == "A complete script")
+    state = torch.get_rng_state()
+    exec(compile(code, "docs/start.md", "exec"), {})
     torch.set_rng_state(state)
     steps, updates, samples = map(int, capsys.readouterr().out.split())
     assert 1 <= steps <= 20
     assert 100 <= updates <= 2000
     assert samples == 64 * updates
+
+
+def markdown() -> list[str]:
+    """Return the pages that people read, relative to the root."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("*.md")]
+    return sorted(str(page.relative_to(ROOT)) for page in pages)
+
+
+def test_every_page_with_code_is_run_somewhere() -> None:
+    with_code = [page for page in markdown() if "```python" in (ROOT / page).read_text(encoding="utf-8")]
+    assert set(with_code) <= {*PAGES, *ELSEWHERE}
+
+
+def _anchor(heading: str) -> str:
+    """Return what a heading is linked with, on the site as on code hosts."""
+    plain = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[^\w\- ]", "", plain.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", markdown())
+def test_links_lead_somewhere(page: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.M | re.S)
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        if not file.is_file():
+            dead.append(target)
+        elif anchor and file.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.M)
+            if anchor not in map(_anchor, headings):
+                dead.append(target)
+    assert not dead, f"{page} links to {dead}"
+
+
+@pytest.fixture(scope="module")
+def responses() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("responses", ROOT / "docs" / "responses.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pictures_of_responses_are_those_of_the_present_laws(responses: ModuleType) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pictures, stale = responses.pictures(), []
+    for name, (curves, _) in pictures.items():
+        path = ROOT / "docs" / "images" / name
+        if not path.is_file() or image.open(path).text.get("Curves") != responses.digest(curves):
+            stale.append(name)
+    assert not stale, f"{stale}: draw them again with `python docs/responses.py`, and read docs/how.md beside them"
+    shown = set(re.findall(r"images/(response_\w+\.png)", (ROOT / "docs" / "how.md").read_text(encoding="utf-8")))
+    assert shown == set(pictures)
