@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from ignite.handlers import Checkpoint
+from ignite.handlers import Checkpoint, TensorboardLogger
 
-from adaptive_critic import StepDecayController, WassersteinGapController
+from adaptive_critic import StepDecayController, StopAtBudget, WassersteinGapController
 from adaptive_critic.controller import Controller
 
 PAGE = Path(__file__).parents[1] / "docs" / "loggers.md"
@@ -117,6 +117,35 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(
             torch.tensor([event.value for event in written]), expected, rtol=0, atol=0, equal_nan=True
         )
+
+
+def test_attributes_of_every_handler_arrive_in_an_event_file(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    session = Session(WassersteinGapController(param_name="critic_steps", on_divergence="hold"))
+    trainer = session.trainer
+    trainer.state.num_discriminator_steps = 2  # type: ignore[attr-defined]  # what the step and the budget read
+    session.attach()
+    StopAtBudget(cost=60, critic_cost=2, generator_cost=1).attach(trainer)
+    names = [
+        *("critic_steps", "critic_steps_critic_ratio", "critic_steps_critic_signal", "critic_steps_critic_updates"),
+        *("critic_steps_generator_updates", "critic_steps_samples_seen", "cost_spent", "guard_interventions"),
+    ]
+    with TensorboardLogger(log_dir=str(tmp_path)) as logger:
+        logger.attach_output_handler(trainer, Events.ITERATION_COMPLETED, tag="critic", state_attributes=names)
+        trainer.run(range(10), max_epochs=4)
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    last = {name: events.Scalars(f"critic/{name}")[-1] for name in names}
+    assert {event.step for event in last.values()} == {12}  # each iteration costs 2 * 2 + 1
+    assert last["cost_spent"].value == 60.0
+    assert last["guard_interventions"].value == 0.0
+    controller = session.controller
+    assert last["critic_steps"].value == controller.num_discriminator_steps
+    assert last["critic_steps_critic_ratio"].value == pytest.approx(controller.ratio)
+    assert last["critic_steps_critic_signal"].value == pytest.approx(controller.signal)
+    assert last["critic_steps_critic_updates"].value == controller.critic_updates > 12
+    assert last["critic_steps_generator_updates"].value == controller.generator_updates == 12
+    assert last["critic_steps_samples_seen"].value == controller.samples_seen == 12 * 2 * 8
 
 
 def test_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
