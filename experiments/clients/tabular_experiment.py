@@ -31,6 +31,7 @@ from experiments.flops import count_flops
 
 RESULT = Path(__file__).parent / "results" / "tabular.json"
 BUDGET = 3000.0  # generator updates' worth of FLOPs
+BATCH = 200  # CTGAN's own is 500; with 200 the same processor time holds more updates. All else is CTGAN's default.
 CHECKPOINTS = (0.125, 0.25, 0.5, 1.0)  # shares of the budget at which samples are scored
 SEEDS = range(5)
 CONTENDERS = (
@@ -100,10 +101,10 @@ def halves(seed: int) -> tuple[Any, Any]:
 def critic_cost() -> float:
     """Return the FLOPs of a critic update over those of a generator update, counted within CTGAN's own ``fit``."""
     train, _ = halves(0)
-    rounds = len(train) // 500
+    rounds = len(train) // BATCH
     flops = []
     for k in (1, 2):
-        model = CTGAN(epochs=1, discriminator_steps=k, enable_gpu=False)
+        model = CTGAN(epochs=1, discriminator_steps=k, batch_size=BATCH, enable_gpu=False)
         model.set_random_state(0)
         flops.append(count_flops(partial(model.fit, train, list(CATEGORIES))) / rounds)
     critic = flops[1] - flops[0]
@@ -113,7 +114,7 @@ def critic_cost() -> float:
 def run(contender: str, seed: int, cost_of_critic: float, budget: float = BUDGET) -> dict[str, Any]:
     """Train once; return what is to be kept of it."""
     train, held_out = halves(seed)
-    model = CTGAN(epochs=10**9, enable_gpu=False)
+    model = CTGAN(epochs=10**9, batch_size=BATCH, enable_gpu=False)
     model.set_random_state(seed)
     controller: Controller = eval(contender, dict(vars(adaptive_critic)))
     recorder = Recorder(model, held_out, cost_of_critic, budget)
@@ -148,6 +149,7 @@ def load(path: Path) -> dict[str, Any]:
         },
         "table": "statsmodels fair, half of its 6366 rows",
         "critic_cost": critic_cost(),
+        "batch_size": BATCH,
         "budget": BUDGET,
         "checkpoints": list(CHECKPOINTS),
         "ceiling": {},
