@@ -6,13 +6,14 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral
-from typing import Any, TypeVar
+from typing import Any
 
 from ignite.engine import Engine, Events, State
 
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
-from adaptive_critic.checks import describe, integer, limits_pair
+from adaptive_critic.attachable import Attachable
+from adaptive_critic.checks import integer, limits_pair
 from adaptive_critic.events import CriticEvents, claim, fire, register_events, release
 from adaptive_critic.guard import DivergenceGuard, as_guard
 from adaptive_critic.signals import StepOutputError
@@ -32,10 +33,9 @@ _BEFORE_A_RUN = (
     Events.INTERRUPT,
     Events.EXCEPTION_RAISED,
 )
-_SelfT = TypeVar("_SelfT", bound="Controller")
 
 
-class Controller(ABC):
+class Controller(Attachable, ABC):
     """Writes ``engine.state.<param_name>``, the number of critic updates, for the training step to read.
 
     Published on ``engine.state`` for loggers, before the first and after every iteration (with a ``param_name`` of
@@ -54,14 +54,6 @@ class Controller(ABC):
         on_divergence: None, a mode of :class:`DivergenceGuard`, or a configured guard; it is attached, detached and
             saved together with the controller.
     """
-
-    def __new__(cls: type[_SelfT], *args: Any, **kwargs: Any) -> _SelfT:
-        """Remember the call for ``repr``."""
-        self = super().__new__(cls)
-        self._call = (args, kwargs)
-        return self
-
-    _call: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init__(
         self,
@@ -381,8 +373,3 @@ class Controller(ABC):
     @abstractmethod
     def _read_law_state(self, state: Mapping[str, Any]) -> Callable[[], None]:
         """Check the law's part of a state, return the function that puts it in force."""
-
-    def __repr__(self) -> str:
-        args, kwargs = self._call
-        shown = [describe(value) for value in args] + [f"{name}={describe(value)}" for name, value in kwargs.items()]
-        return f"{type(self).__name__}({', '.join(shown)})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 __all__ = ["LaggedRead"]
@@ -43,3 +45,8 @@ class LaggedRead:
         """Put back what ``pending`` returned when the state was saved."""
         self._host = None if values is None else torch.tensor(values, dtype=torch.float64)
         self._arrived = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle holds: the numbers, since an event can be neither."""
+        values = self.pending()
+        return {"_host": None if values is None else torch.tensor(values, dtype=torch.float64), "_arrived": None}

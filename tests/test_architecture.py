@@ -44,12 +44,16 @@ TABLE = {
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, set()),
     # Engines.
+    "attachable": Row({"ignite"}, {"checks"}),
     "events": Row({"ignite"}, set()),
-    "guard": Row({"torch", "ignite"}, {"checks", "distributed", "events", "guard", "moments", "signals", "state"}),
+    "guard": Row(
+        {"torch", "ignite"},
+        {"attachable", "checks", "distributed", "events", "guard", "moments", "signals", "state"},
+    ),
     "budget": Row({"ignite"}, {"checks", "events", "state"}),
     "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "signals"}),
     "history": Row({"ignite", "matplotlib"}, {"checks", "state"}),
-    "controller": Row({"ignite"}, {"checks", "distributed", "events", "guard", "signals", "state"}),
+    "controller": Row({"ignite"}, {"attachable", "checks", "distributed", "events", "guard", "signals", "state"}),
     "scheduled": Row({"matplotlib"}, {"checks", "controller", "guard", "laws"}),
     "feedback": Row(
         {"torch", "ignite"},

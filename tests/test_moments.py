@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive_critic.moments import Moments
-from adaptive_critic.signals.base import Picked
+from adaptive_critic.signals.base import ANY_NUMBER, Picked
 
 
 class Sums:
@@ -21,6 +21,8 @@ class Sums:
     names: ClassVar[tuple[str, ...]] = ("sum", "product")
     width: ClassVar[int] = 2
     paired: ClassVar[bool] = False
+    domain: ClassVar[tuple[float, float]] = ANY_NUMBER
+    hint: ClassVar[str] = ""
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         return Picked(tuple(output), True)

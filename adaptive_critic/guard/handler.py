@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
-from adaptive_critic.checks import boolean, describe, integer
+from adaptive_critic.attachable import Attachable
+from adaptive_critic.checks import boolean, integer
 from adaptive_critic.events import CriticEvents, owner_of, register_events
 from adaptive_critic.guard import saving
 from adaptive_critic.guard.actions import Plan, checked_mode, expected_modes, plan
@@ -28,7 +29,7 @@ Record: TypeAlias = "dict[str, Any]"
 _logger = logging.getLogger("adaptive_critic")
 
 
-class DivergenceGuard:
+class DivergenceGuard(Attachable):
     r"""Watches the losses and scores of a training step, and acts when they diverge.
 
     It gathers them on the device and looks at them once every ``check_every`` iterations: one device-to-host read, and
@@ -114,14 +115,6 @@ class DivergenceGuard:
         >>> trainer.state.divergence["reason"]
         'g_loss not finite'
     """
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> DivergenceGuard:
-        """Remember the call for ``repr``."""
-        self = super().__new__(cls)
-        self._call = (args, kwargs)
-        return self
-
-    _call: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init__(
         self,
@@ -371,16 +364,24 @@ class DivergenceGuard:
         if self._engine is not None:
             self._publish(self._engine)
 
-    def __repr__(self) -> str:
-        args, kwargs = self._call
-        shown = [describe(value) for value in args]
-        for name, value in kwargs.items():
-            if name == "to_restore" and isinstance(value, Mapping):
-                # What the objects hold does not belong here; the names are the same on every rank.
-                shown.append(f"to_restore={{{', '.join(f'{key!r}: {key}' for key in value)}}}")
-            else:
-                shown.append(f"{name}={describe(value)}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle holds.
+
+        Raises:
+            TypeError: if there are objects to restore: those of a copy would not be the ones that are trained.
+        """
+        if self.snapshots is not None:
+            raise TypeError(
+                f"{self!r} can't be copied or pickled: the copy would restore copies of those objects, not the ones "
+                "that are trained; make another guard for them, and load this one's state_dict()"
+            )
+        return super().__getstate__()
+
+    def _describe(self, name: str, value: Any) -> str:
+        if name == "to_restore" and isinstance(value, Mapping):
+            # What the objects hold does not belong here; the names are the same on every rank.
+            return f"{{{', '.join(f'{key!r}: {key}' for key in value)}}}"
+        return super()._describe(name, value)
 
 
 def as_guard(on_divergence: Any, param_name: str) -> DivergenceGuard | None:

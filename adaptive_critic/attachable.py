@@ -1,0 +1,57 @@
+"""What handlers that belong to one engine have in common: a repr that is their call, and copies that belong to none."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, TypeVar
+
+from ignite.engine import Engine
+
+from adaptive_critic.checks import describe
+
+__all__ = ["Attachable"]
+
+_SelfT = TypeVar("_SelfT", bound="Attachable")
+
+
+class Attachable:
+    """A handler that is attached to one engine at a time.
+
+    A copy of an attached one, or one from a pickle, has its state and is attached to nothing. Only if the engine is
+    copied along (``copy.deepcopy(trainer)``), the copy is attached to the engine's copy.
+    """
+
+    _call: tuple[tuple[Any, ...], dict[str, Any]]
+    _engine: Engine | None
+
+    def __new__(cls: type[_SelfT], *args: Any, **kwargs: Any) -> _SelfT:
+        """Remember the call for ``repr``."""
+        self = super().__new__(cls)
+        self._call = (args, kwargs)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle holds: an engine's handlers and data are not ours to copy."""
+        return {**vars(self), "_engine": None}
+
+    def __copy__(self: _SelfT) -> _SelfT:
+        """Copy deeply: a shallow copy would go on observing into the original's sums."""
+        return copy.deepcopy(self)
+
+    def __deepcopy__(self: _SelfT, memo: dict[int, Any]) -> _SelfT:
+        """Copy; an engine that is being copied right now is found in ``memo``."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update(copy.deepcopy(self.__getstate__(), memo))
+        twin._engine = memo.get(id(self._engine))
+        return twin
+
+    def __repr__(self) -> str:
+        args, kwargs = self._call
+        shown = [describe(value) for value in args]
+        shown += [f"{name}={self._describe(name, value)}" for name, value in kwargs.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _describe(self, name: str, value: Any) -> str:
+        """Return how an argument is shown; the same on every rank."""
+        return describe(value)
