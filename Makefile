@@ -46,7 +46,7 @@ test-long: $(VENV)/.stamp-test  ## property tests with 100,000 random examples e
 	HYPOTHESIS_PROFILE=long-stateful $(BIN)/python -m pytest -n $(WORKERS) -m stateful $(ARGS) || [ $$? = 5 ]
 
 .PHONY: crash-test
-crash-test: $(VENV)/.stamp-test  ## kill and resume trainings 50 times, then spoil some (minutes; ARGS="--kills 5")
+crash-test: $(VENV)/.stamp-test  ## kill and resume trainings, of two ranks too, then spoil some (minutes; ARGS="--kills 5")
 	$(BIN)/python -m tests.crash $(ARGS)
 
 .PHONY: experiments

@@ -1,4 +1,4 @@
-"""``python -m tests.crash``: kill and resume trainings, then spoil some; ends with 1 if anything differs."""
+"""``python -m tests.crash``: kill and resume trainings, also of two ranks, spoil some; 1 if anything differs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import math
 import statistics
 import sys
 import time
+from collections.abc import Callable
 
 import torch
 
 from tests.crash.kills import Result, kill_trainings
+from tests.crash.ranks import kill_ranks
 from tests.crash.spoilt import END, FAULTS, OBJECTIVES, Outcome, complaint, spoil
 
 
@@ -20,17 +22,17 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def killed(kills: int, seed: int) -> bool:
+def killed(kills: int, seed: int, kill: Callable[..., Result], processes: str) -> bool:
     begun = time.perf_counter()
 
     def progress(result: Result) -> None:
         say(f"  {result.kills} of {kills} kills, {result.runs} trainings, {time.perf_counter() - begun:.0f} s")
 
-    result = kill_trainings(kills, seed, progress=progress)
+    result = kill(kills, seed, progress=progress)
     say(
-        f"{result.exact} of {result.kills} kills: resumed in a new process, and every later iteration is the "
+        f"{result.exact} of {result.kills} kills: resumed in {processes}, and every later iteration is the "
         f"uninterrupted run's bit for bit ({result.runs} trainings, {result.lives} processes, {result.compared} "
-        f"iterations compared, {result.damaged} cut-off checkpoints passed over; {time.perf_counter() - begun:.0f} s)"
+        f"iterations compared, {result.damaged} checkpoints passed over; {time.perf_counter() - begun:.0f} s)"
     )
     say("killed " + "; ".join(f"{where}: {count}" for where, count in sorted(result.where.items())))
     for difference in result.differences:
@@ -87,12 +89,15 @@ def spoilt(seeds: int) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--rank-kills", type=int, default=10, help="kills of one or both of two ranks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=2, help="runs of each objective with each way of spoiling them")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.getLogger("adaptive_critic").setLevel(logging.CRITICAL)  # the guard's reports are counted below
-    exact = arguments.kills == 0 or killed(arguments.kills, arguments.seed)
+    exact = arguments.kills == 0 or killed(arguments.kills, arguments.seed, kill_trainings, "a new process")
+    if arguments.rank_kills:
+        exact = killed(arguments.rank_kills, arguments.seed, kill_ranks, "two new processes") and exact
     sound = arguments.seeds == 0 or spoilt(arguments.seeds)
     return 0 if exact and sound else 1
 

@@ -13,7 +13,8 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, DiskSaver
 from torch import nn
 
-from tests.crash.kills import kill_trainings
+from tests.crash.kills import Kill, kill_trainings
+from tests.crash.ranks import RankKill, kill_ranks
 from tests.crash.training import SPOILT, Training, digest, first_difference
 from tests.crash.worker import newest
 from tests.guard.engines import needs_max_iters
@@ -130,3 +131,12 @@ def test_one_kept_checkpoint_is_none_while_the_next_is_written(tmp_path: Path, k
     else:
         assert found is not None
         assert (found[0].name, found[2]) == (f"checkpoint_{left}.pt", 1)
+
+
+@needs_max_iters
+def test_two_ranks_of_which_one_or_both_are_killed_go_on_bit_for_bit() -> None:
+    planned = [RankKill(Kill(9, 0.0, None), (1,)), RankKill(Kill(0, 0.5, "in the file"), (0, 1))]
+    result = kill_ranks(2, iterations=21, planned=planned)
+    assert result.differences == []
+    assert (result.exact, result.kills) == (2, 2)
+    assert result.where == {"rank 1, anywhere": 1, "both, in the file": 1}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from ignite.utils import manual_seed
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from adaptive_critic import DivergenceGuard, WassersteinGapController, create_gan_trainer
 
@@ -31,10 +33,11 @@ class Training:
             that there only the reported loss is none.
         save_every: iterations from checkpoint to checkpoint.
         save_first: whether the checkpoint's handler is attached before the controller, or after it.
+        rank: this process's rank in a distributed run, None outside one.
     """
 
-    def __init__(self, mode: str, *, save_every: int = 7, save_first: bool = False) -> None:
-        torch.manual_seed(20)
+    def __init__(self, mode: str, *, save_every: int = 7, save_first: bool = False, rank: int | None = None) -> None:
+        manual_seed(20)  # Python's and NumPy's as well: they are part of the random state that is compared
         circle = torch.arange(400) % 8 * (math.pi / 4)
         points = 2 * torch.stack((circle.cos(), circle.sin()), 1) + 0.05 * torch.randn(400, 2)
         # Dropout and batch normalisation: random numbers and buffers are part of the state too.
@@ -42,20 +45,29 @@ class Training:
         critic = nn.Sequential(nn.Linear(2, 32), nn.LeakyReLU(0.2), nn.Dropout(0.1), nn.Linear(32, 1))
         optimizer_g = torch.optim.Adam(generator.parameters(), 1e-3, betas=(0.5, 0.9))
         optimizer_d = torch.optim.Adam(critic.parameters(), 1e-3, betas=(0.5, 0.9))
+        data = TensorDataset(points)
+        sampler: DistributedSampler[Any] | None = None
+        trained: tuple[nn.Module, nn.Module] = (generator, critic)
+        if rank is not None:
+            # Buffers that are a rank's own, its own part of the data, its own noise: one rank's file is not enough.
+            wrap = partial(nn.parallel.DistributedDataParallel, broadcast_buffers=False)
+            trained = (wrap(generator), wrap(critic))
+            sampler = DistributedSampler(data, seed=3)
+            manual_seed(21 + rank)
         self.trainer = create_gan_trainer(
-            generator,
-            critic,
+            trained[0],
+            trained[1],
             optimizer_g,
             optimizer_d,
-            data=DataLoader(TensorDataset(points), batch_size=32, shuffle=True),
+            data=DataLoader(data, batch_size=32, shuffle=sampler is None, sampler=sampler),
             latent_dim=4,
             ema=0.99,
         )
         saved: dict[str, Any] = vars(self.trainer.state)["to_save"]
-        networks = ("generator", "discriminator", "optimizer_g", "optimizer_d", "ema_generator")
+        restored = ("generator", "discriminator", "optimizer_g", "optimizer_d", "ema_generator")
         guard = DivergenceGuard(
             mode,
-            to_restore={name: saved[name] for name in networks} if mode == "rollback" else None,
+            to_restore={name: saved[name] for name in restored} if mode == "rollback" else None,
             check_every=5,
             snapshot_every=20,
             cooldown=30,

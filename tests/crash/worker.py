@@ -38,11 +38,11 @@ class SuspendedSaver(DiskSaver):
     Args:
         folder: where the files go.
         suspend: (which write, from 0; at which of MOMENTS; share of the bytes written until then), or None.
-        atomic: as in DiskSaver.
+        options: as in DiskSaver.
     """
 
-    def __init__(self, folder: Path, suspend: tuple[int, str, float] | None, *, atomic: bool) -> None:
-        super().__init__(str(folder), require_empty=False, atomic=atomic)
+    def __init__(self, folder: Path, suspend: tuple[int, str, float] | None, **options: Any) -> None:
+        super().__init__(str(folder), require_empty=False, **options)
         self._suspend = suspend
         self._writes = 0
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
+from ignite.utils import manual_seed
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -38,7 +39,7 @@ class OwnTraining:
     """The trainer and all objects, by name, attached in an order that a checkpoint has to cope with."""
 
     def __init__(self) -> None:
-        torch.manual_seed(5)
+        manual_seed(5)
         generator = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
         critic = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 1))
         average = ExponentialMovingAverage(generator, decay=0.9)

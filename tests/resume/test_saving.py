@@ -11,7 +11,6 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 from ignite.handlers.checkpoint import CheckpointEvents
-from ignite.utils import manual_seed
 from torch import nn
 
 from adaptive_critic import FixedController, StateError, complete_recipe, resume_exactly
@@ -41,7 +40,6 @@ def names(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def expected() -> Trace:
-    manual_seed(3)
     return life(None, END)[0]
 
 
@@ -51,7 +49,6 @@ def rest(trace: Trace, done: int) -> Trace:
 
 def test_three_lives_are_one(expected: Trace, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    manual_seed(3)
     for ends, done in ((8, 0), (18, 5), (END, 15)):
         trace, resumed = life(folder, ends)
         assert resumed is not None
@@ -66,7 +63,6 @@ def test_three_lives_are_one(expected: Trace, tmp_path: Path) -> None:
 def test_a_file_that_is_cut_off_is_passed_over(
     expected: Trace, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    manual_seed(3)
     life(tmp_path, 18, every=3)
     newest = tmp_path / "checkpoint_18.pt"
     newest.write_bytes(newest.read_bytes()[:1000])
