@@ -47,7 +47,7 @@ class Session:
         return self
 
     def _step(self, engine: Engine, batch: Any) -> dict[str, Any]:
-        n = engine.state.num_discriminator_steps  # type: ignore[attr-defined]  # the state takes any attribute
+        n = getattr(engine.state, self.controller.param_name)
         self.ran.append(n)
         with torch.no_grad():
             self.generator.weight += 0.01 * n  # so that an average of the weights depends on n
@@ -122,10 +122,8 @@ def test_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_attributes_of_every_handler_arrive_in_an_event_file(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     session = Session(WassersteinGapController(param_name="critic_steps", on_divergence="hold"))
-    trainer = session.trainer
-    trainer.state.num_discriminator_steps = 2  # type: ignore[attr-defined]  # what the step and the budget read
-    session.attach()
-    StopAtBudget(cost=60, critic_cost=2, generator_cost=1).attach(trainer)
+    trainer = session.attach().trainer
+    StopAtBudget(cost=60, critic_cost=2, generator_cost=1, param_name="critic_steps").attach(trainer)
     names = [
         *("critic_steps", "critic_steps_critic_ratio", "critic_steps_critic_signal", "critic_steps_critic_updates"),
         *("critic_steps_generator_updates", "critic_steps_samples_seen", "cost_spent", "guard_interventions"),
@@ -136,16 +134,16 @@ def test_attributes_of_every_handler_arrive_in_an_event_file(tmp_path: Path) -> 
     events = accumulator.EventAccumulator(str(tmp_path))
     events.Reload()
     last = {name: events.Scalars(f"critic/{name}")[-1] for name in names}
-    assert {event.step for event in last.values()} == {12}  # each iteration costs 2 * 2 + 1
-    assert last["cost_spent"].value == 60.0
-    assert last["guard_interventions"].value == 0.0
     controller = session.controller
+    assert {event.step for event in last.values()} == {len(session.ran)}
+    assert last["cost_spent"].value == 2 * controller.critic_updates + controller.generator_updates >= 60
+    assert last["guard_interventions"].value == 0.0
     assert last["critic_steps"].value == controller.num_discriminator_steps
     assert last["critic_steps_critic_ratio"].value == pytest.approx(controller.ratio)
     assert last["critic_steps_critic_signal"].value == pytest.approx(controller.signal)
-    assert last["critic_steps_critic_updates"].value == controller.critic_updates > 12
-    assert last["critic_steps_generator_updates"].value == controller.generator_updates == 12
-    assert last["critic_steps_samples_seen"].value == controller.samples_seen == 12 * 2 * 8
+    assert last["critic_steps_critic_updates"].value == sum(session.ran)
+    assert last["critic_steps_generator_updates"].value == len(session.ran)
+    assert last["critic_steps_samples_seen"].value == 8 * sum(session.ran)
 
 
 def test_json_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

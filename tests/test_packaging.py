@@ -13,12 +13,19 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import adaptive_critic
 
 ROOT = Path(__file__).parents[1]
 # Ours are about fifty; a heavy import (a plotting library, scipy.stats) brings hundreds.
 MOST_MODULES_ADDED = 100
+# What only some uses need is imported there.
+NOT_AT_IMPORT = ("matplotlib", "scipy", "sklearn", "pandas", "plotly", "dask", "joblib", "tensorboard", "tqdm", "ctgan")
+# A few that need no other file of tests, and make engines, controllers and pictures.
+TESTS_OF_THE_WHEEL = ("test_history.py", "test_rounding.py", "test_checks.py")
 
 
 def _run(*command: str, cwd: Path, **environment: str) -> str:
@@ -100,25 +107,101 @@ def test_one_version_everywhere(metadata: Message) -> None:
     assert re.search(rf"^version: {re.escape(version)}$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
 
 
-def test_installed_wheel_imports_from_another_folder(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
-    target, elsewhere = tmp_path / "target", tmp_path / "elsewhere"
-    elsewhere.mkdir()
+def test_links_licence_and_classifiers(metadata: Message) -> None:
+    links = dict(line.split(", ", 1) for line in metadata.get_all("Project-URL", []))
+    assert links
+    assert all(re.fullmatch(r"https://\S+", link) for link in links.values())
+    classifiers = metadata.get_all("Classifier", [])
+    assert "Typing :: Typed" in classifiers
+    assert not [line for line in classifiers if line.startswith("License ::")]  # the SPDX expression says it
+    oldest = metadata["Requires-Python"].removeprefix(">=")
+    assert f"Programming Language :: Python :: {oldest}" in classifiers
+
+
+def _pins() -> dict[str, list[Requirement]]:
+    """Return the lines of constraints.txt by the names of their packages."""
+    pins: dict[str, list[Requirement]] = {}
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            pin = Requirement(line)
+            pins.setdefault(canonicalize_name(pin.name), []).append(pin)
+    return pins
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.13"])
+def test_every_requirement_is_pinned_to_a_version_that_it_allows(metadata: Message, python: str) -> None:
+    pins = _pins()
+    environment: dict[str, str] = {**default_environment(), "python_version": python}  # type: ignore[dict-item]  # all str
+    wrong = []
+    for line in metadata.get_all("Requires-Dist", []):
+        wanted = Requirement(line)
+        if wanted.name == "adaptive-critic":  # an extra that takes in another one
+            continue
+        fitting = [
+            pin
+            for pin in pins.get(canonicalize_name(wanted.name), [])
+            if pin.marker is None or pin.marker.evaluate(environment)
+        ]
+        versions = [next(iter(pin.specifier)).version for pin in fitting]
+        if len(versions) != 1 or not wanted.specifier.contains(versions[0]):
+            wrong.append(f"{line}: constraints.txt has {versions}")
+    assert not wrong
+
+
+def test_citation_file() -> None:
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    # What the schema of version 1.2.0 asks for, and what the project says of itself elsewhere.
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["type"] == "software"
+    assert citation["license"] == "BSD-3-Clause"
+    assert citation["version"] == adaptive_critic.__version__
+    assert all(author.get("name") for author in citation["authors"])
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: zipfile.ZipFile, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with nothing but what the wheel puts there."""
+    target = tmp_path_factory.mktemp("target")
     pip = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check")
-    _run(*pip, "--target", str(target), str(wheel.filename), cwd=elsewhere)
+    _run(*pip, "--target", str(target), str(wheel.filename), cwd=target)
+    return target
+
+
+def test_tests_of_the_source_archive_pass_with_the_wheel(built: Path, installed: Path, tmp_path: Path) -> None:
+    (path,) = built.glob("*.tar.gz")
+    wanted = [f"tests/{name}" for name in ("conftest.py", *TESTS_OF_THE_WHEEL)]
+    with tarfile.open(path) as archive:
+        top = archive.getnames()[0].partition("/")[0]
+        for name in wanted:
+            content = archive.extractfile(f"{top}/{name}")
+            assert content is not None
+            (tmp_path / Path(name).name).write_bytes(content.read())
+    is_the_wheel = f"assert adaptive_critic.__file__.startswith({str(installed)!r})"
+    (tmp_path / "test_origin.py").write_text(f"import adaptive_critic\n\ndef test_origin():\n    {is_the_wheel}\n")
+    output = _run("-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=tmp_path, PYTHONPATH=str(installed))
+    passed = re.search(r"(\d+) passed", output)
+    assert passed is not None
+    assert int(passed[1]) > 20
+
+
+def test_installed_wheel_imports_from_another_folder(installed: Path, tmp_path: Path) -> None:
     program = """
 import sys
 import torch, ignite.engine, ignite.handlers, ignite.metrics, ignite.distributed
 before = set(sys.modules)
 import adaptive_critic
 print(adaptive_critic.__file__)
-print(len(set(sys.modules) - before))
+print(*sorted(set(sys.modules) - before))
 for name in adaptive_critic.__all__:
     getattr(adaptive_critic, name)
 """
-    output = _run("-c", program, cwd=elsewhere, PYTHONPATH=str(target))
-    imported_from, modules_added = output.split("\n")[:2]
-    assert Path(imported_from).is_relative_to(target)
-    assert int(modules_added) < MOST_MODULES_ADDED
+    imported_from, modules = _run("-c", program, cwd=tmp_path, PYTHONPATH=str(installed)).splitlines()
+    assert Path(imported_from).is_relative_to(installed)
+    added = modules.split()
+    assert len(added) < MOST_MODULES_ADDED
+    assert [name for name in added if name.partition(".")[0] in NOT_AT_IMPORT] == []
 
 
 def test_every_public_name_is_in_the_reference() -> None:
