@@ -16,6 +16,7 @@ from adaptive_critic import (
     ControllerHistory,
     DivergenceGuard,
     ExponentialMovingAverage,
+    InfiniteBatches,
     StopAtBudget,
     WassersteinGapController,
     infinite_batches,
@@ -36,9 +37,13 @@ class Points(Dataset[torch.Tensor]):
 
 
 class OwnTraining:
-    """The trainer and all objects, by name, attached in an order that a checkpoint has to cope with."""
+    """The trainer and all objects, by name, attached in an order that a checkpoint has to cope with.
 
-    def __init__(self) -> None:
+    Args:
+        batches: where its batches come from.
+    """
+
+    def __init__(self, batches: InfiniteBatches[torch.Tensor] | None = None) -> None:
         manual_seed(5)
         generator = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
         critic = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 1))
@@ -48,7 +53,7 @@ class OwnTraining:
         scheduler_g = torch.optim.lr_scheduler.ExponentialLR(optimizer_g, 0.99)
         scheduler_d = torch.optim.lr_scheduler.ExponentialLR(optimizer_d, 0.9)
         latents = torch.Generator().manual_seed(17)
-        batches = infinite_batches(DataLoader(Points(), batch_size=8, shuffle=True, drop_last=True))
+        batches = batches or infinite_batches(DataLoader(Points(), batch_size=8, shuffle=True, drop_last=True))
 
         def sample() -> torch.Tensor:
             made: torch.Tensor = generator(torch.randn(8, 2, generator=latents))
