@@ -59,6 +59,15 @@ experiments: $(VENV)/.stamp-demo  ## the ablation suite, resumed where it stoppe
 experiments-quick: $(VENV)/.stamp-demo  ## every task and contender for a few iterations: that they run, not what they are worth
 	$(BIN)/python -m experiments run --quick $(ARGS)
 
+# In an environment of its own: the extra is under another kind of licence, and nothing else may come to need it.
+.PHONY: test-clients
+test-clients:  ## training loops written elsewhere, driven by controllers (minutes; IGNITE_DCGAN=.../examples/gan/dcgan.py for all)
+	@$(MAKE) --no-print-directory VENV=.venv-clients test-clients-here
+
+.PHONY: test-clients-here
+test-clients-here: $(VENV)/.stamp-clients
+	$(BIN)/python -m pytest tests/clients $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.stamp-test  ## ruff and mypy alone
 	@failed=; \
@@ -105,4 +114,8 @@ $(VENV)/.stamp-test: $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-docs: $(VENV)/.stamp-venv
 	@$(INSTALL) --no-build-isolation --editable '.[docs,experiments]'
+	@touch $@
+
+$(VENV)/.stamp-clients: $(VENV)/.stamp-venv
+	@$(INSTALL) --no-build-isolation --editable '.[clients,experiments]' --group test
 	@touch $@

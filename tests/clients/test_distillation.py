@@ -24,10 +24,9 @@ def test_the_teachers_noise_is_minus_sigma_times_the_score() -> None:
     torch.testing.assert_close(teacher.noise_in(x_t, sigma), -sigma * score)
 
 
-def test_a_generator_that_is_the_teacher_is_not_moved() -> None:
-    """On average: where generator and teacher agree, an up-to-date fake score equals the teacher's."""
+def test_where_the_two_scores_agree_the_generator_stands_still() -> None:
     toy = Distillation(0)
-    toy.fake.forward = toy.teacher.noise_in  # type: ignore[method-assign]  # the perfect fake score
+    toy.fake.forward = toy.teacher.noise_in  # type: ignore[method-assign]  # as if the generator made what the teacher knows
     before = [value.clone() for value in toy.generator.parameters()]
     assert toy.generator_update() == 0.0
     assert all(map(torch.equal, toy.generator.parameters(), before))
