@@ -135,8 +135,10 @@ def test_one_kept_checkpoint_is_none_while_the_next_is_written(tmp_path: Path, k
 
 @needs_max_iters
 def test_two_ranks_of_which_one_or_both_are_killed_go_on_bit_for_bit() -> None:
-    planned = [RankKill(Kill(9, 0.0, None), (1,)), RankKill(Kill(0, 0.5, "in the file"), (0, 1))]
+    # In the second, rank 1 has a checkpoint that rank 0 has not: both have to go on from the one before.
+    planned = [RankKill(Kill(9, 0.0, None), (0, 1)), RankKill(Kill(0, 0.5, "before the rename"), (0,))]
     result = kill_ranks(2, iterations=21, planned=planned)
     assert result.differences == []
     assert (result.exact, result.kills) == (2, 2)
-    assert result.where == {"rank 1, anywhere": 1, "both, in the file": 1}
+    assert result.where == {"both, anywhere": 1, "rank 0, before the rename": 1}
+    assert result.damaged == 1
