@@ -197,12 +197,9 @@ class FeedbackController(Controller):
         if self._doubts.is_impossible(mean):
             self.bad_observations += 1
             return
-        observation = Observation(
-            mean,
-            tuple(value / good for value in sums[half:]),
-            max(round(good / ranks), 1),
-            round(good),
-        )
+        iterations = max(round(good / ranks), 1)
+        self._doubts.check_gap(mean, iterations)
+        observation = Observation(mean, tuple(value / good for value in sums[half:]), iterations, round(good))
         state, proposed = self.law.update(self._law_now, observation, self._ratio)
         if math.isnan(proposed):
             self.bad_observations += 1

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import pytest
 import torch
 
-from adaptive_critic import AccuracyGateController, AccuracyLadderController, LossRatioPIDController
+from adaptive_critic import (
+    AccuracyGateController,
+    AccuracyLadderController,
+    LossRatioPIDController,
+    WassersteinGapController,
+)
 from adaptive_critic.feedback import FeedbackController
 
 
@@ -56,6 +62,40 @@ def test_a_wasserstein_loss_under_another_objective_is_held_and_told(
     assert "'d_loss' is -3.25: " in message
     assert "is never negative" in message
     assert "LossRatioPIDController('wasserstein')" in message
+
+
+def scores(iteration: int, real: float, fake: float) -> dict[str, Any]:
+    """Return the output of a step whose critic tells real from generated samples, with some noise."""
+    noise = 0.1 * math.sin(iteration)
+    return {"d_real": [real + noise], "d_fake": [fake + 0.1], "d_loss": [0.0], "g_fake": fake, "g_loss": -fake}
+
+
+@pytest.mark.parametrize("update_every", [1, 10])
+@pytest.mark.parametrize(("real", "fake"), [(-2.0, 2.0), (-2.0, -1.0)], ids=["the other sign", "swapped"])
+@pytest.mark.parametrize("make", [WassersteinGapController, LossRatioPIDController])
+def test_scores_that_are_the_wrong_way_round_are_told_once(
+    make: Any, real: float, fake: float, update_every: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    controller = make(update_every=update_every, limits=(1, 1), initial=1)
+    for iteration in range(995):
+        controller.observe(scores(iteration, real, fake))
+    assert told(caplog) == []
+    for iteration in range(995, 2500):
+        controller.observe(scores(iteration, real, fake))
+    (message,) = told(caplog)
+    assert "d_real has been below d_fake for 100" in message
+    assert "are the two swapped, or do the scores have the other sign?" in message
+    assert controller.bad_observations == 0, "it is only told"
+
+
+@pytest.mark.parametrize("update_every", [1, 100])
+def test_a_weak_critic_is_no_doubt(update_every: int, caplog: pytest.LogCaptureFixture) -> None:
+    """900 iterations below, some above, over and over; and few decisions, whose means hide those above."""
+    controller = WassersteinGapController(update_every=update_every, limits=(1, 1), initial=1)
+    for iteration in range(4000):
+        below = iteration % 910 < 900
+        controller.observe(scores(iteration, -1.0 if below else 1.0, 0.0))
+    assert told(caplog) == []
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 1.0004, -0.0004])
