@@ -39,9 +39,10 @@ class DivergenceGuard(Attachable):
     - *explosion*: the critic's gap :math:`|E[D(x)] - E[D(G(z))]|`, the spread of its scores (where the step reports
       ``d_real_std`` and ``d_fake_std``) or \|d_loss\| is, at ``patience`` checks in a row, beyond
       :math:`m + \text{threshold} \cdot \max(\text{MAD}, \text{floor}, \text{relative\_floor} \cdot m)`, with the
-      running median m and median absolute deviation MAD. The defaults are wide: a healthy run's gap grows by orders of
-      magnitude while the critic learns. A run that is wrong from its first iteration has no healthy past to compare
-      with, and is found when something is not finite;
+      running median m and median absolute deviation MAD: by default at least 10 score units and ten times the median
+      above it. The defaults are wide, since a healthy run's gap grows by orders of magnitude while the critic learns. A
+      run that is wrong from its first iterations has no healthy past to compare with, and is found when something is
+      not finite;
     - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row: the
       critic no longer responds to what it is shown;
     - *collapse*: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was not. That is
@@ -128,9 +129,9 @@ class DivergenceGuard(Attachable):
         override_iterations: int = 100,
         on_collapse: str = "report",
         window: int = 50,
-        warm_up: int = 10,
+        warm_up: int = 5,
         threshold: float = 50.0,
-        floor: float = 1.0,
+        floor: float = 0.2,
         relative_floor: float = 0.2,
         dead: float = 1e-4,
         snapshot_every: int = 200,

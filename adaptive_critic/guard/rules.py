@@ -138,9 +138,9 @@ class DivergenceRules:
 
     patience: int = 3
     window: int = 50
-    warm_up: int = 10
+    warm_up: int = 5
     threshold: float = 50.0
-    floor: float = 1.0
+    floor: float = 0.2
     relative_floor: float = 0.2
     dead: float = 1e-4
 

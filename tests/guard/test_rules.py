@@ -124,7 +124,7 @@ def test_an_explosion_is_found_after_patience_checks(patience: int, healthy: int
     last = judgements[-1].verdict
     assert last is not None
     assert last.rule == "explosion"
-    assert last.values == {name: 1e4, f"{name}_limit": 51.0}
+    assert last.values == {name: 1e4, f"{name}_limit": 11.0}
 
 
 def test_the_limit_is_the_median_and_so_many_deviations() -> None:
@@ -132,6 +132,14 @@ def test_the_limit_is_the_median_and_so_many_deviations() -> None:
     assert rules.limits([1.0, 1.0, 1.0]) == (1e-4, 1.0 + 3 * 0.5)  # the floor
     assert rules.limits([8.0, 8.0, 8.0]) == (8e-4, 8.0 + 3 * 2.0)  # the share of the median
     assert rules.limits([0.0, 8.0, 16.0]) == (8e-4, 8.0 + 3 * 8.0)  # the median absolute deviation
+
+
+@pytest.mark.parametrize(
+    ("healthy", "level", "found"), [(5, 11.1, True), (5, 10.9, False), (4, 11.1, False), (4, 1e9, False)]
+)
+def test_the_defaults_find_a_rise_by_ten_score_units_after_five_checks(healthy: int, level: float, found: bool) -> None:
+    judged = verdicts(DivergenceRules(), [{"d_loss": [1.0]}] * healthy + [{"d_loss": [level]}] * 3)
+    assert (judged[-1] is not None) is found
 
 
 def test_a_level_at_the_limit_is_no_explosion_and_one_beyond_is() -> None:
