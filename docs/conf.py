@@ -41,6 +41,7 @@ nitpick_ignore_regex = [
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88  # longer ones get a line for each argument
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
