@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
 from adaptive_critic.attachable import Attachable
 from adaptive_critic.checks import boolean, integer
-from adaptive_critic.events import CriticEvents, owner_of, register_events
+from adaptive_critic.events import register_events
 from adaptive_critic.guard import saving
-from adaptive_critic.guard.actions import Plan, checked_mode, expected_modes, plan
+from adaptive_critic.guard.actions import checked_mode, expected_modes
 from adaptive_critic.guard.monitor import Monitor
-from adaptive_critic.guard.rules import DivergenceRules, Verdict
+from adaptive_critic.guard.responding import Record, Responder
+from adaptive_critic.guard.rules import DivergenceRules
 from adaptive_critic.guard.snapshots import Restorable, Snapshots, checked_objects
 
 __all__ = ["DivergenceGuard", "as_guard"]
 
 _ON_COLLAPSE = ("report", "act", "ignore")
-_RECORDS_KEPT = 100
 _BETWEEN_RUNS = (None, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED)
-
-Record: TypeAlias = "dict[str, Any]"
-
-_logger = logging.getLogger("adaptive_critic")
 
 
 class DivergenceGuard(Attachable):
@@ -145,16 +140,11 @@ class DivergenceGuard(Attachable):
             raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
         if not isinstance(param_name, str):
             raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
-        self.on_divergence = checked_mode(on_divergence)
-        self.check_every = integer("check_every", check_every, at_least=1)
-        self.cooldown = integer("cooldown", cooldown, at_least=1)
-        self.max_interventions = integer("max_interventions", max_interventions, at_least=1)
-        self.override_iterations = integer("override_iterations", override_iterations, at_least=1)
+        mode = checked_mode(on_divergence)
         self.on_collapse = on_collapse
         rules = DivergenceRules(patience, window, warm_up, threshold, floor, relative_floor, dead)
-        self._monitor = Monitor(rules, self.check_every, output_transform)
+        self._monitor = Monitor(rules, integer("check_every", check_every, at_least=1), output_transform)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
-        self.param_name = param_name
         self.snapshots: Snapshots | None = None
         every = integer("snapshot_every", snapshot_every, at_least=1)
         if to_restore is not None:
@@ -166,19 +156,35 @@ class DivergenceGuard(Attachable):
                 "on_divergence='rollback' needs to_restore={'generator': ..., 'optimizer_g': ..., ...}: the models, "
                 "optimizers and whatever else has to go back with them"
             )
+        self._responder = Responder(
+            mode,
+            self.snapshots,
+            cooldown=integer("cooldown", cooldown, at_least=1),
+            max_interventions=integer("max_interventions", max_interventions, at_least=1),
+            override_iterations=integer("override_iterations", override_iterations, at_least=1),
+            param_name=param_name,
+        )
         self._engine: Engine | None = None
         self._loaded = False
         self._clear()
 
     def _clear(self) -> None:
-        self.interventions = 0
-        self.history: list[Record] = []
-        self._cooldown_left = 0
+        self._responder.clear()
         self._monitor.clear()
         if self.snapshots is not None:
             self.snapshots.clear()
 
     # --- use ----------------------------------------------------------------------------------------------------
+
+    @property
+    def interventions(self) -> int:
+        """Interventions made so far."""
+        return self._responder.interventions
+
+    @property
+    def history(self) -> list[Record]:
+        """Records of what was found, oldest first, the last 100."""
+        return self._responder.history
 
     def attach(self, engine: Engine) -> None:
         """Watch every iteration of ``engine``. A controller's own guard is attached by the controller.
@@ -241,74 +247,13 @@ class DivergenceGuard(Attachable):
             clean = clean and self._monitor.state.flat == 0
         elif verdict is not None and verdict.rule == "collapse":
             if self.on_collapse == "report":
-                self._keep(self._record(engine, verdict, "report"), logging.INFO)
+                self._responder.report(engine, verdict)
             verdict, clean = None, True
         if self.snapshots is not None:
             self.snapshots.follow(engine.state.iteration, clean)
-        cooling, self._cooldown_left = self._cooldown_left > 0, max(self._cooldown_left - iterations, 0)
-        if verdict is None:
-            return
-        planned = self._plan(engine, relapse=cooling)
-        # A cooldown lets the levels settle that the others are judged by. What is not finite needs no reference.
-        if not cooling or (verdict.rule == "non_finite" and planned.action != "report"):
-            self._intervene(engine, verdict, planned, in_epoch)
-        elif verdict.rule == "collapse":
+        put_off = self._responder.respond(engine, verdict, iterations, lambda: self._publish(engine), in_epoch)
+        if put_off and verdict is not None and verdict.rule == "collapse":
             self._monitor.rearm()
-
-    # --- acting -------------------------------------------------------------------------------------------------
-
-    def _plan(self, engine: Engine, relapse: bool) -> Plan:
-        promoted = None if self.snapshots is None else self.snapshots.promoted
-        return plan(
-            self.on_divergence,
-            self.interventions,
-            self.max_interventions,
-            controlled=owner_of(engine, self.param_name) is not None,
-            snapshot=None if promoted is None else promoted.iteration,
-            relapse=relapse,
-        )
-
-    def _intervene(self, engine: Engine, verdict: Verdict, planned: Plan, in_epoch: bool) -> None:
-        if planned.action != "report":
-            self.interventions += 1
-        self._cooldown_left = self.cooldown
-        if planned.why:
-            verdict = verdict._replace(reason=f"{verdict.reason}; {planned.why}")
-        record = self._record(engine, verdict, planned.action)
-        self._keep(record, logging.WARNING)
-        self._publish(engine)
-        engine.fire_event(CriticEvents.DIVERGED)
-        self._act(engine, planned, record, in_epoch)
-
-    def _act(self, engine: Engine, planned: Plan, record: Record, in_epoch: bool) -> None:
-        controller = owner_of(engine, self.param_name)
-        if planned.restore and self.snapshots is not None:
-            iteration = self.snapshots.restore()
-            _logger.warning("iteration %d: restored the snapshot of iteration %d", engine.state.iteration, iteration)
-        if planned.action == "call" and callable(self.on_divergence):
-            self.on_divergence(engine, record)
-        if planned.action == "hold" and controller is not None:
-            controller.hold(self.cooldown)
-        if planned.action in ("terminate_epoch", "rollback") and controller is not None:
-            controller.override(self.override_iterations)
-        if planned.action == "terminate_epoch" and in_epoch:
-            engine.terminate_epoch(skip_epoch_completed=True)
-        if planned.action == "terminate":
-            engine.terminate()
-
-    def _record(self, engine: Engine, verdict: Verdict, action: str) -> Record:
-        return {
-            "iteration": int(engine.state.iteration),
-            "rule": verdict.rule,
-            "reason": verdict.reason,
-            "values": dict(verdict.values),
-            "action": action,
-            "interventions": self.interventions,
-        }
-
-    def _keep(self, record: Record, level: int) -> None:
-        self.history = [*self.history[1 - _RECORDS_KEPT :], record]
-        _logger.log(level, "iteration %d: %s: %s", record["iteration"], record["action"], record["reason"])
 
     def _publish(self, engine: Engine) -> None:
         found = [record for record in self.history if record["rule"] != "collapse" or self.on_collapse == "act"]
@@ -337,7 +282,7 @@ class DivergenceGuard(Attachable):
             "version": saving.FORMAT,
             "handler": "DivergenceGuard",
             "interventions": self.interventions,
-            "cooldown_left": self._cooldown_left,
+            "cooldown_left": self._responder.cooldown_left,
             "window": self._monitor.window.state_dict(),
             "rules": saving.rules_to_dict(self._monitor.state),
             "records": [dict(record) for record in self.history],
@@ -356,8 +301,8 @@ class DivergenceGuard(Attachable):
         if self.snapshots is not None and self.snapshots.busy:
             return
         loaded = saving.read(state, self._monitor.rules, self.snapshots)
-        self.interventions, self._cooldown_left = loaded.interventions, loaded.cooldown_left
-        self._monitor.state, self.history = loaded.rules, loaded.records
+        self._responder.restore(loaded.interventions, loaded.cooldown_left, loaded.records)
+        self._monitor.state = loaded.rules
         self._monitor.window.restore(loaded.masks, loaded.rows)
         if self.snapshots is not None:
             self.snapshots.put(loaded.promoted, loaded.candidate, loaded.clean_checks)
