@@ -130,7 +130,7 @@ def _parts(item: Any) -> Iterator[tuple[str, Any]]:
                 continue
         yield from (("", value) for value in item.__defaults__ or ())
         yield from (item.__kwdefaults__ or {}).items()
-        if item.__module__.partition(".")[0] not in _LIBRARIES:
+        if (item.__module__ or "").partition(".")[0] not in _LIBRARIES:
             used = _global_names(item.__code__)
             yield from ((name, value) for name, value in item.__globals__.items() if name in used)
     elif isinstance(item, Mapping):
