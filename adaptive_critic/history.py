@@ -243,9 +243,10 @@ def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure:
         >>> [panel.get_ylabel() for panel in plot_history(history, figure=Figure()).axes]
         ['critic updates']
     """
-    points = history.points if isinstance(history, ControllerHistory) else tuple(history)
-    if not all(isinstance(point, HistoryPoint) for point in points):
+    found: Any = history.points if isinstance(history, ControllerHistory) else history
+    if not isinstance(found, Sequence) or not all(isinstance(point, HistoryPoint) for point in found):
         raise TypeError(f"history={history!r}: expected a ControllerHistory or its points")
+    points = tuple(found)
     if not points:
         raise ValueError("the history is empty: attach it to the trainer before the run")
     if figure is None:
