@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any
 
-from ignite.engine import Engine, Events, State
+from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
@@ -16,12 +16,13 @@ from adaptive_critic.attachable import Attachable
 from adaptive_critic.checks import integer, limits_pair
 from adaptive_critic.events import CriticEvents, claim, fire, register_events, release
 from adaptive_critic.guard import DivergenceGuard, as_guard
+from adaptive_critic.overriding import Override
+from adaptive_critic.publishing import Published
 from adaptive_critic.signals import StepOutputError
 
 __all__ = ["Controller"]
 
 _FORMAT = 1
-_PUBLISHED = ("critic_ratio", "critic_signal", "critic_updates", "generator_updates", "samples_seen")
 # Handlers of ITERATION_COMPLETED fire our events, and those that follow find them as the engine's last event.
 _OBSERVED_AT = (Events.ITERATION_COMPLETED, *CriticEvents)
 # What is asked for after one of these is for the next run; at STARTED by a handler that was attached before ours.
@@ -65,18 +66,12 @@ class Controller(Attachable, ABC):
     ) -> None:
         if output_transform is not None and not callable(output_transform):
             raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
-        if not isinstance(param_name, str):
-            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
-        if not param_name.isidentifier():
-            raise ValueError(f"param_name={param_name!r}: expected a name that works as an attribute")
-        if hasattr(State(), param_name) or param_name in _PUBLISHED:
-            raise ValueError(f"param_name={param_name!r}: engine.state.{param_name} has a meaning of its own already")
+        self._published = Published(param_name)
         self.limits = None if limits is None else limits_pair(limits)
         self.param_name = param_name
         self.guard: DivergenceGuard | None = as_guard(on_divergence, param_name)
         self._output_transform = output_transform
-        prefix = "" if param_name == "num_discriminator_steps" else f"{param_name}_"
-        self._attributes = [f"{prefix}{name}" for name in _PUBLISHED]
+        self._override = Override()
         self._engine: Engine | None = None
         self._seen = 0  # engine.state.iteration when an iteration was last observed
         self._loaded = False
@@ -86,9 +81,6 @@ class Controller(Attachable, ABC):
         self.critic_updates = 0
         self.generator_updates = 0
         self.samples_seen = 0
-        self._override_steps = 0
-        self._override_left = 0
-        self._override_waits = False  # for the next run, which is not to begin without it
         self._warned = False
         self._steps = 0
         self._decided = True  # ratio or signal may have changed since they were published
@@ -155,7 +147,7 @@ class Controller(Attachable, ABC):
             except RuntimeError:  # it watches another engine: leave this one as it was
                 self._let_go(engine)
                 raise
-        if not self._loaded and self._override_left == 0:
+        if not self._loaded and self._override.left == 0:
             self._steps = self._resumed_steps(engine.state.iteration)
         self._write(engine)
         if found is not None and not known:
@@ -182,6 +174,7 @@ class Controller(Attachable, ABC):
     def reset(self) -> None:
         """Go back to the state after construction."""
         self._clear()
+        self._override.clear()
         self._loaded = False
         self._steps = self._steps_at(0)
         if self._engine is not None:
@@ -213,20 +206,19 @@ class Controller(Attachable, ABC):
             iterations: how many, at least 1.
             steps: critic updates, at least 0; None means the lower limit (1 without limits).
         """
-        integer("iterations", iterations, at_least=1)
+        iterations = integer("iterations", iterations, at_least=1)
         if steps is None:
             steps = 1 if self.limits is None else self.limits[0]
-        self._override_steps = integer("steps", steps, at_least=0)
-        if self._engine is None or self._engine.last_event_name in _BEFORE_A_RUN:
-            self._override_waits = True
+        steps = integer("steps", steps, at_least=0)
+        waits = self._engine is None or self._engine.last_event_name in _BEFORE_A_RUN
         if self._engine is not None and self._engine.state.iteration != self._seen:
             # Called within an iteration that is still to be observed: it keeps the steps that it was run with.
-            self._override_left = iterations + 1
+            self._override.order(steps, iterations + 1, waits=waits)
             return
-        if self._override_left == 0:
+        if self._override.left == 0:
             self._take_back()
-        self._override_left = iterations
-        self._set_steps(self._override_steps)
+        self._override.order(steps, iterations, waits=waits)
+        self._set_steps(steps)
 
     def hold(self, iterations: int) -> None:
         """Freeze the number of critic updates for the next iterations."""
@@ -236,11 +228,10 @@ class Controller(Attachable, ABC):
 
     def _on_started(self, engine: Engine) -> None:
         if engine.state.iteration == 0 and not self._loaded:
-            override = (self._override_steps, self._override_left) if self._override_waits else (0, 0)
             self._clear()
-            self._override_steps, self._override_left = override
-            self._steps = self._override_steps if self._override_left > 0 else self._steps_at(0)
-        elif self._override_left == 0:
+            self._override.begin_afresh()
+            self._steps = self._override.steps if self._override.left > 0 else self._steps_at(0)
+        elif self._override.left == 0:
             self._steps = self._resumed_steps(engine.state.iteration)
         self._loaded = False
         self._seen = engine.state.iteration
@@ -264,7 +255,7 @@ class Controller(Attachable, ABC):
             )
         before = self._steps
         self._loaded = False  # a load in the middle of a run does not keep the next one from starting afresh
-        self._override_waits = False
+        self._override.observe()
         self._seen = state.iteration  # first: an output that is refused must not be observed again by state_dict
         self._advance(state.output, state.metrics, state.iteration)
         if found != self._steps:
@@ -281,11 +272,12 @@ class Controller(Attachable, ABC):
         if not isinstance(samples, (int, Integral)):
             raise StepOutputError(f"'num_samples' must be an int, got {samples!r} ({type(samples).__name__})")
         steps = self._steps
-        if self._override_left > 0:
-            self._override_left -= 1
+        override = self._override
+        if override.left > 0:
+            override.left -= 1
             self._decided = True
             self._skip()
-            following = self._override_steps if self._override_left > 0 else self._steps_at(index)
+            following = override.steps if override.left > 0 else self._steps_at(index)
         else:
             following = self._next_steps(output, metrics, steps, index)
         self.critic_updates += steps
@@ -307,14 +299,10 @@ class Controller(Attachable, ABC):
         self._publish(engine.state)
 
     def _publish(self, state: Any) -> None:
-        ratio, signal, critic, generator, samples = self._attributes
         if self._decided:
             self._decided = False
-            setattr(state, ratio, self.ratio)
-            setattr(state, signal, self.signal)
-        setattr(state, critic, self.critic_updates)
-        setattr(state, generator, self.generator_updates)
-        setattr(state, samples, self.samples_seen)
+            self._published.write_decision(state, self.ratio, self.signal)
+        self._published.write_counts(state, self.critic_updates, self.generator_updates, self.samples_seen)
 
     # --- state --------------------------------------------------------------------------------------------------
 
@@ -333,7 +321,7 @@ class Controller(Attachable, ABC):
             "critic_updates": self.critic_updates,
             "generator_updates": self.generator_updates,
             "samples_seen": self.samples_seen,
-            "override": [self._override_steps, self._override_left],
+            "override": [self._override.steps, self._override.left],
             "law": self._law_state(),
         }
         if self.guard is not None:
@@ -350,15 +338,15 @@ class Controller(Attachable, ABC):
         state = saved.header(state, type(self).__name__, _FORMAT)
         steps = saved.integer(state, "steps")
         counts = [saved.integer(state, key) for key in ("critic_updates", "generator_updates", "samples_seen")]
-        override_steps, override_left = saved.integers(state, "override", 2)
+        override = saved.integers(state, "override", 2)
         apply_law = self._read_law_state(saved.mapping(state, "law"))
         if self.guard is not None and "guard" in state:
             # the last thing that can fail: it changes nothing either, if it does
             self.guard.load_state_dict(saved.mapping(state, "guard"))
         apply_law()
         self.critic_updates, self.generator_updates, self.samples_seen = counts
-        self._override_steps, self._override_left = override_steps, override_left
-        self._steps = steps if override_left > 0 else self._clamp_steps(steps)
+        self._override.restore(*override)
+        self._steps = steps if self._override.left > 0 else self._clamp_steps(steps)
         self._loaded = True
         if self._engine is not None:
             self._write(self._engine)

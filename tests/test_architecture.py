@@ -53,7 +53,15 @@ TABLE = {
     "budget": Row({"ignite"}, {"checks", "events", "state"}),
     "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "signals"}),
     "history": Row({"ignite", "matplotlib"}, {"checks", "state"}),
-    "controller": Row({"ignite"}, {"attachable", "checks", "distributed", "events", "guard", "signals", "state"}),
+    "overriding": Row(set(), set()),
+    "publishing": Row({"ignite"}, set()),
+    "controller": Row(
+        {"ignite"},
+        {
+            *("attachable", "checks", "distributed", "events", "guard"),
+            *("overriding", "publishing", "signals", "state"),
+        },
+    ),
     "scheduled": Row({"matplotlib"}, {"checks", "controller", "guard", "laws"}),
     "feedback": Row(
         {"torch", "ignite"},
