@@ -21,17 +21,17 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     (shown,) = re.findall(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(first, "docs/resume.md: in one call", "exec"), names)
-    assert (names["resumed"].iteration, names["trainer"].state.iteration) == (0, 200)
+    assert (names["resumed"].iteration, names["trainer"].state.iteration) == (0, 100)
     ended = names["objects"]["controller"].state_dict()
     exec(compile(first, "docs/resume.md: in one call, again", "exec"), names)
-    assert names["resumed"].iteration == 200
+    assert names["resumed"].iteration == 100
     assert names["objects"]["controller"].state_dict() == ended
-    (tmp_path / "checkpoints" / "checkpoint_200.pt").unlink()
+    (tmp_path / "checkpoints" / "checkpoint_100.pt").unlink()
     exec(compile(first, "docs/resume.md: in one call, interrupted", "exec"), names)
-    assert names["resumed"].iteration == 160
+    assert names["resumed"].iteration == 80
     assert names["objects"]["controller"].state_dict() == ended
     exec(compile(own, "docs/resume.md: own step", "exec"), names)
-    assert (tmp_path / "own_checkpoints" / "checkpoint_80.pt").exists()
+    assert (tmp_path / "own_checkpoints" / "checkpoint_40.pt").exists()
     exec(compile(check, "docs/resume.md: check", "exec"), names)
     assert capsys.readouterr().out == shown
     exec(compile(by_hand, "docs/resume.md: by hand", "exec"), names)

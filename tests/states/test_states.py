@@ -1,0 +1,53 @@
+"""States that released versions have written load, and what was saved goes on as it did then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import adaptive_critic
+from adaptive_critic import StateError
+from adaptive_critic.resume.watch import entries
+from tests.states.made import subjects
+
+FOLDER = Path(__file__).parent
+FILES = sorted(FOLDER.glob("*.pt"))
+STATES = {(path.stem, name): found for path in FILES for name, found in torch.load(path, weights_only=True).items()}
+
+
+def same(ours: Any, theirs: Any) -> bool:
+    """Whether each entry of theirs is in ours; a later format may have more."""
+    if isinstance(theirs, Mapping):
+        return all(key in ours and same(ours[key], value) for key, value in theirs.items())
+    return dict(entries({"": ours})) == dict(entries({"": theirs}))
+
+
+@pytest.mark.parametrize(("release", "name"), STATES, ids=lambda value: value)
+def test_a_state_of_a_release_loads_and_goes_on(release: str, name: str) -> None:
+    found = STATES[release, name]
+    subject = subjects()[name]()
+    subject.item.load_state_dict(found["state"])
+    assert same(subject.item.state_dict(), found["state"])
+    assert subject.go_on() == found["goes on"]
+
+
+def test_this_release_has_its_states_written_down() -> None:
+    assert adaptive_critic.__version__ in {path.stem for path in FILES}, (
+        f"run python -m tests.states {adaptive_critic.__version__}, once, before it is released"
+    )
+    assert {name for release, name in STATES if release == adaptive_critic.__version__} == set(subjects())
+
+
+# The average's format is torch's, and RandomState's has no number: there it is missing entries that are named.
+NUMBERED = [name for name in subjects() if name not in ("average", "random state")]
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_a_state_of_a_format_to_come_is_refused_with_what_to_do(name: str) -> None:
+    state = STATES[adaptive_critic.__version__, name]["state"]
+    with pytest.raises(StateError, match=r"format version \d+, this release reads up to \d+: upgrade adaptive_critic"):
+        subjects()[name]().item.load_state_dict({**state, "version": state["version"] + 1})
