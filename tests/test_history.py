@@ -263,3 +263,5 @@ class TestPlot:
             plot_history(ControllerHistory(), figure=figure)
         with pytest.raises(TypeError, match="expected a ControllerHistory"):
             plot_history([1, 2], figure=figure)  # type: ignore[list-item]  # that is the test
+        with pytest.raises(TypeError, match="history=5: expected a ControllerHistory"):
+            plot_history(5, figure=figure)  # type: ignore[arg-type]  # that is the test
