@@ -44,7 +44,7 @@ SIGNALS = (
 
 
 class Stack:
-    """A stack of multilayer perceptrons with two hidden layers and their Adam state, flat per replica."""
+    """A stack of multilayer perceptrons with their Adam state, flat per replica."""
 
     def __init__(
         self, sizes: Sequence[int], seeds: Sequence[int], lr: float, betas: tuple[float, float], leaky: bool
@@ -215,7 +215,7 @@ class Trainer:
         self.marginal = [contender.marginal for contender, _ in rows]
         self.paired = [contender.paired for contender, _ in rows]
         self.reuse = torch.tensor([contender.reuse for contender, _ in rows])
-        hidden = [problem.width, problem.width]
+        hidden = [problem.width] * problem.depth
         self.generator = Stack(
             [problem.latent, *hidden, dim], [2 * s for _, s in rows], problem.lr, problem.betas, leaky=False
         )
@@ -244,7 +244,7 @@ class Trainer:
         self.before_last: list[float] = [math.nan for _ in rows]
         self.dead = np.zeros(len(rows), dtype=bool)
         g, d = self.generator.forward_flops, self.critic.forward_flops
-        penalty = {"wgan-gp": 6, "non-saturating-r1": 5, "hinge": 0, "wgan-clip": 0}[problem.objective]
+        penalty = {"wgan-gp": 6, "hinge": 0, "wgan-clip": 0}.get(problem.objective, 5)
         self.unit = 3.0 * g + 2.0 * d
         self.critic_cost = (g + 6.0 * d + penalty * d) / self.unit
         self.marginal_cost = (g + 4.0 * d) / self.unit
@@ -278,8 +278,10 @@ class Trainer:
         score_fake, _ = self.critic.forward(layers, fake)
         if p.objective in ("wgan-gp", "wgan-clip"):
             base = score_fake.mean((1, 2)) - score_real.mean((1, 2))
-        elif p.objective == "hinge":
+        elif p.objective in ("hinge", "hinge-r1"):
             base = (1 - score_real).relu().mean((1, 2)) + (1 + score_fake).relu().mean((1, 2))
+        elif p.objective == "least-squares-r1":
+            base = 0.5 * ((score_real - 1).square().mean((1, 2)) + score_fake.square().mean((1, 2)))
         else:
             base = functional.softplus(-score_real).mean((1, 2)) + functional.softplus(score_fake).mean((1, 2))
         loss = base
@@ -289,7 +291,7 @@ class Trainer:
                 _, hidden = self.critic.forward(layers, weight * real + (1 - weight) * fake)
             norm = (self.critic.input_gradient(layers, hidden).square().sum(-1) + 1e-12).sqrt()
             loss = loss + p.penalty * (norm - 1).square().mean(1)
-        elif p.objective == "non-saturating-r1":
+        elif p.objective.endswith("-r1"):
             square = self.critic.input_gradient(layers, hidden_real).square().sum(-1)
             loss = loss + 0.5 * p.penalty * square.mean(1)
         torch.autograd.backward([loss.sum()])
@@ -346,7 +348,11 @@ class Trainer:
         fake, _ = self.generator.forward(layers, self._take(self.latents, index, 1))
         score, _ = self.critic.forward(self.critic.views(index, False), fake)
         mean = score.mean((1, 2))
-        loss = functional.softplus(-score).mean((1, 2)) if p.objective == "non-saturating-r1" else -mean
+        loss = -mean
+        if p.objective == "non-saturating-r1":
+            loss = functional.softplus(-score).mean((1, 2))
+        elif p.objective == "least-squares-r1":
+            loss = 0.5 * (score - 1).square().mean((1, 2))
         torch.autograd.backward([loss.sum()])
         self.generator.adam(index, layers)
         if watched:

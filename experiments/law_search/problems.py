@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_digits
 
-Objective = Literal["wgan-gp", "wgan-clip", "non-saturating-r1", "hinge"]
+Objective = Literal["wgan-gp", "wgan-clip", "non-saturating-r1", "hinge", "least-squares-r1", "hinge-r1"]
 Array = npt.NDArray[np.float32]
 POOL = 40_960
 
@@ -30,7 +30,8 @@ class Problem:
         lr: the generator's learning rate.
         lr_ratio: critic's learning rate over the generator's.
         betas: Adam's decay rates for both networks.
-        width: units of each of the two hidden layers of both networks.
+        width: units of each hidden layer of both networks.
+        depth: number of hidden layers of both networks.
         batch: samples in each batch.
         latent: dimension of the generator's input.
         penalty: weight of the gradient penalty or of R1; clipping bound for ``wgan-clip``.
@@ -44,6 +45,7 @@ class Problem:
     lr_ratio: float = 1.0
     betas: tuple[float, float] = (0.5, 0.9)
     width: int = 48
+    depth: int = 2
     batch: int = 64
     latent: int = 8
     penalty: float = 1.0
@@ -154,6 +156,26 @@ def _development() -> dict[str, Problem]:
     return {problem.name: problem for problem in out}
 
 
+def _hasty() -> dict[str, Problem]:
+    """Development problems that are over after 50 to 300 generator updates: learning rates of 5e-4 and 1e-3."""
+    plane = Problem("", "", lr=1e-3, width=64, latent=2, penalty=0.1)
+    out = [
+        replace(plane, name="ring-hasty", data="ring"),
+        replace(plane, name="swiss-hasty", data="swiss", depth=3, batch=128),
+        replace(plane, name="grid-hasty", data="grid"),
+        replace(plane, name="ring-hasty-slow", data="ring", lr_ratio=0.2),
+        replace(plane, name="swiss-hasty-fast", data="swiss", lr_ratio=5.0),
+        replace(plane, name="grid-hasty-clip", data="grid", objective="wgan-clip"),
+        replace(plane, name="swiss-hasty-hinge", data="swiss", objective="hinge-r1"),
+        replace(plane, name="ring-hasty-r1", data="ring", objective="non-saturating-r1"),
+        replace(plane, name="grid-hasty-least-squares", data="grid", objective="least-squares-r1"),
+        Problem("mixture10-hasty", "mixture10", lr=1e-3, width=64, latent=12),
+        Problem("digits-hasty", "digits", lr=5e-4, width=128, latent=16, penalty=10.0),
+        Problem("mnist14-hasty", "mnist14", lr=5e-4, width=128, latent=32, penalty=10.0, budget=3000.0),
+    ]
+    return {problem.name: replace(problem, budget=max(problem.budget, 4000.0)) for problem in out}
+
+
 def _held_out() -> dict[str, Problem]:
     out = [
         Problem("pinwheel", "pinwheel", betas=(0.0, 0.9), batch=128, width=48),
@@ -190,5 +212,6 @@ def _held_out() -> dict[str, Problem]:
 
 
 DEVELOPMENT = _development()
+HASTY = _hasty()
 HELD_OUT = _held_out()
-ALL = DEVELOPMENT | HELD_OUT
+ALL = DEVELOPMENT | HASTY | HELD_OUT

@@ -56,7 +56,7 @@ class Row(NamedTuple):
 
 TABLE = {
     "gap share": Row(
-        GapShareLaw(), (ANY, ANY), 4.0, bumpless=True, per_iteration=True, scale_free=True,
+        GapShareLaw(base=0.5), (ANY, ANY), 4.0, bumpless=True, per_iteration=True, scale_free=True,
         more=(0.5, 1.0), fewer=(0.001, 1.0), settles=150,
     ),
     "distance PID": Row(
@@ -240,8 +240,7 @@ def test_a_decision_over_k_iterations_moves_k_times_as_far(row: Row, asked: str)
         # The integral alone; kp acts once per decision, by its nature. The slew limit is per iteration too.
         law = dataclasses.replace(law, kp=0.0, kd=0.0, smoothing=0.0)
     else:
-        # The exponent lets the error follow the ratio, which moves on between single decisions.
-        law = dataclasses.replace(law, warmup=0, window=1.0, exponent=0.0)
+        law = dataclasses.replace(law, warmup=0, window=1.0)
     mean = getattr(row, asked)
     single, _, _ = run(law, [observation(mean)] * 11, 5.0, (0.0, math.inf))
     # The first update is one iteration in both: it starts the PID's averages.
@@ -263,16 +262,34 @@ def test_scale_free(row: Row, data: st.DataObject) -> None:
 
 
 def test_gap_share_warms_up_and_then_moves_by_the_gain() -> None:
+    """By the gain per iteration up to r = 3, in proportion to r up to 6, by twice the gain beyond."""
     law = GapShareLaw(gain=0.02, warmup=20)
-    proposals, _, _ = run(law, [observation((0.9, 1.0))] * 22, 4.0)
-    assert proposals[:19] == [4.0] * 19
-    assert proposals[19:] == pytest.approx([4.0 * math.exp(0.02 * k) for k in (1, 2, 3)])
+    proposals, _, _ = run(law, [observation((0.9, 1.0))] * 90, 2.0)
+    assert proposals[:19] == [2.0] * 19
+    position = math.log(2.0)
+    for proposal in proposals[19:]:
+        position += 0.02 * min(max(math.exp(position) / 3.0, 1.0), 2.0)
+        assert proposal == pytest.approx(math.exp(position), rel=1e-9)
+    assert proposals[-1] > 6.5, "both ends of the clip are passed"
 
 
-def test_gap_share_rests_where_the_share_is_setpoint_times_a_power_of_the_ratio() -> None:
-    law = GapShareLaw(setpoint=0.01, exponent=0.5)
+def test_gap_share_rests_at_base_plus_one_update_per_setpoint() -> None:
+    law = GapShareLaw(setpoint=0.01, base=1.5)
     _, ratios, _ = run(law, [observation((0.02, 1.0))] * 1000, 3.0)
-    assert ratios[-1] == pytest.approx(4.0, rel=1e-6)  # 0.02 = 0.01 * 4 ** 0.5
+    assert ratios[-1] == pytest.approx(1.5 + 0.02 / 0.01, rel=1e-6)
+
+
+def test_gap_share_asks_for_more_where_the_gap_hardly_stands_out_from_its_fluctuations() -> None:
+    """Gaps of 1 +- 0.8: a contrast of 1.25 where 2.5 are asked for, so twice the number."""
+    noisy = Observation((0.02, 1.0), (0.02**2, 1.0 + 0.8**2))
+    law = GapShareLaw(setpoint=0.01, base=1.5, contrast=2.5)
+    _, ratios, _ = run(law, [noisy] * 1000, 3.0)
+    assert ratios[-1] == pytest.approx(2.0 * 3.5, rel=1e-6)
+    clear = Observation((0.02, 1.0), (0.02**2, 1.0 + 0.3**2))
+    _, ratios, _ = run(law, [clear] * 1000, 3.0)
+    assert ratios[-1] == pytest.approx(3.5, rel=1e-6)
+    _, ratios, _ = run(dataclasses.replace(law, contrast=0.0), [noisy] * 1000, 3.0)
+    assert ratios[-1] == pytest.approx(3.5, rel=1e-6)
 
 
 def test_gap_share_averages_over_a_third_of_the_run_and_then_over_its_window() -> None:
@@ -280,14 +297,12 @@ def test_gap_share_averages_over_a_third_of_the_run_and_then_over_its_window() -
     law = GapShareLaw(window=20.0)
     values = [math.sin(0.7 * index) for index in range(120)]
     state, grouped = law.init(4.0), law.init(4.0)
-    mean, square, weights = 0.0, 0.0, 0.0
+    mean, square = 0.0, 0.0
     for index, value in enumerate(values, start=1):
         alpha = 1.0 if index == 1 else max(1.0 / 20.0, 3.0 / (index + 3.0))
         mean, square = mean + alpha * (value - mean), square + alpha * (value * value - square)
-        weights = (1.0 - alpha) ** 2 * weights + alpha**2
-        state, _ = law.update(state, observation((value, 1.0)), 4.0)
-        assert state[:2] == pytest.approx((mean, square), rel=1e-9)
-        assert state.weight_square == pytest.approx(weights, rel=1e-9)
+        state, _ = law.update(state, observation((0.5, value)), 4.0)
+        assert state[:3] == pytest.approx((0.5, mean, square), rel=1e-9)
     for _ in range(40):
         grouped, _ = law.update(grouped, observation((0.5, 1.0), 3), 4.0)
     single = law.init(4.0)
@@ -297,26 +312,15 @@ def test_gap_share_averages_over_a_third_of_the_run_and_then_over_its_window() -
     assert grouped.observed == single.observed == 120
 
 
-def test_gap_share_adds_half_a_standard_error_to_what_was_used() -> None:
-    law = GapShareLaw(window=4.0, optimism=0.5, warmup=0)
-    state = law.init(4.0)
-    for value in (0.3, -0.1, 0.2, 0.0, 0.1, -0.2):
-        state, _ = law.update(state, observation((value, 2.0)), 4.0)
-    spread = math.sqrt(state.used_square - state.used**2)
-    expected = (state.used + 0.5 * spread * math.sqrt(state.weight_square)) / 2.0
-    assert law.share(state) == pytest.approx(expected, rel=1e-12)
-    assert expected > state.used / 2.0
-
-
 @pytest.mark.parametrize(
     ("mean", "error"),
     [
-        ((0.10, 1.0), 0.0),  # 0.05 * 4 ** 0.5
-        ((0.20, 1.0), math.log(2.0)),
+        ((0.15, 1.0), 0.0),  # 1 + 0.15 / 0.05 = 4
+        ((0.35, 1.0), math.log(2.0)),
         ((0.05, 1.0), -math.log(2.0)),
         ((1.0, 1.0), 1.0),  # clipped
-        ((1e-9, 1.0), -1.0),
-        ((0.0, 1.0), -1.0),  # the generator's update used nothing up
+        ((0.0, 1.0), -1.0),
+        ((-0.05, 1.0), -1.0),  # the base is used up
         ((-0.3, 1.0), -1.0),
         ((0.05, 0.0), 1.0),  # no advantage left
         ((0.05, -1.0), 1.0),
@@ -324,9 +328,9 @@ def test_gap_share_adds_half_a_standard_error_to_what_was_used() -> None:
     ],
 )
 def test_gap_share_error(mean: tuple[float, float], error: float) -> None:
-    law = GapShareLaw(setpoint=0.05, exponent=0.5, window=1.0, warmup=0, gain=0.5)
+    law = GapShareLaw(setpoint=0.05, base=1.0, window=1.0, warmup=0, gain=0.3)
     _, proposed = law.update(law.init(4.0), observation(mean), 4.0)
-    assert math.log(proposed / 4.0) == pytest.approx(0.5 * error, abs=1e-12)
+    assert math.log(proposed / 4.0) == pytest.approx(0.3 * 4.0 / 3.0 * error, abs=1e-12)
 
 
 def test_ladder_follows_the_published_scheduler() -> None:
