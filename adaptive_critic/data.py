@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import torch
-from torch.utils.data import Dataset
 
-from adaptive_critic.state import StateError, header, integer, mapping
+from adaptive_critic.loader_order import NAME, STATE_VERSION, LoaderOrder, Position, refuse_single_samples
 
 __all__ = ["InfiniteBatches", "infinite_batches"]
 
 BatchT = TypeVar("BatchT")
 
 _REUSE = ("never", "iteration")
-_NAME = "InfiniteBatches"
-_STATE_VERSION = 1
-
-
-class _Position(NamedTuple):
-    """Where an InfiniteBatches stands, checked, as read from a state_dict."""
-
-    passes: int  # complete passes over the loader
-    batches: int  # batches drawn from the pass under way
-    pass_rng: torch.Tensor  # torch's global CPU random state when that pass began
-    pass_generators: list[torch.Tensor]  # states of the loader's own generators when that pass began
-    generators: list[torch.Tensor]  # and when the position was saved
-    loader: Mapping[str, Any] | None  # the loader's own state_dict, where it has one
 
 
 class InfiniteBatches(Iterator[BatchT]):
@@ -42,10 +28,11 @@ class InfiniteBatches(Iterator[BatchT]):
     def __init__(self, loader: Iterable[BatchT], *, reuse: str = "never") -> None:
         if isinstance(loader, InfiniteBatches):
             raise TypeError("loader is an InfiniteBatches already: use it as it is")
-        _refuse_what_gives_no_batches(loader)
+        refuse_single_samples(loader)
         if reuse not in _REUSE:
             raise ValueError(f"reuse={reuse!r}: expected one of {', '.join(map(repr, _REUSE))}")
         self.loader = loader
+        self._order = LoaderOrder(loader)
         self.reuse = reuse
         self.passes = 0
         self.batches = 0
@@ -100,15 +87,15 @@ class InfiniteBatches(Iterator[BatchT]):
     def state_dict(self) -> dict[str, Any]:
         """Return the position: ints and tensors, and the loader's own ``state_dict`` where it has one."""
         state: dict[str, Any] = {
-            "handler": _NAME,
-            "version": _STATE_VERSION,
+            "handler": NAME,
+            "version": STATE_VERSION,
             "passes": self.passes,
             "batches": self.batches,
             "pass_rng": self._pass_rng,
             "pass_generators": list(self._pass_generators),
-            "generators": [generator.get_state() for generator in self._generators()],
+            "generators": self._order.states(),
         }
-        if self.batches and self._saves_itself():
+        if self.batches and self._order.saves_itself():
             state["loader"] = self.loader.state_dict()  # type: ignore[attr-defined]  # _saves_itself looked
         return state
 
@@ -132,17 +119,17 @@ class InfiniteBatches(Iterator[BatchT]):
                 position. After an error nothing has changed, except that an iterator which can be read only
                 once has lost the batches that were tried.
         """
-        position = self._checked(state_dict)
-        previous = self._checked(self.state_dict())
+        position = self._order.read(state_dict)
+        previous = self._order.read(self.state_dict())
         iterator = self._iterator
         try:
             self._iterator = self._go_to(position)
         except Exception:
-            shared = self._saves_itself() or getattr(self.loader, "persistent_workers", False)
+            shared = self._order.saves_itself() or getattr(self.loader, "persistent_workers", False)
             # Such loaders have one iterator, which the attempt has just reset.
             self._iterator = self._go_to(previous) if shared else iterator
-            self._set_epoch(self.passes)
-            self._set_generators(previous.generators)
+            self._order.set_epoch(self.passes)
+            self._order.set_states(previous.generators)
             raise
         self.passes, self.batches = position.passes, position.batches
         self._pass_rng, self._pass_generators = position.pass_rng, position.pass_generators
@@ -151,7 +138,7 @@ class InfiniteBatches(Iterator[BatchT]):
     def _draw(self) -> BatchT:
         while True:
             if self._iterator is None:
-                self._set_epoch(self.passes)
+                self._order.set_epoch(self.passes)
                 self._remember_random_states()
                 self._iterator = iter(self.loader)
             try:
@@ -179,23 +166,23 @@ class InfiniteBatches(Iterator[BatchT]):
         self.passes += 1
         self.batches = 0
 
-    def _go_to(self, position: _Position) -> Iterator[BatchT] | None:
+    def _go_to(self, position: Position) -> Iterator[BatchT] | None:
         """Return the loader's iterator at ``position``, leaving the global random state alone."""
         rng = torch.get_rng_state()
         try:
-            self._set_epoch(position.passes)
+            self._order.set_epoch(position.passes)
             iterator = None
             if position.batches:
                 if position.passes and getattr(self.loader, "persistent_workers", False):
                     iter(self.loader)  # starts the workers, which draws once; later passes do not
                 torch.set_rng_state(position.pass_rng)
-                self._set_generators(position.pass_generators)
+                self._order.set_states(position.pass_generators)
                 if position.loader is not None:
                     self.loader.load_state_dict(position.loader)  # type: ignore[attr-defined]  # _checked looked
                 iterator = iter(self.loader)
                 if position.loader is None:
                     self._skip(iterator, position.batches)
-            self._set_generators(position.generators)
+            self._order.set_states(position.generators)
         finally:
             torch.set_rng_state(rng)
         return iterator
@@ -211,83 +198,9 @@ class InfiniteBatches(Iterator[BatchT]):
                     "another batch size?"
                 ) from None
 
-    def _checked(self, state_dict: Mapping[str, Any]) -> _Position:
-        state = header(state_dict, _NAME, _STATE_VERSION)
-        passes, batches = integer(state, "passes"), integer(state, "batches")
-        count = len(self._generators())
-        loader = mapping(state, "loader") if "loader" in state else None
-        if loader is not None and not self._saves_itself():
-            raise StateError(
-                "the position was saved by a loader with a state_dict of its own, "
-                f"{type(self.loader).__name__} has none: use the same kind of loader, such as torchdata's "
-                "StatefulDataLoader"
-            )
-        return _Position(
-            passes,
-            batches,
-            _random_states(state, "pass_rng", 1)[0],
-            _random_states(state, "pass_generators", count),
-            _random_states(state, "generators", count),
-            loader,
-        )
-
     def _remember_random_states(self) -> None:
         self._pass_rng = torch.get_rng_state()
-        self._pass_generators = [generator.get_state() for generator in self._generators()]
-
-    def _saves_itself(self) -> bool:
-        return all(callable(getattr(self.loader, name, None)) for name in ("state_dict", "load_state_dict"))
-
-    def _parts(self) -> list[Any]:
-        batch_sampler = getattr(self.loader, "batch_sampler", None)
-        parts = [self.loader, getattr(self.loader, "sampler", None), batch_sampler]
-        return [*parts, getattr(batch_sampler, "sampler", None)]
-
-    def _generators(self) -> list[torch.Generator]:
-        found = (getattr(part, "generator", None) for part in self._parts())
-        return list({id(item): item for item in found if isinstance(item, torch.Generator)}.values())
-
-    def _set_generators(self, states: list[torch.Tensor]) -> None:
-        for generator, state in zip(self._generators(), states, strict=True):
-            generator.set_state(state)
-
-    def _set_epoch(self, epoch: int) -> None:
-        samplers = {id(part): part for part in self._parts()[1:]}
-        for sampler in samplers.values():
-            set_epoch: Callable[[int], None] | None = getattr(sampler, "set_epoch", None)
-            if callable(set_epoch):
-                set_epoch(epoch)
-
-
-def _refuse_what_gives_no_batches(loader: Any) -> None:
-    kind = type(loader).__name__
-    if isinstance(loader, Dataset):
-        raise TypeError(
-            f"loader is a {kind}, a data set, which gives single samples: pass DataLoader(dataset, "
-            "batch_size=64, shuffle=True), or with batch_size=None if its items are whole batches already"
-        )
-    if hasattr(loader, "__array__"):  # tensors, NumPy's arrays, data frames
-        raise TypeError(
-            f"loader is a {kind} of shape {tuple(getattr(loader, 'shape', ()))}, whose rows are single samples: pass "
-            "DataLoader(TensorDataset(tensor), batch_size=64, shuffle=True)"
-        )
-    if isinstance(loader, (str, bytes, Mapping)) or not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
-        raise TypeError(f"loader={loader!r}: expected an iterable of batches, such as a DataLoader")
-
-
-def _random_states(state: Mapping[str, Any], key: str, count: int) -> list[torch.Tensor]:
-    found = state.get(key)
-    entries = found if isinstance(found, list) else [found]
-    # A checkpoint may have been loaded onto another device; random states live on the CPU.
-    tensors = [item.cpu() for item in entries if isinstance(item, torch.Tensor) and item.dtype == torch.uint8]
-    if len(tensors) != len(entries):
-        raise StateError(f"state[{key!r}]={found!r}: expected saved random states (tensors of bytes)")
-    if len(tensors) != count:
-        raise StateError(
-            f"state[{key!r}] holds {len(tensors)} random state(s), expected {count}: give the loader as many "
-            "generators (generator=) as it had when the position was saved"
-        )
-    return tensors
+        self._pass_generators = self._order.states()
 
 
 def infinite_batches(loader: Iterable[BatchT], *, reuse: str = "never") -> InfiniteBatches[BatchT]:

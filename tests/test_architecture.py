@@ -40,7 +40,8 @@ TABLE = {
     "moments": Row({"torch"}, {"signals", "state"}),
     "reading": Row({"torch"}, set()),
     "doubts": Row({"torch"}, {"signals"}),
-    "data": Row({"torch"}, {"checks", "state"}),
+    "loader_order": Row({"torch"}, {"state"}),
+    "data": Row({"torch"}, {"loader_order"}),
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, set()),
     # Engines.
