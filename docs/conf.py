@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 import inspect
+import os
 import re
+import tempfile
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -51,6 +54,12 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+
+# Tutorials run without what the reader's IPython starts with, and say what they print, not how their kernel is reached.
+_ipython = tempfile.TemporaryDirectory(prefix="ipython-")
+(Path(_ipython.name) / "profile_default").mkdir()
+(Path(_ipython.name) / "profile_default" / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 'ERROR'\n")
+os.environ["IPYTHONDIR"] = _ipython.name
 
 html_theme = "furo"
 html_title = "adaptive_critic"
