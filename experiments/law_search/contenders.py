@@ -6,6 +6,7 @@ from typing import Any
 
 from experiments.law_search.batched import Contender
 from experiments.law_search.laws import (
+    Clock,
     Decay,
     Kappa,
     Law,
@@ -47,6 +48,17 @@ def lean(name: str, **options: Any) -> Contender:
 def reuse(name: str, **options: Any) -> Contender:
     """Return a lean law whose first critic update reuses the generator's latents."""
     return law(f"reuse {name}", Lean, reuse=True, **options)
+
+
+def clock(name: str, **options: Any) -> Contender:
+    """Return a law that counts its time in critic updates: rate and window follow n."""
+    return law(f"clock {name}", Clock, **options)
+
+
+def lead(name: str, **options: Any) -> Contender:
+    """Return a law with exponent 1, a rate of 0.05 to 0.1 per iteration, windows of 20 and a contrast of 2.5."""
+    fixed_options: dict[str, Any] = {"span": 20.0, "shortest": 20.0, "slowest": 0.05, "fastest": 0.1, "visible": 2.5}
+    return clock(name, **fixed_options | {"lean": 1.0} | options)
 
 
 BASELINES = [*(fixed(n) for n in FIXED), law("reference", Reference), law("kappa", Kappa)]
@@ -140,6 +152,73 @@ ROUNDS: dict[str, list[Contender]] = {
         reuse("s.4 sp.016 r.1 L5 st3 h20", lean=0.4, setpoint=0.016, longest=5.0, rate=0.1, start=3.0, hold=20),
         law("kappa r.05 lo1", Kappa, rate=0.05, hold=10, limits=(1.0, 20.0)),
     ],
+    "10": [
+        clock("base"),
+        clock("span its20", shortest=20.0),
+        clock("lim10", limits=(1.0, 10.0)),
+        lean("current lim10", lean=0.5, setpoint=0.012, optimism=0.5, start=3.0, hold=20, limits=(1.0, 10.0)),
+        clock("s1 .01", lean=1.0, setpoint=0.01),
+        clock("z.25", optimism=0.25),
+        clock("r.033 span40", rate=1 / 30, span=40.0),
+        clock("sp.02", setpoint=0.02),
+    ],
+    "11": [
+        clock("s1 .02", lean=1.0, setpoint=0.02),
+        clock("s1.5 .014", lean=1.5, setpoint=0.014),
+        clock("s1 .02 z.25", lean=1.0, setpoint=0.02, optimism=0.25),
+        clock("s1 .02 st4 h40", lean=1.0, setpoint=0.02, start=4.0, hold=40.0),
+        clock("s1 .02 st4 h20 L40", lean=1.0, setpoint=0.02, start=4.0, hold=20.0, span=40.0),
+    ],
+    "12": [
+        clock("s1 .015 t2 cl", lean=1.0, setpoint=0.015, visible=2.0),
+        clock("s1 .015 t2", lean=1.0, slowest=0.05, setpoint=0.015, visible=2.0),
+        clock("s1 .015 t3", lean=1.0, slowest=0.05, setpoint=0.015, visible=3.0),
+        clock("s1 .02 t2.5", lean=1.0, slowest=0.05, setpoint=0.02, visible=2.5),
+        clock("s1 .02 t2.5 w2", lean=1.0, slowest=0.05, setpoint=0.02, visible=2.5, weight=2.0),
+        clock(
+            "s1 .015 t2.5 iter",
+            lean=1.0,
+            slowest=0.05,
+            setpoint=0.015,
+            visible=2.5,
+            rate=0.0,
+            span=20.0,
+            shortest=20.0,
+        ),
+        clock("s1 .015 t2.5 st4 h40", lean=1.0, slowest=0.05, setpoint=0.015, visible=2.5, start=4.0, hold=40.0),
+        clock("s1 .012 t2", lean=1.0, slowest=0.05, setpoint=0.012, visible=2.0),
+    ],
+    "13": [
+        lead("4 s1 .015", setpoint=0.015),
+        lead("4 s1 .012", setpoint=0.012),
+        lead("4 s1 .012 r.05", setpoint=0.012, fastest=0.05),
+        lead("4 s1 .012 L120", setpoint=0.012, span=120.0, shortest=10.0),
+        lead("4 s.75 .012", setpoint=0.012, lean=0.75),
+        lead("4 s1 .015 st4 h40", setpoint=0.015, start=4.0, hold=40.0),
+        lead("4 s1 .015 z.75", setpoint=0.015, optimism=0.75),
+        lead("4 s1 .015 w2", setpoint=0.015, weight=2.0),
+    ],
+    "14": [
+        lead("5 .015 z.75 cap.03", setpoint=0.015, optimism=0.75, doubt=0.03),
+        lead("5 .015 z0 c.02", setpoint=0.015, optimism=0.0, floor=0.02),
+        lead("5 .015 z.75 L50", setpoint=0.015, optimism=0.75, span=50.0, shortest=50.0),
+        lead("5 .015 z.5 cap.02 t2", setpoint=0.015, optimism=0.5, doubt=0.02, visible=2.0),
+        lead("5 .015 z.75 cap.03 t0", setpoint=0.015, optimism=0.75, doubt=0.03, visible=0.0),
+        lead("5 .015 z.75 cap.03 st4 h30", setpoint=0.015, optimism=0.75, doubt=0.03, start=4.0, hold=30.0),
+        lead("5 .012 z.75 cap.02", setpoint=0.012, optimism=0.75, doubt=0.02),
+        lead("5 .02 z.75 cap.04", setpoint=0.02, optimism=0.75, doubt=0.04),
+    ],
+    "15": [
+        lead("6 c.04 s.02", setpoint=0.02, optimism=0.0, floor=0.04),
+        lead("6 c.06 s.03", setpoint=0.03, optimism=0.0, floor=0.06),
+        lead("6 c.04 s.02 L10", setpoint=0.02, optimism=0.0, floor=0.04, span=10.0, shortest=10.0),
+        lead("6 c.04 s.02 f.15", setpoint=0.02, optimism=0.0, floor=0.04, fastest=0.15),
+        lead("6 c.04 s.02 st4 h40", setpoint=0.02, optimism=0.0, floor=0.04, start=4.0, hold=40.0),
+        lead("6 c.04 s.02 t2", setpoint=0.02, optimism=0.0, floor=0.04, visible=2.0),
+        lead("6 c.02 s.015 st4 h20", setpoint=0.015, optimism=0.0, floor=0.02, start=4.0, hold=20.0),
+        lead("6 c.04 s.02 t3.5", setpoint=0.02, optimism=0.0, floor=0.04, visible=3.5),
+    ],
+    "second-final": [lead("5 .015 z0 c.02", setpoint=0.015, optimism=0.0, floor=0.02)],
     "others": [
         law("marginal .02", Marginal, marginal=True),
         law("rise .6", Rise),

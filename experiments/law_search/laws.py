@@ -500,6 +500,24 @@ class Clock(Law):
 
     x += rate * n * clip(log(kappa / setpoint) - lean * x, -1, 1), averages over the last ``span`` critic updates (at
     least ``shortest`` iterations). Without it, n = 20 is left as slowly per iteration as n = 2, at ten times the price.
+
+    Args:
+        setpoint: of kappa, at n = 1.
+        lean: power of n with which the setpoint grows.
+        limits: of n.
+        start: n at the start.
+        rate: per critic update.
+        span: of the averages, in critic updates.
+        shortest: of the averages, in iterations.
+        optimism: standard errors added to the fall.
+        share: early on the averages reach back over 1 / share of the run.
+        hold: critic updates before the first move.
+        fastest: largest rate per iteration.
+        visible: contrast of the gap (mean over standard deviation from iteration to iteration) under which n is raised.
+        weight: power of contrast / visible with which it is.
+        slowest: smallest rate per iteration.
+        doubt: largest share of the gap that optimism may add.
+        floor: share of the gap that is always added to the fall; with lean = 1, n rests at (floor + kappa) / setpoint.
     """
 
     def __init__(
