@@ -137,7 +137,8 @@ class Response:
 def _plain_log(axis: Any, values: Sequence[float]) -> None:
     axis._set_axes_scale("log")
     low, high = min(values) * 0.99, max(values) * 1.01
-    every = [m * 10.0**p for p in range(-4, 4) for m in (1, 2, 5)]
+    multiples = (1, 2, 5) if high < 110.0 * low else (1, 3)
+    every = [m * 10.0**p for p in range(-4, 4) for m in multiples]
     shown = [tick for tick in every if low <= tick <= high]
     axis.set_ticks(shown, labels=[f"{tick:g}" for tick in shown])
     axis.set_minor_formatter(NullFormatter())
@@ -186,9 +187,9 @@ def responses() -> dict[str, Response]:
             WassersteinGapController,
             _gap,
             name=r"share $\kappa$ of the gap used up by a generator update",
-            values=_spread(0.002, 0.2),
-            after=(30, 60, 120, 400),
-            trace=_steps((0.012, 80), (0.04, 150), (0.012, 150), (0.004, 70)),
+            values=_spread(0.001, 0.5),
+            after=(30, 45, 60, 400),
+            trace=_steps((0.02, 80), (0.12, 90), (0.02, 100), (0.002, 80)),
             log_x=True,
         ),
         "response_pid.png": Response(
