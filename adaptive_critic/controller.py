@@ -144,7 +144,7 @@ class Controller(Attachable, ABC):
         if self.guard is not None:
             try:
                 self.guard.attach(engine)
-            except RuntimeError:  # it watches another engine: leave this one as it was
+            except (RuntimeError, ValueError):  # such as that it watches another engine: leave this one as it was
                 self._let_go(engine)
                 raise
         if not self._loaded and self._override.left == 0:

@@ -84,5 +84,5 @@ def all_equal(description: str) -> None:
         if other != descriptions[0]:
             raise ValueError(
                 f"ranks are configured differently: rank 0 has {descriptions[0]}, rank {index} has {other}; "
-                "every rank must attach the same controller"
+                "every rank must attach the same controllers and guards"
             )

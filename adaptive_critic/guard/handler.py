@@ -192,11 +192,14 @@ class DivergenceGuard(Attachable):
         Raises:
             TypeError: if ``engine`` is not an Ignite Engine.
             RuntimeError: if the guard is attached already.
+            ValueError: if ranks of a distributed run attach different guards.
         """
         if not isinstance(engine, Engine):
             raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
         if self._engine is not None:
             raise RuntimeError(f"{self!r} is attached already; detach() it first")
+        if distributed.world_size() > 1:
+            distributed.all_equal(repr(self))
         register_events(engine)
         engine.add_event_handler(Events.STARTED, self._on_started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)

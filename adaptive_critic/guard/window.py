@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 
-from adaptive_critic import distributed
+from adaptive_critic.guard.sharing import layouts, means_over_ranks
+from adaptive_critic.moments import Row
 from adaptive_critic.signals.output import Scalar, StepOutputError, last, scalar, tensor_entry
 
 __all__ = ["ScoreWindow"]
-
-Row: TypeAlias = "torch.Tensor | tuple[float, ...]"
 
 # The scalars of a row, in order; the entries of d_loss follow. Bit i of its mask says whether the i-th is there.
 _SCALARS = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake")
@@ -66,7 +64,7 @@ class ScoreWindow:
 
     ``add`` costs one stack of 0-d tensors, which copies, and no synchronisation. ``read`` is one read on the host and,
     in a distributed run, one all_reduce: values become means over the ranks, and a NaN or an infinity on one rank makes
-    the mean of all of them non-finite.
+    the mean of all of them non-finite. An output that is refused is raised there too, on all ranks.
     """
 
     def __init__(self) -> None:
@@ -74,13 +72,14 @@ class ScoreWindow:
         """ranks of the run, set when it begins and not asked for again: a group that is gone looks like one process"""
         self._rows: list[Row] = []
         self._masks: list[int] = []
+        self._error = ""
 
     def __len__(self) -> int:
         return len(self._masks)
 
     def clear(self) -> None:
         """Forget all iterations."""
-        self._rows, self._masks = [], []
+        self._rows, self._masks, self._error = [], [], ""
 
     def add(self, output: Any) -> None:
         """Add an iteration.
@@ -89,8 +88,19 @@ class ScoreWindow:
             output: a StepOutput with at least one of the watched keys.
 
         Raises:
-            StepOutputError: if there is none, or an entry has another shape.
+            StepOutputError: if there is none, or an entry has another shape; with several ranks, at the next ``read``.
         """
+        try:
+            row, mask = self._row(output)
+        except StepOutputError as error:
+            if self.ranks == 1:
+                raise
+            row, mask, self._error = (), 0, self._error or str(error)
+        self._rows.append(row)
+        self._masks.append(mask)
+
+    @staticmethod
+    def _row(output: Any) -> tuple[Row, int]:
         try:
             get = output.get
         except AttributeError:
@@ -118,15 +128,21 @@ class ScoreWindow:
                 f"DivergenceGuard watches {', '.join(_WATCHED)}; the training step's output has none of them, it has "
                 f"{sorted(map(str, output))} (output_transform= adapts other outputs)"
             )
-        self._rows.append(_pack(values, vector, mask))
-        self._masks.append(mask)
+        return _pack(values, vector, mask), mask
 
     def read(self) -> dict[str, list[float]]:
-        """Return the values of all iterations by name (those that there are), as means over the ranks."""
+        """Return the values of all iterations by name (those that there are), as means over the ranks.
+
+        Raises:
+            StepOutputError: on every rank, if one was given an output that it can't read.
+            RuntimeError: if the process group is gone.
+        """
+        if self.ranks > 1:
+            return means_over_ranks(self._rows, self._masks, _WATCHED, self._error, self.ranks)
         flat = self._flat()
         columns: dict[str, list[float]] = {}
         start = 0
-        for mask, length, count in self._runs():
+        for mask, length, count in layouts(self._rows, self._masks):
             block = flat[start : start + length * count]
             start += length * count
             column = 0
@@ -138,24 +154,16 @@ class ScoreWindow:
                 columns.setdefault("d_loss", []).extend(block[loss::length])
         return columns
 
-    def _runs(self) -> list[tuple[int, int, int]]:
-        """Return (mask, length, count) of each run of rows that look alike; n changes seldom within a window."""
-        layouts = zip(self._masks, map(len, self._rows), strict=True)
-        return [(mask, length, len(list(group))) for (mask, length), group in groupby(layouts)]
-
     def _flat(self) -> list[float]:
-        ranks = self.ranks
         tensors = [row for row in self._rows if isinstance(row, torch.Tensor)]
-        if ranks == 1 and not tensors:
+        if not tensors:
             return [value for row in self._rows for value in row]
-        device = tensors[-1].device if tensors else torch.device("cpu")
+        device = tensors[-1].device
         dtype = torch.float32 if device.type == "mps" else torch.float64
         if len(tensors) == len(self._rows):
             vector = torch.cat(tensors).to(dtype)
         else:
             vector = torch.cat([torch.as_tensor(row, dtype=dtype, device=device) for row in self._rows])
-        if ranks > 1:
-            vector = distributed.sum_over_ranks(vector) / ranks
         values: list[float] = vector.tolist()
         return values
 
@@ -173,4 +181,4 @@ class ScoreWindow:
     @staticmethod
     def is_row(mask: int, row: Sequence[float]) -> bool:
         """Return whether a row of this length can belong to the mask."""
-        return 0 <= mask < 1 << len(_SCALARS) and len(row) >= max(1, mask.bit_count())
+        return 0 <= mask < 1 << len(_SCALARS) and len(row) >= mask.bit_count()
