@@ -9,7 +9,7 @@ from __future__ import annotations
 import doctest
 import importlib.util
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -89,7 +89,7 @@ def left_to_the_reader(code: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def cut_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def cut_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Run in a folder of its own, with short runs and the random state put back."""
     run: Callable[..., Any] = Engine.run
 
@@ -100,7 +100,10 @@ def cut_short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(Engine, "run", short)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MPLBACKEND", "agg")
+    plt = pytest.importorskip("matplotlib.pyplot")
+    with plt.rc_context({"backend": "agg"}):
+        yield
+        plt.close("all")
 
 
 @pytest.mark.parametrize("page", PAGES)
