@@ -138,7 +138,7 @@ def test_a_worker_of_the_loader_that_dies_ends_the_run_and_the_next_life_goes_on
     expected = undisturbed(make)
     life = Life(folder, make)
     life.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=6), lambda: poison.touch())
-    with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid.* is killed by signal: Killed"):
+    with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid"):
         life.live()
     assert not poison.exists()
     done = life.trainer.state.iteration - 1
