@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from ignite.handlers import Checkpoint, DiskSaver
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from adaptive_critic import StateError
+from adaptive_critic.resume.watch import entries
 from adaptive_critic.training import ExponentialMovingAverage
 from adaptive_critic.training.random_state import RandomState
+from tests.guard.engines import through_file
 from tests.training_toys import Setup, mlp, real_batches
 
 
@@ -80,6 +85,59 @@ def test_the_random_state_is_restored_only_on_the_rank_that_saved_it() -> None:
     assert torch.equal(torch.rand(3), first)
     with pytest.raises(ValueError, match=r"lacks \['cpu'\]; it has \['rank'\]"):
         state.load_state_dict({"rank": 0})
+
+
+def drawn() -> tuple[float, ...]:
+    """Draw from both; of each pair of normal numbers the second is kept for the next call."""
+    numpy = np.random.standard_normal(3)  # noqa: NPY002  # the global generator is what is saved
+    return (random.gauss(0, 1), random.random(), *numpy.tolist())
+
+
+def test_pythons_and_numpys_random_states_are_restored_as_well() -> None:
+    state = RandomState(torch.device("cpu"))
+    drawn()
+    saved = through_file(state.state_dict())
+    expected = drawn()
+    state.load_state_dict(saved)
+    assert drawn() == expected
+    early = {key: saved[key] for key in ("rank", "cpu")}  # as they were saved before the two were added
+    random.seed(1)
+    state.load_state_dict(early)
+    assert random.random() == random.Random(1).random()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cpu": 3},
+        {"cpu": torch.zeros(5, dtype=torch.uint8)},
+        {"python": []},
+        {"python": {"version": 3, "words": torch.ones(4), "gauss": None}},
+        {"numpy": {"words": torch.ones(3), "position": 1, "gauss": None}},
+        {"numpy": {"words": torch.ones(624), "position": 1, "gauss": "x"}},
+    ],
+    ids=str,
+)
+def test_what_is_no_random_state_is_refused_and_nothing_changes(wrong: dict[str, Any]) -> None:
+    state = RandomState(torch.device("cpu"))
+    saved = through_file(state.state_dict())
+    torch.rand(1)
+    drawn()
+    before = dict(entries(state.state_dict()))
+    with pytest.raises(StateError, match="these are no saved random states: "):
+        state.load_state_dict(saved | wrong)
+    assert dict(entries(state.state_dict())) == before
+
+
+def test_another_kind_of_global_generator_of_numpys_is_refused() -> None:
+    module: Any = np.random  # its types lack the two functions
+    before = module.get_bit_generator()
+    module.set_bit_generator(np.random.PCG64(1))
+    try:
+        with pytest.raises(ValueError, match="global generator is a PCG64: only MT19937, the default, can be saved"):
+            RandomState(torch.device("cpu")).state_dict()
+    finally:
+        module.set_bit_generator(before)
 
 
 def test_the_average_moves_once_per_generator_update_whatever_n_is() -> None:

@@ -1,0 +1,79 @@
+"""Which checkpoint to go on from, as each rank of two decides; tests/crash has the processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from adaptive_critic import distributed
+from adaptive_critic.resume import files
+
+
+class Ranks:
+    """This process as one rank of two, of which the other has its newest checkpoint at some iteration."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rank: int, others_newest: int) -> None:
+        self.told: list[str] = []
+        monkeypatch.setattr(distributed, "rank", lambda: rank)
+        monkeypatch.setattr(distributed, "world_size", lambda: 2)
+
+        def summed(row: torch.Tensor) -> torch.Tensor:
+            assert row[1 - rank] == 0
+            other = torch.zeros(2, dtype=torch.float64)
+            other[1 - rank] = others_newest
+            return row + other
+
+        def first_message(message: str) -> str:
+            self.told.append(message)
+            return message and f"rank {rank}: {message}"
+
+        monkeypatch.setattr(distributed, "sum_over_ranks", summed)
+        monkeypatch.setattr(distributed, "first_message", first_message)
+
+
+def write(folder: Path, rank: int, *iterations: int) -> None:
+    for iteration in iterations:
+        torch.save({"iteration": iteration}, folder / f"rank{rank}of2_checkpoint_{iteration}.pt")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ranks_go_on_from_the_newest_that_both_have(rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, rank, 7, 14, 21)
+    write(tmp_path, 1 - rank, 7, 14)
+    Ranks(monkeypatch, rank, others_newest=14)
+    found = files.find(tmp_path)
+    assert (found.iteration, found.content) == (14, {"iteration": 14})
+    assert [path.name for path in found.passed_over] == [f"rank{rank}of2_checkpoint_21.pt"]
+    assert [name for _, name in found.older] == [f"rank{rank}of2_checkpoint_{iteration}.pt" for iteration in (7, 14)]
+
+
+def test_both_begin_anew_if_one_was_killed_before_its_first_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, 0, 7)
+    Ranks(monkeypatch, 0, others_newest=0)
+    found = files.find(tmp_path)
+    assert (found.iteration, found.file, len(found.passed_over)) == (0, None, 1)
+
+
+@pytest.mark.parametrize("others_newest", [0, 9], ids=["none", "others"])
+def test_ranks_that_have_no_checkpoint_in_common_say_so(
+    others_newest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, 0, 7, 14)
+    Ranks(monkeypatch, 0, others_newest)
+    with pytest.raises(
+        RuntimeError, match=r"rank 0: no checkpoint in .* that all ranks have: this one has .* \[7, 14\]"
+    ):
+        files.find(tmp_path)
+
+
+def test_a_rank_with_nothing_wrong_hears_of_the_others_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, 0, 7)
+    ranks = Ranks(monkeypatch, 0, others_newest=7)
+    monkeypatch.setattr(distributed, "first_message", lambda message: "rank 1: its disk is gone")
+    with pytest.raises(RuntimeError, match="rank 1: its disk is gone"):
+        files.find(tmp_path)
+    assert ranks.told == []
