@@ -29,7 +29,8 @@ from torch import Tensor, nn
 from adaptive_critic import AttributeActuator, WassersteinGapController
 from adaptive_critic.controller import Controller
 
-CATEGORIES = ("rate_marriage", "religious", "occupation", "occupation_husb")
+# All but "affairs", which is continuous and skewed: each has four to seven values.
+CATEGORIES = ["rate_marriage", "age", "yrs_married", "children", "religious", "educ", "occupation", "occupation_husb"]
 
 
 def step_output(scores: Sequence[Tensor]) -> dict[str, Any]:
@@ -86,8 +87,7 @@ def fair() -> Any:
     """Return the table ``fair`` of statsmodels as a DataFrame (6366, 9): a survey, its categories as text."""
     import statsmodels.api as statsmodels
 
-    frame = statsmodels.datasets.fair.load_pandas().data
-    return frame.astype(dict.fromkeys(CATEGORIES, int)).astype(dict.fromkeys(CATEGORIES, str))
+    return statsmodels.datasets.fair.load_pandas().data.astype(dict.fromkeys(CATEGORIES, str))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     controller = WassersteinGapController()
     steps: list[int] = []
     with driven(model, controller, steps.append):
-        model.fit(fair().head(args.rows), list(CATEGORIES))
+        model.fit(fair().head(args.rows), CATEGORIES)
     print(model.sample(5).to_string(index=False))
     updates = {"generator_updates": controller.generator_updates, "critic_updates": controller.critic_updates}
     print(json.dumps({**updates, "n_first": steps[:10], "n_last": steps[-10:]}))

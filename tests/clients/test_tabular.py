@@ -13,7 +13,7 @@ from adaptive_critic.controller import Controller
 
 ctgan = pytest.importorskip("ctgan", reason="needs the extra clients: make test-clients")
 tabular = pytest.importorskip("experiments.clients.tabular")
-CATEGORIES = list(tabular.CATEGORIES)
+CATEGORIES = tabular.CATEGORIES
 # The mixture models that the package fits to columns may not converge on few rows, and say so.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
