@@ -7,6 +7,7 @@ import hashlib
 import inspect
 from collections import deque
 from collections.abc import Iterator, Mapping
+from logging import Logger
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -28,7 +29,7 @@ _MOST_ITEMS = 100
 # What Ignite works out anew on a resume, what says how long a run is, and what is compared as a whole.
 _NOT_COMPARED = ("epoch", "epoch_length", "max_epochs", "max_iters", "seed", "batch", "output")
 # Ignite resets running metrics on a resume; where a controller reads one, its own state shows it.
-_NOT_WATCHED = (Engine, Metric, RandomState, ModuleType, type, torch.Tensor, str, bytes, int, float)
+_NOT_WATCHED = (Engine, Metric, RandomState, Logger, ModuleType, type, torch.Tensor, str, bytes, int, float)
 
 
 def entries(state: Any, path: str = "") -> Iterator[tuple[str, str]]:

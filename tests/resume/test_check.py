@@ -13,7 +13,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 
-from adaptive_critic import ResumeDifference, check_resume, complete_recipe
+from adaptive_critic import ResumeDifference, check_resume, complete_recipe, distributed
 from adaptive_critic.training.random_state import RandomState
 from tests.resume.own import EPOCH, OwnTraining, run
 
@@ -127,6 +127,26 @@ def test_batches_that_the_engine_draws_itself_are_named() -> None:
 
     with pytest.raises(ResumeDifference, match=r"engine\.state, batch is float32 \(1,\) 0\.0, uninterrupted .* 2\.0"):
         check_resume(build, lambda trainer: trainer.run(torch.split(torch.arange(5.0), 1), max_epochs=9), saved_at=[7])
+
+
+def test_a_resumed_run_that_ends_early_is_named() -> None:
+    def build() -> tuple[Engine, dict[str, Any]]:
+        trainer = Engine(lambda engine, batch: None)
+        return trainer, {"trainer": trainer}
+
+    def run_once(trainer: Engine) -> None:
+        if trainer.state.iteration:
+            trainer.add_event_handler(Events.ITERATION_COMPLETED(once=6), trainer.terminate)
+        run(trainer)
+
+    with pytest.raises(ResumeDifference, match=r"iteration 7: engine\.state, iteration is the end of the run, unint"):
+        check_resume(build, run_once, iterations=9, saved_at=[4])
+
+
+def test_a_distributed_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    with pytest.raises(RuntimeError, match="check_resume is for one process, this run has 2"):
+        check_resume(without(), run)
 
 
 def test_what_may_differ_can_be_left_out_of_the_comparison() -> None:

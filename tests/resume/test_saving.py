@@ -83,9 +83,9 @@ def test_if_no_file_loads_the_run_does_not_silently_begin_anew(tmp_path: Path) -
 
 def test_files_of_another_number_of_ranks_are_refused(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "rank0of2_checkpoint_5.pt")
+    torch.save({}, tmp_path / "checkpoint_best.pt")  # no name of ours
     with pytest.raises(RuntimeError, match=r"has checkpoints of 2 rank\(s\), this run has 1: an exact resume needs as"):
         life(tmp_path, END)
-    torch.save({}, tmp_path / "checkpoint_best.pt")  # no name of ours
 
 
 def small(**objects: Any) -> tuple[Engine, dict[str, Any]]:
