@@ -15,6 +15,7 @@ from adaptive_critic.events import CriticEvents
 __all__ = ["Spent", "StopAtBudget"]
 
 _FORMAT = 1
+_PARAM_NAME = "num_discriminator_steps"
 
 
 class Spent(NamedTuple):
@@ -42,7 +43,8 @@ class StopAtBudget:
     attribute that was set by hand, and counts when the iteration is completed. The last iteration is not cut short:
     less than one iteration's cost may be spent beyond the budget. COMPLETED fires as at any end of a run. A run that
     is started again with its budget used up ends at once; ``reset()`` gives it a new one. Let ``trainer.run`` have
-    enough iterations for the budget to come first. ``engine.state.cost_spent`` holds the cost for loggers.
+    enough iterations for the budget to come first. ``engine.state.cost_spent`` holds the cost for loggers
+    (``<param_name>_cost_spent`` with a ``param_name`` of your own).
 
     Args:
         critic_updates: budget of critic updates, at least 1, or None for no such budget.
@@ -71,12 +73,12 @@ class StopAtBudget:
 
     def __init__(
         self,
+        *,
         critic_updates: int | None = None,
         cost: float | None = None,
-        *,
         critic_cost: float = 2.5,
         generator_cost: float = 1.0,
-        param_name: str = "num_discriminator_steps",
+        param_name: str = _PARAM_NAME,
     ) -> None:
         if critic_updates is None and cost is None:
             raise ValueError("StopAtBudget() has no budget: expected critic_updates=, cost= or both")
@@ -180,8 +182,8 @@ class StopAtBudget:
             engine.terminate()
 
     def _publish(self, engine: Engine) -> None:
-        state: Any = engine.state
-        state.cost_spent = self.spent.cost
+        prefix = "" if self.param_name == _PARAM_NAME else f"{self.param_name}_"
+        setattr(engine.state, f"{prefix}cost_spent", self.spent.cost)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts.

@@ -244,3 +244,19 @@ def test_a_bad_state_is_refused_and_changes_nothing(bad: Any, message: str) -> N
     with pytest.raises(StateError, match=message):
         handler.load_state_dict(bad)
     assert handler.spent == Spent(3, 2, 9.5)
+
+
+def test_two_budgets_on_one_trainer_keep_their_costs_apart() -> None:
+    trainer = Engine(lambda engine, batch: None)
+    for name, steps in (("num_discriminator_steps", 2), ("score_steps", 5)):
+        setattr(trainer.state, name, steps)
+        StopAtBudget(cost=1e9, critic_cost=1.0, generator_cost=0.0, param_name=name).attach(trainer)
+    trainer.run(range(3))
+    assert state(trainer).cost_spent == 3 * 2
+    assert state(trainer).score_steps_cost_spent == 3 * 5
+
+
+def test_a_bare_number_is_no_budget() -> None:
+    """5000 what? Critic updates and cost differ by their cost."""
+    with pytest.raises(TypeError, match="positional"):
+        StopAtBudget(5000)  # type: ignore[call-arg]  # the error is the point
