@@ -236,6 +236,13 @@ class Controller(Attachable, ABC):
         self._loaded = False
         self._seen = engine.state.iteration
         self._write(engine)
+        if distributed.world_size() > 1:
+            # Ranks that disagree on n hang at the first collective that one of them makes alone.
+            law = {key: value for key, value in self._law_state().items() if key != "moments"}  # those are this rank's
+            state = distributed.fingerprint((law, self._override.steps, self._override.left))
+            distributed.same_start(
+                f"{type(self).__name__} at iteration {self._seen}, n={self._steps}, ratio {self.ratio:g}, state {state}"
+            )
 
     def _resumed_steps(self, index: int) -> int:
         """Return the steps with which a run goes on at ``index``."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import ignite.distributed as idist
 import torch
 
-__all__ = ["all_equal", "first_message", "on_cuda", "rank", "sum_over_ranks", "world_size"]
+__all__ = ["all_equal", "fingerprint", "first_message", "on_cuda", "rank", "same_start", "sum_over_ranks", "world_size"]
 
 
 def _gone(error: Exception | str) -> RuntimeError:
@@ -73,16 +74,33 @@ def first_message(message: str) -> str:
     return "" if source is None else f"rank {source}: {messages[source]}"
 
 
-def all_equal(description: str) -> None:
-    """Check that all ranks give the same description.
+def fingerprint(state: object) -> str:
+    """Return eight letters that stand for a state: messages between ranks are short."""
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:8]
 
-    Raises:
-        ValueError: on every rank, naming the first rank that differs from rank 0, and both descriptions.
-    """
+
+def _check_equal(description: str, problem: str, advice: str) -> None:
     descriptions = _gather(description)
     for index, other in enumerate(descriptions):
         if other != descriptions[0]:
-            raise ValueError(
-                f"ranks are configured differently: rank 0 has {descriptions[0]}, rank {index} has {other}; "
-                "every rank must attach the same controllers and guards"
-            )
+            raise ValueError(f"ranks {problem}: rank 0 has {descriptions[0]}, rank {index} has {other}; {advice}")
+
+
+def all_equal(description: str) -> None:
+    """Check that all ranks attach the same handler.
+
+    Raises:
+        ValueError: on every rank, naming the first rank that differs from rank 0, and both descriptions.
+        RuntimeError: if the process group is gone.
+    """
+    _check_equal(description, "are configured differently", "every rank must attach the same controllers and guards")
+
+
+def same_start(description: str) -> None:
+    """Check that all ranks begin a run from the same state.
+
+    Raises:
+        ValueError: on every rank, naming the first rank that differs from rank 0, and both descriptions.
+        RuntimeError: if the process group is gone.
+    """
+    _check_equal(description, "begin from different states", "load the same checkpoint on every rank")

@@ -234,6 +234,12 @@ class DivergenceGuard(Attachable):
         self._monitor.seen = engine.state.iteration
         self._monitor.window.ranks = distributed.world_size()
         self._publish(engine)
+        if self._monitor.window.ranks > 1:
+            waiting, judged = len(self._monitor.window), distributed.fingerprint(self._monitor.state)
+            distributed.same_start(
+                f"DivergenceGuard at iteration {self._monitor.seen}, {self.interventions} interventions, cooldown for "
+                f"{self._responder.cooldown_left}, {waiting} iterations since the last check, state {judged}"
+            )
         if self._monitor.due:
             # The checkpoint was written after the iteration and before its check.
             self._check(engine, in_epoch=False)
