@@ -9,11 +9,9 @@ together.
 from __future__ import annotations
 
 from experiments.statistics.aggregates import (
-    interquartile_mean,
     mean_ratio,
     mean_ratios,
     performance_profile,
-    probability_of_improvement,
     share_of_tasks,
     task_estimate,
 )
@@ -21,6 +19,7 @@ from experiments.statistics.calibration import calibrate
 from experiments.statistics.comparison import BEST_FIXED, OWN_MEAN, Comparison, TaskComparison, compare
 from experiments.statistics.measures import cost_to_target, quality_at_cost
 from experiments.statistics.resampling import Estimate, log_ratio
+from experiments.statistics.robust import interquartile_mean, median_task, probability_of_improvement
 from experiments.statistics.scores import SHARES, Scores, Table, runs_of
 from experiments.statistics.verdict import VerdictRow, verdict
 
@@ -41,6 +40,7 @@ __all__ = [
     "log_ratio",
     "mean_ratio",
     "mean_ratios",
+    "median_task",
     "performance_profile",
     "probability_of_improvement",
     "quality_at_cost",

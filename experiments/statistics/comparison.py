@@ -10,14 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.schema import TARGETS, Task
-from experiments.statistics.aggregates import (
-    interquartile_mean,
-    mean_ratio,
-    mean_ratios,
-    probability_of_improvement,
-    task_estimate,
-)
+from experiments.statistics.aggregates import mean_ratio, mean_ratios, task_estimate
 from experiments.statistics.resampling import Estimate, log_ratio
+from experiments.statistics.robust import interquartile_mean, median_task, probability_of_improvement
 from experiments.statistics.scores import SHARES, Scores, Table
 
 BEST_FIXED = "best fixed n"
@@ -121,16 +116,16 @@ class Comparison:
         return mean_ratio([t.log_quality[:, [SHARES.index(1.0)]] for t in self.tasks])
 
     def middle(self) -> Estimate:
-        """Return the interquartile mean of all cost ratios, every run of every task pooled."""
+        """Return the interquartile mean of all cost ratios: every run and target of every task pooled."""
         return interquartile_mean([t.log_cost for t in self.tasks])
 
+    def median(self) -> Estimate:
+        """Return the median over tasks of their cost ratios over both targets."""
+        return median_task([t.log_cost for t in self.tasks])
+
     def improvement(self) -> Estimate:
-        """Return the probability of improvement in cost, mean over tasks and targets."""
-        columns = range(len(TARGETS))
-        return probability_of_improvement(
-            [t.mine.cost[:, c] for t in self.tasks for c in columns],
-            [t.opponent_costs[:, c] for t in self.tasks for c in columns],
-        )
+        """Return the probability of improvement in cost, mean over targets and tasks."""
+        return probability_of_improvement([t.mine.cost for t in self.tasks], [t.opponent_costs for t in self.tasks])
 
     def worst(self) -> TaskComparison:
         """Return the task with the highest cost ratio."""

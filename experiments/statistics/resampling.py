@@ -91,3 +91,13 @@ def log_ratio(contender: ArrayLike, opponent: ArrayLike) -> Array:
         ratio = np.where(x == y, 0.0, np.log(x) - np.log(y))
     cut: Array = np.clip(ratio, -math.log(CAP), math.log(CAP))
     return cut
+
+
+def checked_sample(log_ratios: ArrayLike) -> Array:
+    """Return one task's log ratios as an array (runs, columns), which must be finite and hold a run."""
+    sample = np.asarray(log_ratios, dtype=np.float64)
+    if sample.ndim != 2 or not sample.size:
+        raise ValueError(f"expected (runs, targets) with at least one run, got shape {sample.shape}")
+    if not np.isfinite(sample).all():
+        raise ValueError("log ratios must be finite; settle runs without a value first, as log_ratio does")
+    return sample
