@@ -30,7 +30,7 @@ def same(ours: Any, theirs: Any) -> bool:
 def test_a_state_of_a_release_loads_and_goes_on(release: str, name: str) -> None:
     found = STATES[release, name]
     subject = subjects()[name]()
-    hint = f"{release}.pt is what that release writes. If it is not released yet, remove it: python -m tests.states {release}"
+    hint = f"is {release} not released yet? Then remove {release}.pt, and run python -m tests.states {release}"
     try:
         subject.item.load_state_dict(found["state"])
     except StateError as error:
