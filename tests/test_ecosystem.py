@@ -136,7 +136,7 @@ def test_attributes_of_every_handler_arrive_in_an_event_file(tmp_path: Path) -> 
     last = {name: events.Scalars(f"critic/{name}")[-1] for name in names}
     controller = session.controller
     assert {event.step for event in last.values()} == {len(session.ran)}
-    assert last["cost_spent"].value == 2 * controller.critic_updates + controller.generator_updates >= 60
+    assert last["critic_steps_cost_spent"].value == 2 * controller.critic_updates + controller.generator_updates >= 60
     assert last["guard_interventions"].value == 0.0
     assert last["critic_steps"].value == controller.num_discriminator_steps
     assert last["critic_steps_critic_ratio"].value == pytest.approx(controller.ratio)
