@@ -51,12 +51,13 @@ def tabular(result: Mapping[str, Any]) -> str:
     if any([row["seed"] for row in rows] != seeds for rows in runs.values()):
         raise ValueError("tabular.json: all contenders need the same seeds; run the experiment to its end")
     quality = {name: [[at["quality"] for at in row["scores"]] for row in rows] for name, rows in runs.items()}
-    base = [row[-1] for row in quality["FixedController(1)"]]
+    base = [fmean(row) for row in quality["FixedController(1)"]]
     shares = [f"at {Fraction(share)}" for share in result["checkpoints"]]
     lines = []
     for name, rows in runs.items():
         at = [fmean(row[i] for row in quality[name]) for i in range(len(shares) - 1)]
         end = [row[-1] for row in quality[name]]
+        whole = [fmean(row) for row in quality[name]]
         n = fmean(row["critic_updates"] / row["generator_updates"] for row in rows)
         lines.append(
             [
@@ -64,7 +65,7 @@ def tabular(result: Mapping[str, Any]) -> str:
                 f"{n:.1f}",
                 *(f"{value:.3f}" for value in at),
                 spread(end),
-                "" if name == "FixedController(1)" else against(end, base, lambda difference: difference > 0.0),
+                "" if name == "FixedController(1)" else against(whole, base, lambda difference: difference > 0.0),
             ]
         )
     ceiling = [result["ceiling"][str(seed)]["quality"] for seed in seeds]
@@ -74,7 +75,7 @@ def tabular(result: Mapping[str, Any]) -> str:
         f"generator updates (a critic update counts {result['critic_cost']:.2f}), seeds {seeds[0]} to {seeds[-1]}; "
         f"{versions(result)}."
     )
-    head = ["contender", "mean n", *shares[:-1], "at the end (least to most)", "to n = 1, paired"]
+    head = ["contender", "mean n", *shares[:-1], "at the end (least to most)", "mean of all to n = 1, paired"]
     return f"{text}\n\n{markdown(head, lines)}"
 
 
