@@ -126,7 +126,8 @@ def test_attributes_of_every_handler_arrive_in_an_event_file(tmp_path: Path) -> 
     StopAtBudget(cost=60, critic_cost=2, generator_cost=1, param_name="critic_steps").attach(trainer)
     names = [
         *("critic_steps", "critic_steps_critic_ratio", "critic_steps_critic_signal", "critic_steps_critic_updates"),
-        *("critic_steps_generator_updates", "critic_steps_samples_seen", "cost_spent", "guard_interventions"),
+        *("critic_steps_generator_updates", "critic_steps_samples_seen", "critic_steps_cost_spent"),
+        "guard_interventions",
     ]
     with TensorboardLogger(log_dir=str(tmp_path)) as logger:
         logger.attach_output_handler(trainer, Events.ITERATION_COMPLETED, tag="critic", state_attributes=names)
