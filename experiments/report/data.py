@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.report.averages import AVERAGES, averages, default_opponents
+from experiments.report.numbers import numbers, triple
 from experiments.report.palette import KIND_TITLES, styles
 from experiments.report.series import band, grid_of
 from experiments.schema import SUITES, TARGETS, Results, Run, Samples, Task
 from experiments.statistics import (
-    BEST_FIXED,
-    OWN_MEAN,
     SHARES,
-    Estimate,
     Table,
     TaskComparison,
     compare,
@@ -40,23 +39,10 @@ _COLUMNS = [
 FACTORS = np.geomspace(1, 10, 61)
 
 
-def numbers(values: Iterable[float], digits: int = 5) -> list[float | None]:
-    """Return values as JSON takes them: rounded to significant digits, None for what is not finite."""
-    return [float(f"{v:.{digits}g}") if math.isfinite(v) else None for v in values]
-
-
-def triple(estimate: Estimate) -> list[float | None]:
-    """Return [value, low, high]."""
-    return numbers([estimate.value, estimate.low, estimate.high])
-
-
 def opponents(results: Results) -> dict[str, str]:
-    """Return the opponents that the page offers, with their titles."""
-    suite = results.suite
-    known = {c.name: c.title for c in suite.contenders}
-    five = [c.name for c in suite.contenders if c.steps == 5]
-    named = [name for name in (*five, suite.reference, suite.gap) if name in known]
-    return {BEST_FIXED: BEST_FIXED, OWN_MEAN: f"its {OWN_MEAN}, held fixed", **{name: known[name] for name in named}}
+    """Return the opponents that the charts offer, with their titles."""
+    gap = [c for c in results.suite.contenders if c.name == results.suite.gap]
+    return default_opponents(results) | {c.name: c.title for c in gap}
 
 
 def page_data(results: Results) -> dict[str, Any]:
@@ -82,6 +68,9 @@ def page_data(results: Results) -> dict[str, Any]:
         "opponents": opponents(results),
         "tasks": [_task(task, results, grouped) for task in suite.tasks],
         "ratios": {name: _ratios(results, table, name) for name in opponents(results)},
+        "averages": averages(results, table),
+        "columns": {name: asdict(average) for name, average in AVERAGES.items()},
+        "averageOpponents": default_opponents(results),
         "profiles": {name: profiles(table, table.tasks(name)) for name in SUITES},
     }
 
@@ -166,7 +155,8 @@ def profiles(table: Table, tasks: Sequence[Task]) -> dict[str, Any]:
     """Return Dolan-More profiles; a problem is a task with one of its targets, its cost the median over seeds.
 
     A problem counts as solved by a contender whose median run reached the target. Contenders without runs on every task
-    are left out and listed: a profile over fewer problems could not be compared.
+    are left out and listed: a profile over fewer problems could not be compared. Only seeds count that all the others
+    have, and tasks without such a seed are left out and listed.
     """
     names = [task.name for task in tasks]
     complete = table.contenders(names)
@@ -175,27 +165,28 @@ def profiles(table: Table, tasks: Sequence[Task]) -> dict[str, Any]:
         for c in table.suite.contenders
         if c.name not in complete and any((name, c.name) in table.scores for name in names)
     ]
-    if not complete:
-        return {"factors": numbers(FACTORS), "shares": {}, "excluded": partial, "problems": 0}
-    cost = np.array(
-        [
-            [float(np.median(table.scores[task, name].cost[:, column])) for name in complete]
-            for task in names
-            for column in range(len(TARGETS))
-        ]
-    )
-    # More than half of the seeds must get there: at one half the median would mix a cost with twice the budget.
-    reached = np.array(
-        [
-            [bool(table.scores[task, name].reached[:, column].mean() > 0.5) for name in complete]
-            for task in names
-            for column in range(len(TARGETS))
-        ]
-    )
-    shares = performance_profile(cost, reached, FACTORS)
-    return {
+    shared = {name: _shared(table, name, complete) for name in names}
+    used = [name for name in names if shared[name]]
+    found: dict[str, Any] = {
         "factors": numbers(FACTORS),
-        "shares": {name: numbers(row) for name, row in zip(complete, shares, strict=True)},
+        "shares": {},
         "excluded": partial,
-        "problems": len(cost),
+        "skipped": [name for name in names if complete and not shared[name]],
+        "problems": len(used) * len(TARGETS),
+        "seeds": sorted({len(shared[name]) for name in used}),
     }
+    if not used:
+        return found
+    scores = {(task, name): table.scores[task, name].at(shared[task]) for task in used for name in complete}
+    problems = [(task, column) for task in used for column in range(len(TARGETS))]
+    cost = [[float(np.median(scores[task, name].cost[:, c])) for name in complete] for task, c in problems]
+    # More than half of the seeds must get there: at one half the median would mix a cost with twice the budget.
+    reached = [[bool(scores[task, name].reached[:, c].mean() > 0.5) for name in complete] for task, c in problems]
+    shares = performance_profile(cost, reached, FACTORS)
+    return found | {"shares": {name: numbers(row) for name, row in zip(complete, shares, strict=True)}}
+
+
+def _shared(table: Table, task: str, contenders: Sequence[str]) -> list[int]:
+    """Seeds of a task that all of these contenders have."""
+    seeds = [set(table.scores[task, name].seeds.tolist()) for name in contenders]
+    return sorted(set.intersection(*seeds)) if seeds else []

@@ -23,7 +23,14 @@ from experiments.report.series import band, grid_of
 from experiments.schema import Results, Task
 from experiments.statistics import BEST_FIXED, Comparison, Table, compare, runs_of
 
-_LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+_LINES: dict[str, Any] = {
+    "solid": "-",
+    "dash": "--",
+    "dot": ":",
+    "dashdot": "-.",
+    "longdash": (0, (8, 3)),
+    "longdashdot": (0, (8, 2, 1.5, 2)),
+}
 _STYLE: dict[Any, Any] = {
     # Titles come from result files: a dollar sign in one is a dollar sign.
     "text.parse_math": False,
@@ -144,7 +151,7 @@ def n_over_cost(results: Results, table: Table) -> Figure:
         upper.set_title(task.title, fontsize=10, wrap=True)
         lower.set_xlabel("cost, generator updates")
         lower.set_ylabel(task.metric)
-    grid[0, 0].set_ylabel("n")
+    grid[0, 0].set_ylabel("critic updates n")
     order = [c.title for c in results.suite.contenders if c.title in labels]
     figure.legend([labels[title] for title in order], order, loc="outside lower center", ncols=4)
     return figure
@@ -177,7 +184,16 @@ def _task_column(upper: Axes, lower: Axes, results: Results, task: Task, labels:
     for name, value in (task.targets or {}).items():
         lower.axhline(value, color="#1c2430", linewidth=0.9, linestyle=":")
         lower.annotate(
-            name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8, color="#56606e"
+            name,
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            fontsize=8,
+            color="#1c2430",
+            # Above the curves, which would cross the word out.
+            zorder=5,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1},
         )
     upper.set_ylim(bottom=0)
 

@@ -20,8 +20,10 @@ from plotly.offline import get_plotlyjs
 
 from experiments.report import words
 from experiments.report.accounts import accounts, failures
+from experiments.report.averages import AVERAGES, SOURCE
 from experiments.report.data import page_data
 from experiments.report.palette import KIND_TITLES
+from experiments.report.seeds import groups, seen_note
 from experiments.schema import SEED_ROLES, SUITES, Results
 from experiments.statistics import Table, verdict
 
@@ -56,7 +58,10 @@ def render(results: Results) -> str:
         verdict=verdict(table),
         accounts={name: accounts(results, table, table.tasks(name)) for name in SUITES},
         counts={role: sum(run.config.seed_role == role for run in results.runs) for role in SEED_ROLES},
-        seeds=_seeds(results),
+        seed_groups=groups(results),
+        seen_note=seen_note(results),
+        averages=AVERAGES,
+        source=SOURCE,
         versions=_versions(results),
         hashes=[_hash(library), _hash(script)],
         # Safe as they are: one is the library's own file, the other ours, and neither ends a script element.
@@ -77,13 +82,6 @@ def embed(data: Any) -> str:
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _seeds(results: Results) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, set[int]]] = defaultdict(lambda: {role: set() for role in SEED_ROLES})
-    for run in results.runs:
-        found[run.config.task][run.config.seed_role].add(run.config.seed)
-    return {t.name: {role: words.seeds(found[t.name][role]) for role in SEED_ROLES} for t in results.suite.tasks}
 
 
 def _versions(results: Results) -> dict[str, list[str]]:

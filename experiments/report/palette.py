@@ -10,20 +10,21 @@ from experiments.schema import Suite
 
 HUES: Mapping[str, tuple[str, ...]] = {
     # Fixed n: one hue, darker with n. The library's own laws: warm, so that they stand out of the rest.
-    "fixed": ("#a9cdec", "#7fb2de", "#5596cc", "#3179b4", "#175c96", "#0a3f70"),
-    "schedule": ("#7048c6", "#a45cc9"),
+    "fixed": ("#9fd8ee", "#4fb3e3", "#1a86d9", "#1f57c4", "#1c2b7d", "#0a1230"),
+    "schedule": ("#7048c6", "#b98af0", "#9c3d9c"),
     "adaptive": ("#d6400c", "#e09400", "#b5179e", "#ff7f50"),
-    "published": ("#2b8a3e", "#0c8599", "#74a800", "#087f5b", "#4a7c59"),
+    "published": ("#2b8a3e", "#0c8599", "#74a800", "#2fb893", "#5d6b1f"),
     "rival": ("#8d5524", "#c2255c"),
     "matched": ("#6c757d",),
 }
-DASHES: Mapping[str, str] = {
-    "fixed": "solid",
-    "schedule": "dashdot",
-    "adaptive": "solid",
-    "published": "dash",
-    "rival": "dash",
-    "matched": "dot",
+DASHES: Mapping[str, tuple[str, ...]] = {
+    # The next one begins where the hues of a kind are used up.
+    "fixed": ("solid",),
+    "schedule": ("dashdot",),
+    "adaptive": ("solid",),
+    "published": ("dash", "longdash", "longdashdot"),
+    "rival": ("dash",),
+    "matched": ("dot",),
 }
 KIND_TITLES: Mapping[str, str] = {
     "fixed": "fixed n",
@@ -45,7 +46,7 @@ class Style:
 
 
 def styles(suite: Suite) -> dict[str, Style]:
-    """Return a style for every contender of the suite; hues repeat where a kind has more contenders than hues."""
+    """Return a style for every contender; where a kind has more contenders than hues, the dashes differ."""
     found: dict[str, Style] = {}
     seen: Counter[str] = Counter()
     fixed = sorted(c.steps for c in suite.contenders if c.steps is not None)
@@ -57,8 +58,9 @@ def styles(suite: Suite) -> dict[str, Style]:
             spread = (len(hues) - 1) / max(1, len(fixed) - 1)
             index = round(fixed.index(contender.steps) * spread)
         width = 3.0 if contender.kind == "adaptive" else 2.0
-        found[contender.name] = Style(hues[index % len(hues)], DASHES[contender.kind], width)
+        dashes = DASHES[contender.kind]
+        found[contender.name] = Style(hues[index % len(hues)], dashes[index // len(hues) % len(dashes)], width)
     for contender in suite.contenders:
         if contender.matches in found:
-            found[contender.name] = Style(found[contender.matches].color, DASHES["matched"], 2.0)
+            found[contender.name] = Style(found[contender.matches].color, DASHES["matched"][0], 2.0)
     return found

@@ -20,9 +20,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from experiments.report import add_arguments, build, figures, report, tables, words
 from experiments.report.accounts import accounts, tally
+from experiments.report.averages import AVERAGES, averages, default_opponents, outcome
+from experiments.report.build import RESULTS
 from experiments.report.data import page_data, profiles
 from experiments.report.page import embed, render
-from experiments.report.palette import styles
+from experiments.report.palette import HUES, styles
+from experiments.report.seeds import Group, groups, seen_note
 from experiments.report.series import band, grid_of, on_grid
 from experiments.schema import (
     Contender,
@@ -31,6 +34,7 @@ from experiments.schema import (
     Samples,
     Suite,
     compact,
+    suite_from_json,
     suite_to_json,
     write_json,
 )
@@ -144,6 +148,32 @@ def test_profiles_leave_out_who_did_not_run_everywhere() -> None:
     assert max(found["shares"]["wgan_reference"]) == pytest.approx(5 / 6, abs=1e-4)
 
 
+def without(results: Results, contender: str, *seeds: int) -> Results:
+    """The results less the runs of a contender on these seeds."""
+    kept = [r for r in results.runs if r.config.contender != contender or r.config.seed not in seeds]
+    return Results(results.suite, tuple(kept))
+
+
+def test_profiles_take_the_seeds_that_all_have() -> None:
+    table = Table.of(story())
+    # ttur lacks seed 103: of the other three, two are at the quick pace.
+    assert profiles(table, table.tasks("evaluation"))["seeds"] == [3]
+    # Left with the one slow seed, 101, the quick ones of the others must not count for them.
+    slow = Table.of(without(story(), "fixed_2", 100, 102, 103))
+    found = profiles(slow, slow.tasks("evaluation"))
+    assert (found["seeds"], found["problems"], found["skipped"]) == ([1], 6, [])
+    # At seed 101 the gap is the cheapest on two tasks, both targets; n = 2 costs twice that, and is first on the third.
+    shares = dict(zip(found["factors"], found["shares"]["fixed_2"], strict=True))
+    assert (shares[1.0], shares[min(f for f in shares if f > 2)]) == (pytest.approx(2 / 6, abs=1e-4), 1.0)
+
+
+def test_profiles_skip_tasks_without_a_seed_common_to_all() -> None:
+    apart = without(without(story(), "fixed_2", 100, 101), "fixed_5", 102, 103)
+    table = Table.of(apart)
+    found = profiles(table, table.tasks("evaluation"))
+    assert (found["skipped"], found["shares"], found["problems"]) == (["wins", "loses", "pid"], {}, 0)
+
+
 def test_page_data_knows_the_answers_and_is_plain_json() -> None:
     data = json.loads(json.dumps(page_data(story()), allow_nan=False))
     rows = {row["contender"]: row for row in data["ratios"][BEST_FIXED]["evaluation"]}
@@ -168,6 +198,95 @@ def test_every_contender_has_a_style_and_fixed_n_darken() -> None:
     assert len({found[f"fixed_{n}"].color for n in (1, 2, 5)}) == 3
     many = tuple(dataclasses.replace(CONTENDERS[6], name=f"rule_{k}") for k in range(40))
     assert len(styles(Suite((), many))) == 40
+
+
+def test_no_two_contenders_of_the_suite_look_alike() -> None:
+    suite = suite_from_json(json.loads((RESULTS / "tasks.json").read_text()))
+    drawn = [(style.color, style.dash) for style in styles(suite).values()]
+    assert len(drawn) == len(set(drawn)) == len(suite.contenders)
+
+
+def lab(color: str) -> np.ndarray:
+    """CIE L*a*b* of a hex colour, white point D65."""
+    rgb = np.array([int(color[k : k + 2], 16) for k in (1, 3, 5)]) / 255
+    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(to_xyz) @ linear / [0.9505, 1.0, 1.089]
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("kind", HUES)
+def test_hues_of_a_kind_can_be_told_apart(kind: str) -> None:
+    # 10 is what a glance separates in the CIE76 distance; thin lines need more.
+    colors = [lab(hue) for hue in HUES[kind]]
+    apart = [float(np.linalg.norm(a - b)) for k, a in enumerate(colors) for b in colors[:k]]
+    assert min(apart, default=99) > 18
+
+
+# Averages
+
+
+def test_averages_of_the_known_suite() -> None:
+    results = story()
+    found = averages(results, Table.of(results))
+    assert list(found) == [BEST_FIXED, "own mean n", "fixed_5", "wgan_reference"]
+    assert list(default_opponents(results)) == list(found)
+    rows = {row["contender"]: row for row in found[BEST_FIXED]["evaluation"]}
+    gap = rows["wasserstein_gap"]
+    assert (gap["tasks"], gap["missing"], gap["pairs"], gap["unpaired"]) == (3, 0, [4, 4], 0)
+    # One of the eight paired ratios of "loses" is a run that diverged, 200 over 16: beyond the middle half.
+    values = {name: figure["value"][0] for name, figure in gap["figures"].items()}
+    middle = math.exp((10 * math.log(0.5) + 2 * math.log(4)) / 12)
+    expected = {"geometric": 1.0, "median": 0.5, "middle": middle, "improvement": 2 * (3 / 4 + 1 / 8) / 3}
+    assert values == pytest.approx(expected, rel=1e-4)
+    assert (rows["ladder"]["tasks"], rows["ladder"]["missing"]) == (2, 1)
+    assert (rows["ttur"]["pairs"], rows["ttur"]["unpaired"]) == ([3, 3], 3)
+    assert [row["contender"] for row in found["own mean n"]["evaluation"]] == ["wasserstein_gap"]
+    assert "fixed_5" not in [row["contender"] for row in found["fixed_5"]["evaluation"]]
+    assert {row["tasks"] for row in found[BEST_FIXED]["development"]} == {1}
+
+
+def test_outcomes_go_by_the_side_of_the_whole_interval() -> None:
+    ratio, chance = AVERAGES["geometric"], AVERAGES["improvement"]
+    ends = [(0.2, 0.4), (0.4, 0.6), (0.6, 0.9), (0.9, 1.1), (1.1, 1.2), (0.8, 1.0), (math.nan, math.nan)]
+    estimates = [Estimate(0.1, low, high) for low, high in ends]
+    assert [outcome(e, ratio) for e in estimates] == ["won", "won", "won", "open", "lost", "open", "open"]
+    assert [outcome(e, chance) for e in estimates[:3]] == ["lost", "open", "won"]
+    assert outcome(Estimate(0.1), chance) == "open"
+
+
+# Seeds
+
+
+def test_contenders_are_grouped_by_their_seeds() -> None:
+    found = groups(without(story(), "fixed_5", 100, 101))["loses"]
+    everyone = [c.title for c in CONTENDERS]
+    rest = tuple(t for t in everyone if t not in ("n = 5", "Two time scales"))
+    assert found["final"] == [
+        Group((100, 101, 102, 103), rest),
+        Group((100, 101, 102), ("Two time scales",)),
+        Group((102, 103), ("n = 5",)),  # the failure at seed 102 is a run
+    ]
+    assert found["tuning"] == [Group((0,), tuple(everyone))]
+    assert found["final"][1].text == "100-102 (3 seeds)"
+    assert found["tuning"][0].text == "0 (1 seed)"
+    assert groups(Results(story().suite, ()))["wins"] == {"tuning": [], "final": []}
+
+
+def test_the_note_on_seeds_looked_at_before_follows_the_data() -> None:
+    suite = story().suite
+    first = [run("wins", "fixed_2", seed) for seed in (0, 1, 2, 3, 4)]
+    note = seen_note(Results(suite, tuple(first)))
+    assert note.startswith("Seeds 0 and 1 of the cheap evaluation tasks were looked at with an earlier law")
+    assert "2 of the 5 final runs on these tasks are theirs" in note
+    later = seen_note(Results(suite, tuple(first[2:])))
+    assert "They are left out: none of these results comes from them." in later
+    # Tuning runs, development tasks and costly tasks are not concerned.
+    tuning = [run("wins", "fixed_2", 0, role="tuning"), run("ring", "fixed_2", 0, suite="development")]
+    assert seen_note(Results(suite, tuple(tuning))) == ""
+    costly = dataclasses.replace(suite, tasks=tuple(dataclasses.replace(t, cheap=False) for t in suite.tasks))
+    assert seen_note(Results(costly, tuple(first))) == ""
 
 
 # Words
@@ -355,7 +474,11 @@ def test_the_page_tells_what_was_skipped_failed_and_frozen() -> None:
     assert "<code>0123abc</code>" in text
     assert "RuntimeError: &lt;b&gt;broken&lt;/b&gt;" in text
     assert "not run on 1" in text
-    assert "100-103" in text
+    plain = " ".join(re.sub("<[^>]*>", " ", text.partition('<section id="seeds">')[2]).split())
+    row = "Title of wins evaluation 0 (1 seed): all 9 contenders "
+    assert row + "100-103 (4 seeds): 8 contenders 100-102 (3 seeds): Two time scales" in plain
+    assert "Only paired seeds are compared" in plain
+    assert "They are left out: none of these results comes from them." in plain
     bare = dataclasses.replace(story().suite, freeze_commit=None)
     assert "not frozen yet" in render(Results(bare, ()))
 
@@ -445,6 +568,57 @@ def test_every_chart_is_drawn_and_nothing_is_complained_of(browser: Any, tmp_pat
         assert chart(browser, name, "chart.querySelectorAll('.trace path, .points path').length") > 0
     assert labels(browser, "ratio-chart")[0] == "WGAN reference schedule"  # the dearest stands at the bottom
     assert browser.execute_script("return document.querySelectorAll('#sample-grid canvas').length") == len(PACE)
+    assert chart(browser, "average-table", "chart.dataset.state") == "drawn"
+    quiet(browser)
+
+
+def averaged(browser: Any) -> dict[str, list[str]]:
+    """The table of averages as shown: cells by contender, in the order of the rows."""
+    texts = "[...chart.querySelectorAll('tbody tr')].map((r) => [...r.cells].map((c) => c.innerText))"
+    rows = chart(browser, "average-table", texts)
+    return {row[0]: [" ".join(cell.split()) for cell in row[1:]] for row in rows}
+
+
+def test_the_table_of_averages_follows_its_filters(browser: Any, tmp_path: Path) -> None:
+    opened(browser, story_page(), tmp_path / "page.html")
+    assert browser.execute_script(
+        "return [...document.querySelectorAll('#average-table thead th')].map((h) => h.innerText)"
+    ) == ["Contender", "Tasks, paired seeds", *(average.title for average in AVERAGES.values())]
+    found = averaged(browser)
+    assert found["n = 2"] == [
+        "3 tasks 4 seeds each",
+        "1.00 1.00 to 1.00",
+        "1.00 1.00 to 1.00",
+        "1.00 1.00 to 1.00",
+        "50 % 50 % to 50 %",
+    ]
+    assert found["Two time scales"][0] == "3 tasks 3 seeds each, 3 unpaired left out"
+    assert found["Accuracy ladder"][0] == "2 tasks 4 seeds each; not run on 1"
+    assert "fewer than five paired seeds" in browser.execute_script(
+        "return document.getElementById('average-hint').innerText"
+    )
+    colored = "[...chart.querySelectorAll('tbody .outcome')].map((o) => o.className.split(' ')[1])"
+    # A win, a null and a loss differ in their tint alone: the same size, the same place.
+    assert set(chart(browser, "average-table", colored)) == {"won", "even", "lost"}
+    sizes = (
+        "[...new Set([...chart.querySelectorAll('tbody .outcome')].map((o) => getComputedStyle(o).fontSize))].length"
+    )
+    assert chart(browser, "average-table", sizes) == 1
+    assert list(found)[-1] == "WGAN reference schedule"  # the dearest stands last
+    pick(browser, "average-sort", "improvement")
+    by_chance = [float(cells[-1].split(" %")[0]) for cells in averaged(browser).values()]
+    assert by_chance == sorted(by_chance, reverse=True)
+    pick(browser, "average-opponent", "own mean n")
+    assert list(averaged(browser)) == ["Wasserstein gap"]
+    pick(browser, "average-opponent", "wgan_reference")
+    assert "WGAN reference schedule" not in averaged(browser)
+    pick(browser, "average-suite", "development")
+    assert {cells[0] for cells in averaged(browser).values()} >= {"1 task 4 seeds each"}
+    # What each column is stands below the table, for those who can't hover, and on every cell.
+    text = browser.execute_script("return document.getElementById('averages').innerText")
+    assert all(average.meaning in " ".join(text.split()) for average in AVERAGES.values())
+    titles = chart(browser, "average-table", "[...chart.querySelectorAll('tbody td[title]')].map((c) => c.title)")
+    assert any(title.startswith("won. Pick a task") for title in titles)
     quiet(browser)
 
 
@@ -459,7 +633,10 @@ def test_the_ratio_chart_follows_its_filters(browser: Any, tmp_path: Path) -> No
     pick(browser, "ratio-scope", "task:loses")
     pick(browser, "ratio-measure", "quality100%")
     assert "n = 5" not in labels(browser, "ratio-chart")
-    assert chart(browser, "ratio-chart", "chart.layout.xaxis.title.text") == "quality at 100% of the budget, ratio"
+    assert (
+        chart(browser, "ratio-chart", "chart.layout.xaxis.title.text")
+        == "quality at 100% of the budget: ratio to n = 5"
+    )
     rows = browser.execute_script("return document.querySelectorAll('#ratio-table tr').length")
     assert rows == len(labels(browser, "ratio-chart")) + 1
     pick(browser, "ratio-scope", "contender:fixed_5")
@@ -494,7 +671,10 @@ def test_the_runs_follow_task_and_contenders(browser: Any, tmp_path: Path) -> No
     assert "Accuracy ladder" in names(browser, "explore-chart")
     pick(browser, "explore-task", "pid")
     assert "Accuracy ladder" not in names(browser, "explore-chart")
-    assert not browser.find_element(By.CSS_SELECTOR, "#explore-contenders input[value='ladder']").is_enabled()
+    assert not browser.find_elements(By.CSS_SELECTOR, "#explore-contenders input[value='ladder']")
+    absent = browser.find_element(By.ID, "explore-absent")
+    absent.find_element(By.TAG_NAME, "summary").click()
+    assert absent.text.split("\n") == ["Not run on this task: 1", "Accuracy ladder"]
     signal = browser.find_element(By.ID, "explore-signal")
     signal.click()
     assert chart(browser, "explore-chart", "chart.data.filter((t) => t.yaxis === 'y3').length") > 0
@@ -530,6 +710,28 @@ def test_the_page_fits_its_window(browser: Any, tmp_path: Path, width: int) -> N
     for name in CHARTS:
         assert chart(browser, name, "chart.dataset.state") == "drawn"
         assert chart(browser, name, "chart.getBoundingClientRect().right") <= width
+    # Every cell of a row is in sight without scrolling sideways: also the failures, which stand on the right.
+    for section in ("averages", "failures", "seeds"):
+        cells = chart(
+            browser, section, "[...chart.querySelectorAll('tbody td')].map((c) => c.getBoundingClientRect().right)"
+        )
+        assert cells
+        assert max(cells) <= width, section
+    quiet(browser)
+
+
+def test_runs_of_differing_number_are_told(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+
+    opened(browser, story_page(), tmp_path / "page.html")
+    assert "Runs differ" not in browser.find_element(By.ID, "explore-note").text
+    box = browser.find_element(By.CSS_SELECTOR, "#explore-contenders input[value='ttur']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", box)
+    box.click()
+    note = browser.find_element(By.ID, "explore-note").text
+    assert "Runs differ in number: n = 2: 4," in note
+    assert "Two time scales: 3." in note
+    assert browser.find_element(By.ID, "profile-note").text.startswith("6 problems, 3 common seeds per task. Left out")
     quiet(browser)
 
 
@@ -555,4 +757,6 @@ def test_empty_results_say_so_in_every_chart(browser: Any, tmp_path: Path) -> No
         for name in CHARTS:
             assert chart(browser, name, "chart.dataset.state") == "empty"
             assert chart(browser, name, "chart.textContent").startswith("No ")
+        assert chart(browser, "average-table", "chart.dataset.state") == "empty"
+        assert averaged(browser) == {"No results for this choice.": []}
         quiet(browser)

@@ -15,8 +15,8 @@
     if (!narrow()) return safe(short(text, 44));
     const words = text.split(" ");
     let first = words.shift();
-    while (words.length && `${first} ${words[0]}`.length <= 20) first += ` ${words.shift()}`;
-    return [first, words.join(" ")].filter(Boolean).map((line) => safe(short(line, 20))).join("<br>");
+    while (words.length && `${first} ${words[0]}`.length <= 22) first += ` ${words.shift()}`;
+    return [first, words.join(" ")].filter(Boolean).map((line) => safe(short(line, 22))).join("<br>");
   };
   const rowHeight = () => (narrow() ? 36 : 26);
   const round = (x) => (x === null ? "–" : x.toFixed(2));
@@ -52,7 +52,7 @@
     return Plotly.react(chart, traces, layout({ ...extra, height }), config()).then(() => { chart.dataset.state = "drawn"; });
   };
   const measureTitle = (measure) => data.measures[measure];
-  const verb = (measure) => (measure.startsWith("quality") ? "better" : "cheaper");
+  const verbs = (measure) => (measure.startsWith("quality") ? ["better", "worse"] : ["cheaper", "dearer"]);
 
   const ratioTicks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100];
 
@@ -124,16 +124,65 @@
     const range = [Math.log10(Math.min(...ends)) - 0.04, Math.log10(Math.max(...ends)) + 0.04];
     return draw(chart, [trace], {
       margin: { l: 10, r: 16, t: 36, b: 56 },
-      xaxis: { type: "log", range, title: { text: narrow() ? "ratio" : `${measureTitle(measure)}, ratio`, standoff: 12 }, gridcolor: "#e6e9ed", zeroline: false, tickvals: ratioTicks, ticktext: ratioTicks.map(String) },
+      xaxis: { type: "log", range, title: { text: narrow() ? "ratio to the opponent" : `${measureTitle(measure)}: ratio to ${safe(short(data.opponents[opponent], 34))}`, standoff: 12 }, gridcolor: "#e6e9ed", zeroline: false, tickvals: ratioTicks, ticktext: ratioTicks.map(String) },
       yaxis: { tickvals: rows.map((_, i) => i), ticktext: rows.map((r) => rowLabel(r.label)), range: [-0.7, rows.length - 0.3], automargin: true, zeroline: false, showgrid: false },
       shapes: [
         { type: "line", xref: "x", x0: 1, x1: 1, yref: "paper", y0: 0, y1: 1, line: { color: "#1c2430", width: 1.5, dash: "dot" } },
       ],
       annotations: [
-        { text: `◀ ${verb(measure)}`, xref: "x", x: 0, xanchor: "right", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: -8, font: { color: "#56606e" } },
-        { text: "worse ▶", xref: "x", x: 0, xanchor: "left", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: 8, font: { color: "#56606e" } },
+        { text: `◀ ${verbs(measure)[0]}`, xref: "x", x: 0, xanchor: "right", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: -8, font: { color: "#56606e" } },
+        { text: `${verbs(measure)[1]} ▶`, xref: "x", x: 0, xanchor: "left", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: 8, font: { color: "#56606e" } },
       ],
     }, 120 + rowHeight() * rows.length);
+  };
+
+  // Averages: a table ------------------------------------------------------------------------------------------------
+  const columns = Object.entries(data.columns);
+  const shown = (key, value) => (value === null ? "–" : data.columns[key].higher ? `${(100 * value).toFixed(0)} %` : value.toFixed(2));
+  const outcomes = { won: ["won", "won"], open: ["even", "no difference shown"], lost: ["lost", "lost"] };
+  const drawAverages = () => {
+    const [suite, opponent, sort] = ["average-suite", "average-opponent", "average-sort"].map((id) => byId(id).value);
+    const table = byId("average-table");
+    const sign = data.columns[sort] && data.columns[sort].higher ? -1 : 1;
+    const rows = [...data.averages[opponent][suite]].sort((a, b) => sign * (a.figures[sort].value[0] - b.figures[sort].value[0]));
+    table.replaceChildren();
+    byId("average-hint").textContent = "";
+    if (!rows.length) {
+      const body = element("tbody");
+      const line = element("tr");
+      line.append(element("td", "No results for this choice.", { class: "nothing" }));
+      body.append(line);
+      table.append(body);
+      table.dataset.state = "empty";
+      return;
+    }
+    const head = element("thead");
+    const names = element("tr");
+    names.append(element("th", "Contender"), element("th", "Tasks, paired seeds"));
+    for (const [key, column] of columns) names.append(element("th", column.title, { title: column.meaning, "aria-sort": key === sort ? (column.higher ? "descending" : "ascending") : "none" }));
+    head.append(names);
+    const body = element("tbody");
+    for (const row of rows) {
+      const line = element("tr");
+      const [low, high] = row.pairs;
+      const count = element("td", `${row.tasks} ${row.tasks === 1 ? "task" : "tasks"}`, { "data-label": "Tasks, paired seeds" });
+      count.append(element("small", `${low === high ? low : `${low} to ${high}`} ${high === 1 ? "seed" : "seeds"} each` + (row.unpaired ? `, ${row.unpaired} unpaired left out` : "") + (row.missing ? `; not run on ${row.missing}` : "")));
+      line.append(element("td", title(row.contender)), count);
+      for (const [key, column] of columns) {
+        const { value: [value, from, to], outcome } = row.figures[key];
+        const cell = element("td", undefined, { "data-label": column.title, title: `${outcomes[outcome][1]}. ${column.meaning}` });
+        cell.append(element("span", shown(key, value), { class: `outcome ${outcomes[outcome][0]}` }));
+        cell.append(element("small", from === null ? "no interval" : `${shown(key, from)} to ${shown(key, to)}`));
+        line.append(cell);
+      }
+      body.append(line);
+    }
+    table.append(head, body);
+    byId("average-hint").textContent = [
+      rows.some((row) => row.pairs[0] === 1) && "No interval where any task has a single paired seed: one run shows no spread.",
+      rows.some((row) => row.pairs[0] > 1 && row.pairs[0] < 5) && "Intervals from fewer than five paired seeds a task are narrower than they should be: a bootstrap of so few runs misses a part of the spread.",
+    ].filter(Boolean).join(" ");
+    table.dataset.state = "drawn";
   };
 
   // Wins, nulls, losses ----------------------------------------------------------------------------------------------
@@ -152,7 +201,7 @@
       return { label: title(row.contender), ...sorted };
     }).sort((a, b) => a.won.length - a.lost.length - (b.won.length - b.lost.length));
     if (!rows.length) return nothing(chart, "No results for this choice.");
-    const kinds = [["won", "won", "#2f9e62"], ["same", "no difference shown", "#b9c1ca"], ["lost", "lost", "#d6400c"], ["none", "not run", "#f1f3f5"]];
+    const kinds = [["won", "won", "#2a78b8"], ["same", "no difference shown", "#b9c1ca"], ["lost", "lost", "#d6400c"], ["none", "not run", "#eceff2"]];
     const traces = kinds.map(([key, name, color]) => ({
       type: "bar", orientation: "h", name, marker: { color, line: { color: "#ffffff", width: 1 } }, y: rows.map((_, i) => i), x: rows.map((r) => r[key].length),
       text: rows.map((r) => (r[key].length ? String(r[key].length) : "")), textposition: "inside", insidetextanchor: "middle", textangle: 0,
@@ -175,7 +224,7 @@
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
     svg.setAttribute("width", 22); svg.setAttribute("height", 8); svg.setAttribute("aria-hidden", "true");
-    const dashes = { solid: "", dash: "6 3", dot: "2 3", dashdot: "6 3 2 3" };
+    const dashes = { solid: "", dash: "6 3", dot: "2 3", dashdot: "6 3 2 3", longdash: "10 2", longdashdot: "9 2 2 2" };
     for (const [key, value] of Object.entries({ x1: 0, x2: 22, y1: 4, y2: 4, stroke: c.color, "stroke-width": 3, "stroke-dasharray": dashes[c.dash] })) line.setAttribute(key, value);
     svg.append(line);
     return svg;
@@ -184,12 +233,14 @@
     const task = tasks.get(byId("explore-task").value);
     const box = byId("explore-contenders");
     box.querySelectorAll("label").forEach((label) => label.remove());
-    for (const c of data.contenders) {
-      const there = Boolean(task && task.series[c.name]);
-      const label = element("label", undefined, there ? {} : { class: "absent", title: "not run on this task" });
+    const absent = data.contenders.filter((c) => !(task && task.series[c.name]));
+    byId("explore-absent").hidden = !absent.length;
+    byId("explore-absent").querySelector("summary").textContent = `Not run on this task: ${absent.length}`;
+    byId("explore-absent").querySelector("p").textContent = absent.map((c) => c.title).join("; ");
+    for (const c of data.contenders.filter((c) => !absent.includes(c))) {
+      const label = element("label");
       const input = element("input", undefined, { type: "checkbox", value: c.name });
-      input.checked = there && chosen.has(c.name);
-      input.disabled = !there;
+      input.checked = chosen.has(c.name);
       input.addEventListener("change", () => { chosen[input.checked ? "add" : "delete"](c.name); drawRuns(); });
       label.append(input, swatch(c), c.title);
       box.append(label);
@@ -220,7 +271,9 @@
     if (!shown.length) return nothing(chart, "Pick at least one contender above.");
     const withSignal = byId("explore-signal").checked;
     const best = task.best.map(title).join(", ");
-    byId("explore-note").textContent = [task.note.replace(/[.\s]+$/, ""), best && `Best fixed n on tuning seeds: ${best}`].filter(Boolean).map((text) => `${text}.`).join(" ");
+    const counts = shown.map((c) => task.series[c.name].runs);
+    const uneven = Math.min(...counts) < Math.max(...counts) && `Runs differ in number: ${shown.map((c, i) => `${c.title}: ${counts[i]}`).join(", ")}`;
+    byId("explore-note").textContent = [task.note.replace(/[.\s]+$/, ""), best && `Best fixed n on tuning seeds: ${best}`, uneven].filter(Boolean).map((text) => `${text}.`).join(" ");
     const traces = [];
     for (const c of shown) {
       const series = task.series[c.name];
@@ -228,11 +281,12 @@
       if (series.quality) traces.push(...lines(task.grid, series.quality, c, "y", series.runs, safe(task.metric), !series.n));
       if (withSignal && series.signal) traces.push(...lines(task.grid, series.signal, c, "y3", series.runs, "signal", false));
     }
-    const level = (y, text, color) => ([
-      { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: y, y1: y, line: { color, width: 1.2, dash: "dot" } }, text, y,
+    const level = (y, text, color, side) => ([
+      { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: y, y1: y, line: { color, width: 1.2, dash: "dot" } }, text, y, side,
     ]);
-    const levels = Object.entries(task.targets).map(([name, y]) => level(y, `${name} target`, "#1c2430"));
-    if (task.floor !== null) levels.push(level(task.floor, "two true samples", "#8a94a0"));
+    const levels = Object.entries(task.targets).map(([name, y]) => level(y, `${name} target`, "#1c2430", "right"));
+    // On the other side: it may lie close to the late target.
+    if (task.floor !== null) levels.push(level(task.floor, "two true samples", "#8a94a0", "left"));
     const axis = byId("explore-axis").value;
     // A schedule that starts with n = 100 would press all others flat against the axis.
     const steps = shown.flatMap((c) => (task.series[c.name].n || [[]])[0]).filter((n) => n !== null);
@@ -243,10 +297,10 @@
       margin: { l: 10, r: 16, t: 20, b: 56 }, hovermode: "closest",
       showlegend: !narrow(), legend: { x: 1.01, y: 1 },
       xaxis: { ...common, title: { text: "cost, in generator updates", standoff: 12 }, anchor: "y", rangemode: "tozero" },
-      yaxis: { ...common, type: axis, domain: domains[0], title: { text: safe(task.metric) }, ...(axis === "log" ? decades : {}) },
-      yaxis2: { ...common, domain: domains[1], title: { text: "n" }, ...(wide ? { type: "log", ...decades } : { type: "linear", rangemode: "tozero" }) },
+      yaxis: { ...common, type: axis, domain: domains[0], title: { text: `${safe(short(task.metric, 30))}<br>(lower is better)` }, ...(axis === "log" ? decades : {}) },
+      yaxis2: { ...common, domain: domains[1], title: { text: "critic updates n" }, ...(wide ? { type: "log", ...decades } : { type: "linear", rangemode: "tozero" }) },
       shapes: levels.map(([shape]) => shape),
-      annotations: levels.map(([, text, y]) => ({ text, xref: "paper", x: 1, xanchor: "right", yref: "y", y: axis === "log" ? Math.log10(y) : y, yanchor: "bottom", showarrow: false, font: { size: 11, color: "#56606e" } })),
+      annotations: levels.map(([, text, y, side]) => ({ text, xref: "paper", x: side === "right" ? 1 : 0, xanchor: side, bgcolor: "#ffffffcc", borderpad: 1, yref: "y", y: axis === "log" ? Math.log10(y) : y, yanchor: "bottom", showarrow: false, font: { size: 11, color: "#56606e" } })),
     };
     if (withSignal) extra.yaxis3 = { ...common, domain: domains[2], title: { text: "signal" } };
     return draw(chart, traces, extra, (narrow() ? 520 : 560) + (withSignal ? 140 : 0));
@@ -256,7 +310,12 @@
   const drawProfiles = () => {
     const profile = data.profiles[byId("profile-suite").value];
     const chart = byId("profile-chart");
-    byId("profile-note").textContent = profile.excluded.length ? `Left out, since not run on every task: ${profile.excluded.map(title).join(", ")}.` : "";
+    const ends = [...new Set([profile.seeds[0], profile.seeds[profile.seeds.length - 1]])];
+    byId("profile-note").textContent = [
+      profile.seeds.length && `${profile.problems} problems, ${ends.join(" to ")} common ${ends[0] === 1 && ends.length === 1 ? "seed" : "seeds"} per task.`,
+      profile.excluded.length && `Left out, since not run on every task: ${profile.excluded.map(title).join(", ")}.`,
+      profile.skipped.length && `Left out, since no seed is common to all: ${profile.skipped.map((name) => tasks.get(name).title).join(", ")}.`,
+    ].filter(Boolean).join(" ");
     if (!Object.keys(profile.shares).length) return nothing(chart, "No contender has runs on every task of this choice.");
     const traces = data.contenders.filter((c) => profile.shares[c.name]).map((c) => ({
       type: "scatter", mode: "lines", name: safe(c.title), x: profile.factors, y: profile.shares[c.name], line: { color: c.color, dash: c.dash, width: c.width, shape: "hv" },
@@ -265,7 +324,7 @@
     return draw(chart, traces, {
       margin: { l: 10, r: 16, t: 16, b: 56 }, hovermode: "closest",
       legend: narrow() ? { orientation: "h", x: 0, y: -0.18, yanchor: "top" } : { x: 1.01, y: 1 },
-      xaxis: { type: "log", title: { text: "factor of the cheapest contender's cost", standoff: 12 }, tickvals: [1, 1.5, 2, 3, 5, 10], ticktext: ["1", "1.5", "2", "3", "5", "10"], gridcolor: "#e6e9ed" },
+      xaxis: { type: "log", title: { text: narrow() ? "factor of the cheapest cost" : "factor of the cheapest contender's cost", standoff: 12 }, tickvals: [1, 1.5, 2, 3, 5, 10], ticktext: ["1", "1.5", "2", "3", "5", "10"], gridcolor: "#e6e9ed" },
       yaxis: { tickformat: ".0%", range: [-0.02, 1.02], gridcolor: "#e6e9ed", automargin: true, zeroline: false, title: { text: "share of problems" } },
     }, narrow() ? 420 + 22 * traces.length : 500);
   };
@@ -330,7 +389,9 @@
   ]);
   for (const id of ["ratio-measure", "tally-measure"]) fill(byId(id), Object.entries(data.measures));
   for (const id of ["ratio-opponent", "tally-opponent"]) fill(byId(id), Object.entries(data.opponents));
-  for (const id of ["tally-suite", "profile-suite"]) fill(byId(id), suiteOptions);
+  fill(byId("average-opponent"), Object.entries(data.averageOpponents));
+  fill(byId("average-sort"), columns.map(([key, column]) => [key, column.title]));
+  for (const id of ["tally-suite", "profile-suite", "average-suite"]) fill(byId(id), suiteOptions);
   for (const id of ["explore-task", "sample-task"]) grouped(byId(id), taskGroups);
   const withSamples = data.tasks.find((t) => Object.keys(t.samples).length);
   if (withSamples) byId("sample-task").value = withSamples.name;
@@ -344,12 +405,14 @@
 
   for (const id of ["ratio-scope", "ratio-measure", "ratio-opponent"]) byId(id).addEventListener("change", drawRatios);
   for (const id of ["tally-suite", "tally-measure", "tally-opponent"]) byId(id).addEventListener("change", drawTally);
+  for (const id of ["average-suite", "average-opponent", "average-sort"]) byId(id).addEventListener("change", drawAverages);
   byId("explore-task").addEventListener("change", () => { listContenders(); drawRuns(); });
   for (const id of ["explore-axis", "explore-signal"]) byId(id).addEventListener("change", drawRuns);
   byId("profile-suite").addEventListener("change", drawProfiles);
   byId("sample-task").addEventListener("change", drawSamples);
 
   listContenders();
+  drawAverages();
   const all = () => Promise.all([drawRatios(), drawTally(), drawRuns(), drawProfiles()]);
   drawSamples();
   let wide = narrow();
