@@ -11,7 +11,7 @@ from ignite.engine import Engine
 
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
-from adaptive_critic.checks import boolean, integer, real
+from adaptive_critic.checks import boolean, integer, limits_pair, real
 from adaptive_critic.controller import Controller
 from adaptive_critic.doubts import Doubts
 from adaptive_critic.guard import DivergenceGuard
@@ -21,9 +21,24 @@ from adaptive_critic.reading import LaggedRead
 from adaptive_critic.rounding import diffuse
 from adaptive_critic.signals import Signal, StepOutputError
 
-__all__ = ["FeedbackController"]
+__all__ = ["FeedbackController", "initial_within"]
 
 _LOWEST_RATIO = 0.1
+
+
+def initial_within(limits: tuple[int, int] | None, initial: float | None, default: float) -> float:
+    """Return ``initial``; if none was given the default, which gives way to the limits.
+
+    Raises:
+        TypeError: if the limits, which are needed then, are not a pair of ints.
+        ValueError: if they are out of range.
+    """
+    if initial is not None:
+        return initial
+    if limits is None:
+        return default
+    lower, upper = limits_pair(limits)
+    return min(max(default, lower), upper)
 
 
 class FeedbackController(Controller):

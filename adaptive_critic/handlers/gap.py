@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from adaptive_critic.checks import integer, real
-from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import GapShareLaw
 from adaptive_critic.signals import GapShare, GapShareFromMetrics, Signal
 
 __all__ = ["WassersteinGapController"]
+
+_INITIAL = 3
 
 
 class WassersteinGapController(FeedbackController):
@@ -40,7 +42,8 @@ class WassersteinGapController(FeedbackController):
     its negative). The critic must be the same in both measurements: clip weights after the optimizer's step.
 
     Args:
-        initial: critic updates per generator update at the start.
+        initial: critic updates per generator update at the start, within the limits. None: 3, or the limit nearest
+            to it.
         limits: (lower, upper) of the integer.
         setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
         base: critic updates per generator update where kappa is 0, at least 0.
@@ -76,7 +79,7 @@ class WassersteinGapController(FeedbackController):
     def __init__(
         self,
         *,
-        initial: float = 3,
+        initial: float | None = None,
         limits: tuple[int, int] | None = (1, 20),
         setpoint: float = 0.015,
         base: float = 4 / 3,
@@ -111,7 +114,7 @@ class WassersteinGapController(FeedbackController):
                 warmup=integer("warmup", warmup, at_least=0),
             ),
             signal,
-            initial=initial,
+            initial=initial_within(limits, initial, _INITIAL),
             limits=limits,
             update_every=update_every,
             lagged=lagged,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adaptive_critic.checks import real
-from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
 from adaptive_critic.signals import CriticLoss, CriticLossChecked, GapShare, LossChanges, Signal
@@ -25,6 +25,7 @@ class _Defaults:
     ki: float
 
 
+_INITIAL = 5
 _IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
 _WASSERSTEIN = ("wasserstein", "wasserstein-gp", "wasserstein-clip")
 _OBJECTIVES = ("wasserstein", *_IDEALS)
@@ -72,7 +73,8 @@ class LossRatioPIDController(FeedbackController):
         d_loss: name of a running metric of the critic's loss, instead of the step's output.
         g_loss: name of a running metric of the generator's loss. With the last three objectives it only has to be
             finite.
-        initial: critic updates per generator update at the start.
+        initial: critic updates per generator update at the start, within the limits. None: 5, or the limit nearest
+            to it.
         limits: (lower, upper) of the integer.
         smoothing: factor of the running average before the P term, per iteration, in [0, 1).
         deadband: errors up to this count as none, at least 0.
@@ -107,7 +109,7 @@ class LossRatioPIDController(FeedbackController):
         kd: float = 0.0,
         d_loss: str | None = None,
         g_loss: str | None = None,
-        initial: float = 5,
+        initial: float | None = None,
         limits: tuple[int, int] | None = (1, 10),
         smoothing: float = 0.9,
         deadband: float = 0.0,
@@ -138,7 +140,7 @@ class LossRatioPIDController(FeedbackController):
         super().__init__(
             law(**shared),
             signal,
-            initial=initial,
+            initial=initial_within(limits, initial, _INITIAL),
             limits=limits,
             update_every=update_every,
             lagged=lagged,

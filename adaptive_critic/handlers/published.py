@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adaptive_critic.checks import integer, limits_pair, real
-from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import AccuracyGateLaw, AccuracyLadderLaw, LossChangeRateLaw, TwoThresholdLaw
 from adaptive_critic.signals import BothLosses, GeneratedAccuracy, RelativeLossChanges
@@ -112,7 +112,8 @@ class LossChangeRateController(FeedbackController):
 
     Args:
         balance: lambda, above 0; re-implementations use 2 and 10.
-        initial: critic updates per generator update at the start, at least 1.
+        initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
+            nearest to it.
         limits: (lower, upper) of the integer.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
@@ -131,7 +132,7 @@ class LossChangeRateController(FeedbackController):
         self,
         *,
         balance: float = 2.0,
-        initial: int = 1,
+        initial: int | None = None,
         limits: tuple[int, int] | None = (1, 10),
         update_every: int = 1,
         lagged: bool | None = None,
@@ -144,7 +145,7 @@ class LossChangeRateController(FeedbackController):
         super().__init__(
             LossChangeRateLaw(balance=real("balance", balance, above=0.0)),
             RelativeLossChanges(),
-            initial=integer("initial", initial, at_least=1),
+            initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
             limits=limits,
             update_every=update_every,
             lagged=lagged,
@@ -167,7 +168,8 @@ class TwoThresholdController(FeedbackController):
     Args:
         critic_threshold: finite number.
         generator_threshold: finite number.
-        initial: critic updates per generator update at the start, at least 1.
+        initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
+            nearest to it.
         limits: (lower, upper) of the integer.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
@@ -187,7 +189,7 @@ class TwoThresholdController(FeedbackController):
         critic_threshold: float,
         generator_threshold: float,
         *,
-        initial: int = 1,
+        initial: int | None = None,
         limits: tuple[int, int] | None = (1, 10),
         update_every: int = 1,
         lagged: bool | None = None,
@@ -202,7 +204,7 @@ class TwoThresholdController(FeedbackController):
                 real("critic_threshold", critic_threshold), real("generator_threshold", generator_threshold)
             ),
             BothLosses(),
-            initial=integer("initial", initial, at_least=1),
+            initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
             limits=limits,
             update_every=update_every,
             lagged=lagged,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adaptive_critic import LossRatioPIDController
-from tests.handlers.table import FEEDBACK, HANDLERS, make
+from tests.handlers.table import FEEDBACK, HANDLERS, feed, healthy, make
 
 CASES: list[tuple[str, type[Exception], str]] = [
     # limits of every handler
@@ -43,6 +43,8 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("LossRatioPIDController(initial=11)", ValueError, r"initial=11 is outside limits=\(1, 10\)"),
     ("LossRatioPIDController(initial=0)", ValueError, "initial=0: expected a number"),
     ("LossRatioPIDController(initial=0, limits=(0, 5))", ValueError, "initial=0: expected a number"),
+    ("LossRatioPIDController(initial=5, limits=(1, 4))", ValueError, r"initial=5 is outside limits=\(1, 4\)"),
+    ("LossChangeRateController(initial=1, limits=(2, 6))", ValueError, r"initial=1 is outside limits=\(2, 6\)"),
     ("AccuracyLadderController(initial=2, limits=(5, 9))", ValueError, "initial=2 is outside"),
     ("AccuracyGateController(steps=3, limits=(0, 2))", ValueError, r"^steps=3 is outside limits=\(0, 2\)"),
     ("AccuracyGateController(steps=1, limits=(2, 5))", ValueError, r"^steps=1 is outside limits=\(2, 5\)"),
@@ -187,3 +189,33 @@ def test_the_sign_with_running_metrics_under_wasserstein() -> None:
             metrics = {"d": d_scale * (k % 2), "g": g_scale * (k % 2)}
             controller._advance({}, metrics, k + 1)
         assert sign * (controller.ratio - 4) > 1
+
+
+# --- a start that nobody gave -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "start"),
+    [
+        ("WassersteinGapController()", 3),
+        ("WassersteinGapController(limits=(5, 20))", 5),
+        ("WassersteinGapController(limits=(1, 2))", 2),
+        ("WassersteinGapController(limits=(0, 20))", 3),
+        ("WassersteinGapController(limits=None)", 3),
+        ("LossRatioPIDController('hinge')", 5),
+        ("LossRatioPIDController('hinge', limits=(1, 4))", 4),
+        ("LossRatioPIDController('hinge', limits=(6, 9))", 6),
+        ("LossChangeRateController()", 1),
+        ("LossChangeRateController(limits=(2, 6))", 2),
+        ("LossChangeRateController(limits=(0, 6))", 1),
+        ("TwoThresholdController(1, 1)", 1),
+        ("TwoThresholdController(1, 1, limits=(2, 6))", 2),
+    ],
+)
+def test_a_start_that_was_not_given_gives_way_to_the_limits(code: str, start: int) -> None:
+    controller = make(code)
+    assert controller.ratio == controller.num_discriminator_steps == start
+    assert make(repr(controller)).ratio == start
+    feed(controller, healthy(1))
+    controller.reset()
+    assert controller.ratio == start
