@@ -28,7 +28,7 @@ class _Defaults:
 _INITIAL = 5
 _IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
 _WASSERSTEIN = ("wasserstein", "wasserstein-gp", "wasserstein-clip")
-_OBJECTIVES = ("wasserstein", *_IDEALS)
+_OBJECTIVES = (*_WASSERSTEIN, *_IDEALS)
 _REGULATES: dict[type[PIDLaw], str] = {
     SharePIDLaw: "wasserstein: share of the gap",
     RatesPIDLaw: "wasserstein: rates of change of running losses",
@@ -64,7 +64,8 @@ class LossRatioPIDController(FeedbackController):
     Needs ``d_loss`` and ``g_loss`` of StepOutput; under ``"wasserstein"`` ``d_real``, ``d_fake`` (n,) and ``g_fake``.
 
     Args:
-        objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``.
+        objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``. ``"wasserstein-gp"`` and
+            ``"wasserstein-clip"``, as :func:`create_gan_trainer` calls them, are the first.
         setpoint: strength to hold, in (-1, 1), for the last three; share kappa in (0, 1) for ``"wasserstein"``;
             critic's change over generator's, above 0, for its running metrics. None: 0.3; 0.05; 1.
         kp: proportional gain, e-folds of the ratio per unit of error, at least 0. None: 0.5; 0.1; 0.1.

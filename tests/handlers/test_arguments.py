@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pytest
 
-from adaptive_critic import LossRatioPIDController
+from adaptive_critic import OBJECTIVES, LossRatioPIDController
 from tests.handlers.table import FEEDBACK, HANDLERS, feed, healthy, make
 
 CASES: list[tuple[str, type[Exception], str]] = [
@@ -85,7 +86,7 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("WassersteinGapController(initial=True)", TypeError, "initial=True"),
     ("WassersteinGapController(gap_before='gap')", ValueError, "gap_before='gap', gap_after=None"),
     ("WassersteinGapController(gap_before=1, gap_after=2)", TypeError, "gap_before=1: expected the name"),
-    ("LossRatioPIDController('wgan')", ValueError, "objective='wgan': expected one of 'wasserstein', 'non-sat"),
+    ("LossRatioPIDController('wgan')", ValueError, "objective='wgan': expected one of 'wasserstein', 'wasserstein-gp', "),
     ("LossRatioPIDController(None)", TypeError, "objective=None"),
     ("LossRatioPIDController('hinge', setpoint=1.0)", ValueError, "setpoint=1.0"),
     ("LossRatioPIDController(setpoint=-0.1)", ValueError, "setpoint=-0.1"),
@@ -189,6 +190,16 @@ def test_the_sign_with_running_metrics_under_wasserstein() -> None:
             metrics = {"d": d_scale * (k % 2), "g": g_scale * (k % 2)}
             controller._advance({}, metrics, k + 1)
         assert sign * (controller.ratio - 4) > 1
+
+
+def test_every_objective_of_a_trainer_is_one_of_the_pid_and_its_error_lists_it() -> None:
+    with pytest.raises(ValueError, match="^objective='wgan': expected one of ") as caught:
+        LossRatioPIDController("wgan")
+    listed = re.findall(r"'([a-z-]+)'", str(caught.value).partition("expected one of ")[2])
+    assert set(listed) == {"wasserstein", *OBJECTIVES}
+    assert all(f'``"{name}"``' in str(LossRatioPIDController.__doc__) for name in listed)
+    for name in listed:
+        assert LossRatioPIDController(name).ratio == 5
 
 
 # --- a start that nobody gave -------------------------------------------------------------------------------------
