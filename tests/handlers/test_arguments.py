@@ -48,7 +48,9 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("LossChangeRateController(initial=1, limits=(2, 6))", ValueError, r"initial=1 is outside limits=\(2, 6\)"),
     ("AccuracyLadderController(initial=2, limits=(5, 9))", ValueError, "initial=2 is outside"),
     ("AccuracyGateController(steps=3, limits=(0, 2))", ValueError, r"^steps=3 is outside limits=\(0, 2\)"),
-    ("AccuracyGateController(steps=1, limits=(2, 5))", ValueError, r"^steps=1 is outside limits=\(2, 5\)"),
+    *[(f"AccuracyGateController({steps}limits=({lower}, 5))", ValueError,
+       rf"^limits=\({lower}, 5\): a closed gate makes 0 .* expected a lower limit of 0, such as \(0, 5\)$")
+      for lower, steps in ((1, ""), (2, ""), (1, "steps=2, "), (5, "steps=5, "))],
     ("TwoThresholdController(1, 1, initial=0)", ValueError, "initial=0: expected an int of at least 1"),
     # values of their own
     ("FixedController(0)", ValueError, "steps=0: expected an int of at least 1"),
