@@ -228,7 +228,8 @@ class AccuracyGateController(FeedbackController):
     Args:
         steps: critic updates while the gate is open, at least 1.
         threshold: the gate is open at an accuracy of at most this, in (0, 1).
-        limits: (lower, upper) of the integer; None means (0, steps). A closed gate makes 0 updates, so lower has to be 0.
+        limits: (lower, upper) of the integer; None means (0, steps). Lower has to be 0, what a closed gate
+            makes.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
         accuracy: name of a running metric of the accuracy, instead of the step's output.
@@ -263,8 +264,8 @@ class AccuracyGateController(FeedbackController):
         limits = (0, steps) if limits is None else limits_pair(limits)
         if limits[0] > 0:
             raise ValueError(
-                f"limits={limits!r}: a closed gate makes 0 critic updates, so it would never close; expected a lower limit "
-                f"of 0, such as (0, {limits[1]})"
+                f"limits={limits!r}: a closed gate makes 0 critic updates, so it would never close; expected a lower "
+                f"limit of 0, such as (0, {limits[1]})"
             )
         if steps > limits[1]:
             raise ValueError(f"steps={steps!r} is outside limits={limits!r}: an open gate makes that many updates")

@@ -88,7 +88,7 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("WassersteinGapController(initial=True)", TypeError, "initial=True"),
     ("WassersteinGapController(gap_before='gap')", ValueError, "gap_before='gap', gap_after=None"),
     ("WassersteinGapController(gap_before=1, gap_after=2)", TypeError, "gap_before=1: expected the name"),
-    ("LossRatioPIDController('wgan')", ValueError, "objective='wgan': expected one of 'wasserstein', 'wasserstein-gp', "),
+    ("LossRatioPIDController('wgan')", ValueError, "objective='wgan': expected one of 'wasserstein', 'wasserstein-gp'"),
     ("LossRatioPIDController(None)", TypeError, "objective=None"),
     ("LossRatioPIDController('hinge', setpoint=1.0)", ValueError, "setpoint=1.0"),
     ("LossRatioPIDController(setpoint=-0.1)", ValueError, "setpoint=-0.1"),
