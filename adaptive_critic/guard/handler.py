@@ -86,7 +86,7 @@ class DivergenceGuard(Attachable):
         override_iterations: iterations at the controller's lower limit, at least 1.
         on_collapse: ``"report"`` (history and log, no event), ``"act"`` as on any divergence, or ``"ignore"``.
         window: checks that the running median is taken over, at least 3.
-        warm_up: checks before explosions are judged, from 1 to ``window``.
+        warmup: checks before explosions are judged, from 1 to ``window``.
         threshold: deviations beyond the median that make an explosion, above 0.
         floor: lower bound of the deviation in the units of the score, above 0.
         relative_floor: lower bound of the deviation as a share of the median, at least 0.
@@ -124,7 +124,7 @@ class DivergenceGuard(Attachable):
         override_iterations: int = 100,
         on_collapse: str = "report",
         window: int = 50,
-        warm_up: int = 5,
+        warmup: int = 5,
         threshold: float = 50.0,
         floor: float = 0.2,
         relative_floor: float = 0.2,
@@ -142,7 +142,7 @@ class DivergenceGuard(Attachable):
             raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
         mode = checked_mode(on_divergence)
         self.on_collapse = on_collapse
-        rules = DivergenceRules(patience, window, warm_up, threshold, floor, relative_floor, dead)
+        rules = DivergenceRules(patience, window, warmup, threshold, floor, relative_floor, dead)
         self._monitor = Monitor(rules, integer("check_every", check_every, at_least=1), output_transform)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
         self.snapshots: Snapshots | None = None

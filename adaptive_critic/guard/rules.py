@@ -114,7 +114,7 @@ class DivergenceRules:
     - non_finite: a loss or a score is NaN or infinite. One check is enough.
     - explosion: at ``patience`` checks in a row a level x is beyond
       m + threshold * max(MAD, floor, relative_floor * m), where m is the median and MAD the median absolute deviation
-      of the level over the last ``window`` checks that were not suspicious. A level is judged once ``warm_up`` checks
+      of the level over the last ``window`` checks that were not suspicious. A level is judged once ``warmup`` checks
       have been seen.
     - dead: the gap or the spread is, at ``patience`` checks in a row, below ``dead`` times its median: the critic no
       longer responds to what it is shown. A critic that merely can't tell the two apart still has noise in both.
@@ -124,7 +124,7 @@ class DivergenceRules:
     Args:
         patience: checks, at least 1.
         window: checks in the history, at least 3.
-        warm_up: checks before the first judgement of a level, from 1 to ``window``.
+        warmup: checks before the first judgement of a level, from 1 to ``window``.
         threshold: deviations beyond the median, above 0.
         floor: lower bound of the deviation in units of the score, above 0: a change of less than threshold * floor is
             never an explosion.
@@ -138,7 +138,7 @@ class DivergenceRules:
 
     patience: int = 3
     window: int = 50
-    warm_up: int = 5
+    warmup: int = 5
     threshold: float = 50.0
     floor: float = 0.2
     relative_floor: float = 0.2
@@ -147,8 +147,8 @@ class DivergenceRules:
     def __post_init__(self) -> None:
         integer("patience", self.patience, at_least=1)
         integer("window", self.window, at_least=3)
-        if integer("warm_up", self.warm_up, at_least=1) > self.window:
-            raise ValueError(f"warm_up={self.warm_up!r}: expected an int of at most window={self.window!r}")
+        if integer("warmup", self.warmup, at_least=1) > self.window:
+            raise ValueError(f"warmup={self.warmup!r}: expected an int of at most window={self.window!r}")
         real("threshold", self.threshold, above=0)
         real("floor", self.floor, above=0)
         real("relative_floor", self.relative_floor, at_least=0)
@@ -192,7 +192,7 @@ class DivergenceRules:
         grown, beyond, dead = dict(history), {}, {}
         for name, level in levels.items():
             past = history.get(name, ())
-            if len(past) >= self.warm_up:
+            if len(past) >= self.warmup:
                 lower, upper = self.limits(past)
                 if level > upper:
                     beyond[name] = (level, upper)

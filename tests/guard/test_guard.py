@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 from typing import Any
@@ -12,8 +13,8 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
 from adaptive_critic.events import CriticEvents
-from adaptive_critic.guard import DivergenceGuard
-from adaptive_critic.handlers import FixedController, StepDecayController
+from adaptive_critic.guard import DivergenceGuard, DivergenceRules
+from adaptive_critic.handlers import FixedController, StepDecayController, WassersteinGapController
 from tests.guard.engines import broken, exploded, healthy, needs_max_iters, published, record_steps, trainer_of
 
 
@@ -484,3 +485,12 @@ def test_a_function_that_cannot_be_called_is_refused_at_once(function: Any) -> N
 def test_what_to_restore_is_for_rollback() -> None:
     with pytest.raises(ValueError, match="to_restore is used by 'rollback' only"):
         DivergenceGuard("hold", to_restore={"model": torch.nn.Linear(1, 1)})
+
+
+def test_its_arguments_are_spelled_as_a_controllers_are() -> None:
+    """One thing, one name: ``warmup`` and ``output_transform`` here are the controllers' words."""
+    ours = set(inspect.signature(DivergenceGuard).parameters) | set(inspect.signature(DivergenceRules).parameters)
+    theirs = set(inspect.signature(WassersteinGapController).parameters)
+    joined = {name.replace("_", ""): name for name in theirs}
+    assert {name for name in ours if joined.get(name.replace("_", ""), name) != name} == set()
+    assert {"warmup", "window", "output_transform", "param_name", "on_divergence"} <= ours & theirs

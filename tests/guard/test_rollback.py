@@ -95,7 +95,7 @@ def test_restoring_twice_restores_the_same() -> None:
 def test_a_state_is_not_trusted_while_an_explosion_builds_up() -> None:
     # Explosion from 101: suspicious at 110, 120, found at 130. A candidate of 90 or later must not be promoted.
     training = Training(dict.fromkeys(range(101, 131), exploded))
-    guard = DivergenceGuard("rollback", to_restore=training.objects(), snapshot_every=10, warm_up=3)
+    guard = DivergenceGuard("rollback", to_restore=training.objects(), snapshot_every=10, warmup=3)
     guard.attach(training.engine)
     training.engine.run(range(130))
     assert [(r["iteration"], r["rule"]) for r in guard.history] == [(130, "explosion")]

@@ -103,7 +103,7 @@ def test_constant_streams_are_clean(values: list[float], length: int) -> None:
 def test_adding_a_constant_to_the_critic_changes_no_judgement(
     checks: list[list[tuple[float, float]]], offset: float, patience: int
 ) -> None:
-    rules = DivergenceRules(patience=patience, warm_up=2, threshold=2.0, floor=0.1)
+    rules = DivergenceRules(patience=patience, warmup=2, threshold=2.0, floor=0.1)
     plain = [scores(*zip(*check, strict=True)) for check in checks]
     moved = [scores(*zip(*[(r + offset, f + offset) for r, f in check], strict=True)) for check in checks]
     assert judge(rules, moved) == judge(rules, plain)
@@ -117,7 +117,7 @@ def test_an_explosion_is_found_after_patience_checks(patience: int, healthy: int
         "d_loss": {"d_loss": [1.0] * 5},
     }[name]
     loud = {key: [value * 1e4 for value in values] for key, values in quiet.items()}
-    rules = DivergenceRules(patience=patience, warm_up=3)
+    rules = DivergenceRules(patience=patience, warmup=3)
     judgements, _ = judge(rules, [quiet] * healthy + [loud] * patience)
     assert [j.verdict for j in judgements[:-1]] == [None] * (healthy + patience - 1)
     assert [j.clean for j in judgements] == [True] * healthy + [False] * patience
@@ -143,7 +143,7 @@ def test_the_defaults_find_a_rise_by_ten_score_units_after_five_checks(healthy: 
 
 
 def test_a_level_at_the_limit_is_no_explosion_and_one_beyond_is() -> None:
-    rules = DivergenceRules(patience=1, warm_up=3, threshold=3.0, floor=0.5, relative_floor=0.0)
+    rules = DivergenceRules(patience=1, warmup=3, threshold=3.0, floor=0.5, relative_floor=0.0)
     quiet = [{"d_loss": [1.0]}] * 3
     assert verdicts(rules, [*quiet, {"d_loss": [2.5]}])[-1] is None
     assert verdicts(rules, [*quiet, {"d_loss": [-2.5625]}])[-1] is not None
@@ -151,26 +151,26 @@ def test_a_level_at_the_limit_is_no_explosion_and_one_beyond_is() -> None:
 
 def test_suspicious_checks_must_follow_each_other() -> None:
     quiet, loud = {"d_loss": [1.0]}, {"d_loss": [1e6]}
-    rules = DivergenceRules(patience=2, warm_up=3)
+    rules = DivergenceRules(patience=2, warmup=3)
     assert verdicts(rules, [quiet] * 5 + [loud, quiet] * 20) == [None] * 45
 
 
 def test_suspicious_levels_never_enter_the_history() -> None:
-    rules = DivergenceRules(patience=2, warm_up=3, window=4)
+    rules = DivergenceRules(patience=2, warmup=3, window=4)
     _, state = judge(rules, [{"d_loss": [1.0]}] * 3 + [{"d_loss": [1e6]}] * 9)
     assert state.history == {"d_loss": (1.0, 1.0, 1.0)}
     _, state = judge(rules, [{"d_loss": [float(k)]} for k in range(9)])
     assert state.history == {"d_loss": (5.0, 6.0, 7.0, 8.0)}
 
 
-def test_nothing_is_judged_before_the_warm_up() -> None:
-    rules = DivergenceRules(patience=1, warm_up=3)
+def test_nothing_is_judged_before_the_warmup() -> None:
+    rules = DivergenceRules(patience=1, warmup=3)
     loud = {"d_loss": [1e6]}
     assert verdicts(rules, [{"d_loss": [1.0]}, {"d_loss": [1.0]}, loud]) == [None, None, None]
 
 
 def test_a_single_spike_within_a_check_is_ignored() -> None:
-    rules = DivergenceRules(patience=1, warm_up=3)
+    rules = DivergenceRules(patience=1, warmup=3)
     checks = [{"d_loss": [1.0] * 5}] * 3 + [{"d_loss": [1.0, 1.0, 1e9, 1.0, 1.0]}]
     assert verdicts(rules, checks) == [None] * 4
 
@@ -198,7 +198,7 @@ def test_a_critic_that_no_longer_responds_is_found(name: str) -> None:
     dead = {key: [1.0 if key.startswith("d_real") else 1.0 - 1e-4] * 5 for key in alive}
     if name == "spread":
         dead = {key: [1e-4] * 5 for key in alive}
-    found = verdicts(DivergenceRules(patience=4, warm_up=3), [alive] * 6 + [dead] * 4)
+    found = verdicts(DivergenceRules(patience=4, warmup=3), [alive] * 6 + [dead] * 4)
     assert found[:-1] == [None] * 9
     assert found[-1] is not None
     assert found[-1].rule == "dead"
@@ -286,7 +286,7 @@ columns = st.dictionaries(
 
 @given(st.lists(columns, max_size=20))
 def test_any_stream_keeps_the_state_bounded_and_finite(checks: list[Columns]) -> None:
-    rules = DivergenceRules(patience=2, window=4, warm_up=2)
+    rules = DivergenceRules(patience=2, window=4, warmup=2)
     judgements, state = judge(rules, checks)
     assert 0 <= state.suspicious < 2
     assert 0 <= state.significant <= 2
@@ -304,8 +304,8 @@ def test_any_stream_keeps_the_state_bounded_and_finite(checks: list[Columns]) ->
         ({"patience": 0}, "patience=0: expected an int of at least 1"),
         ({"patience": -1}, "patience=-1"),
         ({"window": 2}, "window=2: expected an int of at least 3"),
-        ({"warm_up": 0}, "warm_up=0"),
-        ({"warm_up": 51}, "warm_up=51: expected an int of at most window=50"),
+        ({"warmup": 0}, "warmup=0"),
+        ({"warmup": 51}, "warmup=51: expected an int of at most window=50"),
         ({"threshold": -1.0}, "threshold=-1.0: expected a number above 0"),
         ({"threshold": math.nan}, "threshold=nan"),
         ({"floor": 0}, "floor=0: expected a number above 0"),

@@ -43,7 +43,7 @@ class Run:
             to_restore=self.training.objects() if mode == "rollback" else None,
             check_every=4,
             patience=2,
-            warm_up=5,
+            warmup=5,
             cooldown=20,
             override_iterations=6,
             snapshot_every=5,
@@ -178,7 +178,7 @@ def test_a_controller_saves_its_guard() -> None:
 def test_patience_and_window_may_be_shorter_after_a_load() -> None:
     whole = Run("hold")
     whole.engine.run(range(76))
-    guard = DivergenceGuard("hold", patience=1, window=3, warm_up=2)
+    guard = DivergenceGuard("hold", patience=1, window=3, warmup=2)
     guard.load_state_dict(whole.guard.state_dict())
     rules = guard.state_dict()["rules"]
     assert (rules["suspicious"], rules["significant"], rules["flat"]) == (0, 1, 0)
@@ -201,7 +201,7 @@ OBJECTS = Training().objects()
 
 
 def guard_of_objects() -> DivergenceGuard:
-    return DivergenceGuard("rollback", to_restore=OBJECTS, check_every=4, patience=2, warm_up=5)
+    return DivergenceGuard("rollback", to_restore=OBJECTS, check_every=4, patience=2, warmup=5)
 
 
 def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
