@@ -22,7 +22,8 @@ class CriticEvents(EventEnum):
     They are registered when a controller or a guard is attached, so attach those before ``engine.on(CriticEvents...)``.
 
     - ``STEPS_CHANGED``: ``num_discriminator_steps`` has a new value (already written). Fired only on a change.
-    - ``DIVERGED``: the guard found a divergence and is about to act; ``engine.state.divergence`` says what and why.
+    - ``DIVERGED``: the guard found a divergence and is about to act; ``engine.state.divergence`` says what and why
+      (``<param_name>_divergence`` with a ``param_name`` of your own).
     """
 
     STEPS_CHANGED = "critic_steps_changed"

@@ -127,7 +127,7 @@ def test_attributes_of_every_handler_arrive_in_an_event_file(tmp_path: Path) -> 
     names = [
         *("critic_steps", "critic_steps_critic_ratio", "critic_steps_critic_signal", "critic_steps_critic_updates"),
         *("critic_steps_generator_updates", "critic_steps_samples_seen", "critic_steps_cost_spent"),
-        "guard_interventions",
+        "critic_steps_guard_interventions",
     ]
     with TensorboardLogger(log_dir=str(tmp_path)) as logger:
         logger.attach_output_handler(trainer, Events.ITERATION_COMPLETED, tag="critic", state_attributes=names)
@@ -138,7 +138,7 @@ def test_attributes_of_every_handler_arrive_in_an_event_file(tmp_path: Path) -> 
     controller = session.controller
     assert {event.step for event in last.values()} == {len(session.ran)}
     assert last["critic_steps_cost_spent"].value == 2 * controller.critic_updates + controller.generator_updates >= 60
-    assert last["guard_interventions"].value == 0.0
+    assert last["critic_steps_guard_interventions"].value == 0.0
     assert last["critic_steps"].value == controller.num_discriminator_steps
     assert last["critic_steps_critic_ratio"].value == pytest.approx(controller.ratio)
     assert last["critic_steps_critic_signal"].value == pytest.approx(controller.signal)

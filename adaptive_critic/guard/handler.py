@@ -20,6 +20,7 @@ from adaptive_critic.guard.snapshots import Restorable, Snapshots, checked_objec
 
 __all__ = ["DivergenceGuard", "as_guard"]
 
+_PARAM_NAME = "num_discriminator_steps"
 _ON_COLLAPSE = ("report", "act", "ignore")
 _BETWEEN_RUNS = (None, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED)
 
@@ -95,7 +96,8 @@ class DivergenceGuard(Attachable):
         save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, and a resumed run
             can't roll back until a new copy has been trusted.
         output_transform: turns the step's output into a StepOutput, or None.
-        param_name: the attribute whose controller is asked.
+        param_name: the attribute whose controller is asked. With one of your own, ``divergence`` and
+            ``guard_interventions`` on ``engine.state`` are prefixed with it and an underscore, as a controller's are.
 
     Raises:
         TypeError: if an argument is of the wrong type, or an object to restore lacks state_dict or load_state_dict.
@@ -132,7 +134,7 @@ class DivergenceGuard(Attachable):
         snapshot_every: int = 200,
         save_snapshots: bool = True,
         output_transform: Callable[[Any], Any] | None = None,
-        param_name: str = "num_discriminator_steps",
+        param_name: str = _PARAM_NAME,
     ) -> None:
         if on_collapse not in _ON_COLLAPSE:
             raise ValueError(f"on_collapse={on_collapse!r}: expected one of {', '.join(map(repr, _ON_COLLAPSE))}")
@@ -142,6 +144,7 @@ class DivergenceGuard(Attachable):
             raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
         mode = checked_mode(on_divergence)
         self.on_collapse = on_collapse
+        self.param_name = param_name
         rules = DivergenceRules(patience, window, warmup, threshold, floor, relative_floor, dead)
         self._monitor = Monitor(rules, integer("check_every", check_every, at_least=1), output_transform)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
@@ -266,9 +269,10 @@ class DivergenceGuard(Attachable):
 
     def _publish(self, engine: Engine) -> None:
         found = [record for record in self.history if record["rule"] != "collapse" or self.on_collapse == "act"]
-        state: Any = engine.state
-        state.divergence = found[-1] if found else None
-        state.guard_interventions = self.interventions
+        # Two guards on one engine, one for each of two controllers, must not write over each other's.
+        prefix = "" if self.param_name == _PARAM_NAME else f"{self.param_name}_"
+        setattr(engine.state, f"{prefix}divergence", found[-1] if found else None)
+        setattr(engine.state, f"{prefix}guard_interventions", self.interventions)
 
     # --- state --------------------------------------------------------------------------------------------------
 

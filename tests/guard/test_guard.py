@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import operator
 from typing import Any
 
 import pytest
@@ -494,3 +495,32 @@ def test_its_arguments_are_spelled_as_a_controllers_are() -> None:
     joined = {name.replace("_", ""): name for name in theirs}
     assert {name for name in ours if joined.get(name.replace("_", ""), name) != name} == set()
     assert {"warmup", "window", "output_transform", "param_name", "on_divergence"} <= ours & theirs
+
+
+def test_two_guards_on_one_engine_do_not_write_over_each_other() -> None:
+    def step(engine: Engine, batch: int) -> dict[str, Any]:
+        return {"first": broken(15) if engine.state.iteration >= 15 else healthy(1), "second": healthy(1)}
+
+    trainer = Engine(step)
+    for name in ("first", "second"):
+        FixedController(
+            3,
+            param_name=name,
+            on_divergence=DivergenceGuard("hold", param_name=name, output_transform=operator.itemgetter(name)),
+        ).attach(trainer)
+    seen: list[Any] = []
+    trainer.add_event_handler(CriticEvents.DIVERGED, lambda engine: seen.append(engine.state.first_divergence))
+    trainer.run(range(25))
+    state: Any = trainer.state
+    assert (state.first_divergence["rule"], state.first_guard_interventions) == ("non_finite", 1)
+    assert (state.second_divergence, state.second_guard_interventions) == (None, 0)
+    assert seen == [state.first_divergence]
+    assert not hasattr(state, "divergence")
+    assert not hasattr(state, "guard_interventions")
+
+
+def test_a_mode_of_a_controller_writes_under_the_controllers_name() -> None:
+    trainer = trainer_of(healthy)
+    FixedController(3, param_name="critic_steps", on_divergence="hold").attach(trainer)
+    state: Any = trainer.state
+    assert (state.critic_steps_divergence, state.critic_steps_guard_interventions) == (None, 0)
