@@ -680,6 +680,7 @@ def test_the_runs_follow_task_and_contenders(browser: Any, tmp_path: Path) -> No
     assert chart(browser, "explore-chart", "chart.data.filter((t) => t.yaxis === 'y3').length") > 0
     pick(browser, "explore-axis", "linear")
     assert chart(browser, "explore-chart", "chart.layout.yaxis.type") == "linear"
+    assert chart(browser, "explore-chart", "chart.layout.yaxis.title.text") == "sliced W1<br>(lower is better)"
     pick(browser, "sample-task", "pid")
     loaded = "return [...document.querySelectorAll('#sample-grid img')].map((i) => i.naturalWidth)"
     browser.execute_script("document.querySelectorAll('#sample-grid img').forEach((i) => { i.loading = 'eager'; })")

@@ -10,14 +10,14 @@
   const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const title = (name) => (contenders.get(name) || { title: name }).title;
   const short = (text, length) => (text.length > length ? text.slice(0, length - 1) + "…" : text);
-  // Row labels: one line where there is room, two on a phone, never more.
-  const rowLabel = (text) => {
-    if (!narrow()) return safe(short(text, 44));
+  const twoLines = (text, width) => {
     const words = text.split(" ");
     let first = words.shift();
-    while (words.length && `${first} ${words[0]}`.length <= 22) first += ` ${words.shift()}`;
-    return [first, words.join(" ")].filter(Boolean).map((line) => safe(short(line, 22))).join("<br>");
+    while (words.length && `${first} ${words[0]}`.length <= width) first += ` ${words.shift()}`;
+    return [first, words.join(" ")].filter(Boolean).map((line) => safe(short(line, width))).join("<br>");
   };
+  // Row labels: one line where there is room, two on a phone, never more.
+  const rowLabel = (text) => (narrow() ? twoLines(text, 22) : safe(short(text, 44)));
   const rowHeight = () => (narrow() ? 36 : 26);
   const round = (x) => (x === null ? "–" : x.toFixed(2));
   const withInterval = ([v, low, high]) => (low === null ? round(v) + " (no interval)" : `${round(v)} (${round(low)} to ${round(high)})`);
@@ -297,7 +297,7 @@
       margin: { l: 10, r: 16, t: 20, b: 56 }, hovermode: "closest",
       showlegend: !narrow(), legend: { x: 1.01, y: 1 },
       xaxis: { ...common, title: { text: "cost, in generator updates", standoff: 12 }, anchor: "y", rangemode: "tozero" },
-      yaxis: { ...common, type: axis, domain: domains[0], title: { text: `${safe(short(task.metric, 30))}<br>(lower is better)` }, ...(axis === "log" ? decades : {}) },
+      yaxis: { ...common, type: axis, domain: domains[0], title: { text: `${twoLines(task.metric, 26)}<br>(lower is better)` }, ...(axis === "log" ? decades : {}) },
       yaxis2: { ...common, domain: domains[1], title: { text: "critic updates n" }, ...(wide ? { type: "log", ...decades } : { type: "linear", rangemode: "tozero" }) },
       shapes: levels.map(([shape]) => shape),
       annotations: levels.map(([, text, y, side]) => ({ text, xref: "paper", x: side === "right" ? 1 : 0, xanchor: side, bgcolor: "#ffffffcc", borderpad: 1, yref: "y", y: axis === "log" ? Math.log10(y) : y, yanchor: "bottom", showarrow: false, font: { size: 11, color: "#56606e" } })),
