@@ -4,7 +4,7 @@ from adaptive_critic.adapters import AttributeActuator, SchedulerAdapter
 from adaptive_critic.budget import StopAtBudget
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.events import CriticEvents
-from adaptive_critic.guard import DivergenceGuard, DivergenceRules
+from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.handlers import (
     AccuracyGateController,
     AccuracyLadderController,
@@ -39,7 +39,6 @@ __all__ = [
     "ControllerHistory",
     "CriticEvents",
     "DivergenceGuard",
-    "DivergenceRules",
     "ExponentialMovingAverage",
     "FixedController",
     "GANTrainingStep",

@@ -29,7 +29,7 @@ class DivergenceGuard(Attachable):
     r"""Watches the losses and scores of a training step, and acts when they diverge.
 
     It gathers them on the device and looks at them once every ``check_every`` iterations: one device-to-host read, and
-    in a distributed run one all_reduce, so that all ranks act together. Four rules, see :class:`DivergenceRules`:
+    in a distributed run one all_reduce, so that all ranks act together. Four rules:
 
     - *non_finite*: a loss or a score is NaN or infinite;
     - *explosion*: the critic's gap :math:`|E[D(x)] - E[D(G(z))]|`, the spread of its scores (where the step reports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import logging
 import math
@@ -13,6 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
+import adaptive_critic
 from adaptive_critic.events import CriticEvents
 from adaptive_critic.guard import DivergenceGuard, DivergenceRules
 from adaptive_critic.handlers import FixedController, StepDecayController, WassersteinGapController
@@ -524,3 +526,15 @@ def test_a_mode_of_a_controller_writes_under_the_controllers_name() -> None:
     FixedController(3, param_name="critic_steps", on_divergence="hold").attach(trainer)
     state: Any = trainer.state
     assert (state.critic_steps_divergence, state.critic_steps_guard_interventions) == (None, 0)
+
+
+def test_it_takes_every_number_of_its_rules_with_the_same_default() -> None:
+    """So that there is one way to set them, and the rules are no public name."""
+    ours = {name: given.default for name, given in inspect.signature(DivergenceGuard).parameters.items()}
+    for field in dataclasses.fields(DivergenceRules):
+        assert ours[field.name] == field.default
+    given: dict[str, Any] = {"patience": 4, "window": 9, "warmup": 6, "threshold": 2.0}
+    given |= {"floor": 0.5, "relative_floor": 0.3, "dead": 0.01}
+    assert set(given) == {field.name for field in dataclasses.fields(DivergenceRules)}
+    assert DivergenceGuard(**given)._monitor.rules == DivergenceRules(**given)
+    assert not hasattr(adaptive_critic, "DivergenceRules")
