@@ -94,6 +94,12 @@ def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.dist(values, [mean] * count) / math.sqrt(count * (count - 1))
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 _Levels: TypeAlias = "dict[str, tuple[float, float]]"
 
 
@@ -161,8 +167,7 @@ class DivergenceRules:
     def update(self, state: RulesState, evidence: Evidence) -> tuple[RulesState, Judgement]:
         """Judge the evidence of one check."""
         if evidence.non_finite:
-            names = " and ".join(evidence.non_finite)
-            verdict = Verdict("non_finite", f"{names} not finite", {})
+            verdict = Verdict("non_finite", f"{_listed(evidence.non_finite)} not finite", {})
             return state._replace(suspicious=0, flat=0), Judgement(verdict, clean=False)
         history, beyond, dead = self._compare(state.history, evidence.levels)
         state = self._follow_gap(state._replace(history=history), evidence.gap)

@@ -57,7 +57,10 @@ def checked_objects(to_restore: Any) -> dict[str, Restorable]:
             )
         for method in ("state_dict", "load_state_dict"):
             if not callable(getattr(value, method, None)):
-                raise TypeError(f"to_restore[{name!r}] is a {type(value).__name__}, which has no {method}()")
+                raise TypeError(
+                    f"to_restore[{name!r}] has no {method}(): expected a model, an optimizer, ..., got "
+                    f"{type(value).__name__}"
+                )
     return dict(to_restore)
 
 

@@ -61,10 +61,19 @@ def test_one_bad_value_is_found_at_once_wherever_it_is(
     assert verdict == Verdict("non_finite", f"{name} not finite", {})
 
 
-def test_all_names_with_bad_values_are_given() -> None:
-    (verdict,) = verdicts(DivergenceRules(), [{"g_loss": [math.nan], "d_loss": [1.0, -math.inf], "g_fake": [0.0]}])
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (["g_loss"], "g_loss not finite"),
+        (["g_loss", "d_loss"], "g_loss and d_loss not finite"),
+        (["d_real", "d_fake", "g_loss"], "d_real, d_fake and g_loss not finite"),
+        (["d_real", "d_fake", "g_loss", "d_loss"], "d_real, d_fake, g_loss and d_loss not finite"),
+    ],
+)
+def test_all_names_with_bad_values_are_given(bad: list[str], reason: str) -> None:
+    (verdict,) = verdicts(DivergenceRules(), [{key: [1.0, -math.inf] for key in bad} | {"g_fake": [0.0]}])
     assert verdict is not None
-    assert verdict.reason == "g_loss and d_loss not finite"
+    assert verdict.reason == reason
 
 
 def test_a_sum_that_overflows_is_no_bad_value() -> None:
