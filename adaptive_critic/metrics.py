@@ -130,12 +130,14 @@ class ScoreDistance(Metric):
     ``"wasserstein"``: first Wasserstein distance, :func:`scipy.stats.wasserstein_distance`; ``"energy"``: energy
     distance, :func:`scipy.stats.energy_distance`. Both are free of the critic's offset and grow with its scale; with
     ``standardize`` they are divided by the pooled standard deviation of the scores (its square root for energy), which
-    frees them of the scale too. Reads the scores on the host: meant for evaluators and for occasional use.
+    frees them of the scale too. It is computed on the host: meant for evaluators and for occasional use.
 
     Args:
         kind: ``"wasserstein"`` or ``"energy"``.
         standardize: whether to divide by the spread.
         output_transform: returns (real scores, generated scores), each (batch,) or (batch, 1).
+        device: where the scores are kept until the distance is computed. With that of the critic, no update waits for
+            a copy to the host.
 
     Raises:
         ValueError: if ``kind`` is unknown; in ``update`` if the scores have another shape.
@@ -154,12 +156,13 @@ class ScoreDistance(Metric):
         *,
         standardize: bool = False,
         output_transform: Callable[[Any], Any] = lambda output: output,
+        device: str | torch.device = "cpu",
     ) -> None:
         if kind not in _KINDS:
             raise ValueError(f"kind={kind!r}: expected one of {', '.join(map(repr, _KINDS))}")
         self.kind = kind
         self.standardize = boolean("standardize", standardize)
-        super().__init__(output_transform=output_transform)
+        super().__init__(output_transform=output_transform, device=device)
 
     @reinit__is_reduced
     def reset(self) -> None:
@@ -170,7 +173,7 @@ class ScoreDistance(Metric):
     @reinit__is_reduced
     def update(self, output: Sequence[torch.Tensor]) -> None:
         """Take in the scores of one real and one generated batch."""
-        real_scores, fake_scores = (_scores(part) for part in output)
+        real_scores, fake_scores = (_scores(part, self._device) for part in output)
         self._real.append(real_scores)
         self._fake.append(fake_scores)
 
@@ -181,7 +184,7 @@ class ScoreDistance(Metric):
         # scipy.stats takes long to import, and only this metric needs it
         from scipy.stats import energy_distance, wasserstein_distance
 
-        real_scores, fake_scores = torch.cat(self._real), torch.cat(self._fake)
+        real_scores, fake_scores = (torch.cat(parts).cpu().double() for parts in (self._real, self._fake))
         both = torch.cat((real_scores, fake_scores))
         if not bool(both.isfinite().all()):
             return math.nan
@@ -203,10 +206,10 @@ class ScoreDistance(Metric):
         super().detach(engine, BatchWise() if usage is None else usage)
 
 
-def _scores(part: Any) -> torch.Tensor:
+def _scores(part: Any, device: torch.device) -> torch.Tensor:
     if not isinstance(part, torch.Tensor) or part.ndim not in (1, 2) or (part.ndim == 2 and part.shape[1] != 1):
         shape = tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__
         raise StepOutputError(
             f"expected (real scores, generated scores), each of shape (batch,) or (batch, 1), got {shape}"
         )
-    return part.detach().reshape(-1).double().cpu()
+    return part.detach().reshape(-1).to(device, copy=True)  # a buffer that is written again must not change them

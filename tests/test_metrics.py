@@ -121,6 +121,23 @@ def test_no_spread_and_no_numbers_give_nan() -> None:
         assert math.isnan(metric.compute())
 
 
+def test_scores_are_kept_where_it_is_told_and_computed_on_the_host() -> None:
+    kept = ScoreDistance(device="meta")  # a device that every machine has
+    kept.update((torch.ones(3), torch.zeros(3, 1)))
+    assert {part.device.type for part in (*kept._real, *kept._fake)} == {"meta"}
+    for metric in (ScoreDistance(), ScoreDistance(device=torch.device("cpu"))):
+        metric.update((torch.tensor([1.0, 3.0], dtype=torch.float16), torch.zeros(2, dtype=torch.bfloat16)))
+        assert metric.compute() == 2.0
+
+
+def test_a_buffer_that_is_written_again_leaves_the_scores_alone() -> None:
+    buffer = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    metric = ScoreDistance()
+    metric.update((buffer, torch.zeros(2)))
+    buffer.fill_(100.0)
+    assert metric.compute() == 2.0
+
+
 @pytest.mark.parametrize("part", [torch.zeros(2, 2), torch.zeros(()), [1.0, 2.0]])
 def test_wrong_scores_are_explained(part: Any) -> None:
     with pytest.raises(StepOutputError, match=r"each of shape \(batch,\) or \(batch, 1\), got"):
