@@ -24,6 +24,16 @@ class CriticEvents(EventEnum):
     - ``STEPS_CHANGED``: ``num_discriminator_steps`` has a new value (already written). Fired only on a change.
     - ``DIVERGED``: the guard found a divergence and is about to act; ``engine.state.divergence`` says what and why
       (``<param_name>_divergence`` with a ``param_name`` of your own).
+
+    Example:
+        >>> from adaptive_critic import StepDecayController
+        >>> trainer = Engine(lambda engine, batch: None)
+        >>> StepDecayController(milestones={0: 5, 2: 3}).attach(trainer)
+        >>> @trainer.on(CriticEvents.STEPS_CHANGED)
+        ... def show(engine):
+        ...     print(engine.state.iteration, engine.state.num_discriminator_steps)
+        >>> state = trainer.run(range(4))
+        2 3
     """
 
     STEPS_CHANGED = "critic_steps_changed"

@@ -39,7 +39,8 @@ class WassersteinGap(Metric):
 
     Example:
         >>> from ignite.engine import Engine
-        >>> trainer = Engine(lambda engine, batch: {"d_real": [1.5, 2.5], "d_fake": [0.5, 0.5]})
+        >>> scores = {"d_real": [1.5, 2.5], "d_fake": [0.5, 0.5]}  # two critic updates
+        >>> trainer = Engine(lambda engine, batch: scores)
         >>> WassersteinGap().attach(trainer, "gap")
         >>> trainer.run([0, 0]).metrics["gap"]
         1.5
@@ -144,7 +145,8 @@ class ScoreDistance(Metric):
 
     Example:
         >>> from ignite.engine import Engine
-        >>> evaluator = Engine(lambda engine, batch: (torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0])))
+        >>> real, generated = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0])
+        >>> evaluator = Engine(lambda engine, batch: (real, generated))
         >>> ScoreDistance().attach(evaluator, "distance")
         >>> evaluator.run([0]).metrics["distance"]
         1.0

@@ -105,7 +105,9 @@ class DivergenceGuard(Attachable):
 
     Example:
         >>> from ignite.engine import Engine
-        >>> trainer = Engine(lambda engine, batch: {"g_loss": float("nan") if engine.state.iteration > 15 else 1.0})
+        >>> def train_step(engine, batch):
+        ...     return {"g_loss": float("nan") if engine.state.iteration > 15 else 1.0}
+        >>> trainer = Engine(train_step)
         >>> guard = DivergenceGuard("terminate")
         >>> guard.attach(trainer)
         >>> trainer.run(range(100)).iteration

@@ -140,6 +140,15 @@ class DivergenceRules:
     Raises:
         TypeError: if an argument is not a number.
         ValueError: if it is out of its range.
+
+    Example:
+        >>> rules = DivergenceRules(patience=2)
+        >>> state = rules.init()
+        >>> for d_real in [1.0] * 6 + [50.0] * 2:
+        ...     evidence = gather({"d_real": [d_real], "d_fake": [0.0]})
+        ...     state, judgement = rules.update(state, evidence)
+        >>> judgement.verdict.reason
+        'gap 50 is beyond 11 at 2 checks in a row'
     """
 
     patience: int = 3

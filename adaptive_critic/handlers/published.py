@@ -126,6 +126,12 @@ class LossChangeRateController(FeedbackController):
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if one is out of range.
+
+    Example:
+        >>> controller = LossChangeRateController()
+        >>> losses = (1.0, 2.0, 3.0, 3.0, 3.0)  # the critic's changes, then it does not
+        >>> [controller.observe({"d_loss": loss, "g_loss": 1.0}) for loss in losses]
+        [1, 2, 3, 2, 1]
     """
 
     def __init__(
@@ -182,6 +188,12 @@ class TwoThresholdController(FeedbackController):
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if one is out of range.
+
+    Example:
+        >>> controller = TwoThresholdController(0.5, 0.5)
+        >>> losses = [(0.9, 1.0), (0.8, 1.0), (0.4, 0.2), (0.3, 1.0)]  # d_loss, g_loss
+        >>> [controller.observe({"d_loss": d, "g_loss": g}) for d, g in losses]
+        [2, 3, 3, 2]
     """
 
     def __init__(
@@ -243,7 +255,7 @@ class AccuracyGateController(FeedbackController):
 
     Example:
         >>> controller = AccuracyGateController()
-        >>> [controller.observe({"g_fake_accuracy": accuracy}) for accuracy in (0.7, 0.9, 0.8)]
+        >>> [controller.observe({"g_fake_accuracy": a}) for a in (0.7, 0.9, 0.8)]
         [1, 0, 1]
     """
 
