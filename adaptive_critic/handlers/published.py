@@ -29,6 +29,17 @@ def _named(**names: str | None) -> dict[str, str]:
     return given
 
 
+def _lowest_rung(limits: tuple[int, int] | None) -> int:
+    """Return the lowest rung of the ladder within the limits."""
+    if limits is None:
+        return _RUNGS[0]
+    lower, upper = limits_pair(limits)
+    for rung in _RUNGS:
+        if lower <= rung <= upper:
+            return rung
+    raise ValueError(f"limits={limits!r}: expected a rung of the ladder within, one of {', '.join(map(str, _RUNGS))}")
+
+
 class AccuracyLadderController(FeedbackController):
     """Climbs 1, 2, 5, 10, 20, 50, ... when the critic recognises too few generated samples; never down.
 
@@ -41,7 +52,8 @@ class AccuracyLadderController(FeedbackController):
     Needs ``g_fake_accuracy`` () of StepOutput.
 
     Args:
-        initial: rung to start on, one of 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000.
+        initial: rung to start on, one of 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000. None: the lowest within
+            the limits.
         threshold: climb at an averaged accuracy of at most this, in (0, 1).
         grace: generator updates on a rung before it can be left, at least 1.
         smoothing: factor of the running average per iteration, in [0, 1).
@@ -66,7 +78,7 @@ class AccuracyLadderController(FeedbackController):
     def __init__(
         self,
         *,
-        initial: int = 1,
+        initial: int | None = None,
         threshold: float = 0.60,
         grace: int = 200,
         smoothing: float = 0.99,
@@ -78,6 +90,8 @@ class AccuracyLadderController(FeedbackController):
         param_name: str = "num_discriminator_steps",
         on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
     ) -> None:
+        if initial is None:
+            initial = _lowest_rung(limits)
         if initial not in _RUNGS:
             raise ValueError(
                 f"initial={initial!r}: expected a rung of the ladder, one of {', '.join(map(str, _RUNGS))}"
