@@ -350,8 +350,14 @@ def as_guard(on_divergence: Any, param_name: str) -> DivergenceGuard | None:
 
     Raises:
         TypeError: if it is none of None, a mode, a function and a DivergenceGuard.
-        ValueError: if it is an unknown mode, or ``"rollback"``, which has to be told what to restore.
+        ValueError: if it is an unknown mode, ``"rollback"``, which has to be told what to restore, or a guard with
+            another ``param_name``, which would ask another controller.
     """
+    if isinstance(on_divergence, DivergenceGuard) and on_divergence.param_name != param_name:
+        raise ValueError(
+            f"on_divergence=DivergenceGuard(..., param_name={on_divergence.param_name!r}) asks another controller than "
+            f"this one, whose param_name is {param_name!r}: give both the same"
+        )
     if on_divergence is None or isinstance(on_divergence, DivergenceGuard):
         return on_divergence
     if on_divergence == "rollback":

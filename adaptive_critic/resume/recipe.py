@@ -89,7 +89,8 @@ def complete_recipe(
     for name, item in listed.items():
         for method in _METHODS:
             if not callable(getattr(item, method, None)):
-                raise TypeError(f"objects[{name!r}] is a {type(item).__name__}, which has no {method}()")
+                got = type(item).__name__
+                raise TypeError(f"objects[{name!r}] has no {method}(): expected an object with a state, got {got}")
     if not any(item is trainer for item in listed.values()):
         listed = _named("trainer", trainer, listed) | listed
     states = {name: item for name, item in listed.items() if isinstance(item, RandomState)}
@@ -101,5 +102,5 @@ def complete_recipe(
 
 def _named(name: str, item: Any, listed: Mapping[str, Any]) -> dict[str, Any]:
     if name in listed:
-        raise ValueError(f"objects[{name!r}] is a {type(listed[name]).__name__}: that name is kept for the {name}")
+        raise ValueError(f"objects[{name!r}]: that name is kept for the {name}, got {type(listed[name]).__name__}")
     return {name: item}

@@ -538,3 +538,10 @@ def test_it_takes_every_number_of_its_rules_with_the_same_default() -> None:
     assert set(given) == {field.name for field in dataclasses.fields(DivergenceRules)}
     assert DivergenceGuard(**given)._monitor.rules == DivergenceRules(**given)
     assert not hasattr(adaptive_critic, "DivergenceRules")
+
+
+def test_a_guard_of_another_controller_is_refused() -> None:
+    """It would find no controller of its own and only report."""
+    with pytest.raises(ValueError, match="'num_discriminator_steps'.*'critic_steps': give both the same"):
+        FixedController(5, param_name="critic_steps", on_divergence=DivergenceGuard("hold"))
+    FixedController(5, param_name="critic_steps", on_divergence=DivergenceGuard("hold", param_name="critic_steps"))
