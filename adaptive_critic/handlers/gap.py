@@ -15,18 +15,23 @@ __all__ = ["WassersteinGapController"]
 
 
 class WassersteinGapController(FeedbackController):
-    r"""Regulates the share of the critic's advantage that one generator update uses up.
+    r"""As many critic updates as the generator's update used up of the critic's advantage.
 
     With the gap :math:`g = E[D(x)] - E[D(G(z))]` measured by the same critic before and after a generator update,
 
     .. math::
-        \kappa = \frac{\overline{u} + z\, s_u}{\overline{g_{before}}}, \quad u = g_{before} - g_{after}, \qquad
-        \log r \leftarrow \log r + k \cdot \text{gain} \cdot
-        \mathrm{clip}\!\left(\log \frac{\kappa}{\text{setpoint}} - p \log r, -1, 1\right)
+        \kappa = \frac{\overline{u}}{\overline{g_{before}}}, \quad u = g_{before} - g_{after}, \qquad
+        r^* = \left(\text{base} + \frac{\kappa}{\text{setpoint}}\right)
+        \max\!\left(1, \text{contrast} \cdot \frac{\sigma_g}{\overline{g_{before}}}\right)
 
-    for a decision over k iterations, with the standard error :math:`s_u` of the average of u, the ``optimism`` z and
-    the ``exponent`` p. A generator that uses up much of the critic's advantage in one update has outrun the critic:
-    more critic updates. One that hardly dents it is held up by the bill: fewer. At rest kappa = setpoint * r ** p.
+    .. math::
+        \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
+        \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right)
+
+    at every iteration, with the standard deviation :math:`\sigma_g` of the gap from iteration to iteration. A
+    generator that uses up much of the critic's advantage in one update has outrun the critic: more critic updates, one
+    for every ``setpoint`` of the advantage. One that hardly dents it is held up by the bill: down to ``base``. A gap
+    that hardly stands out from its own fluctuations tells the generator little: more.
     All of it comes free with the training step, one iteration late. Source: this project, docs/control-law.md, with
     the derivation and what was tried instead. Invariant under D -> a*D + b, a > 0, so that it serves Wasserstein
     objectives and others.
@@ -37,12 +42,12 @@ class WassersteinGapController(FeedbackController):
     Args:
         initial: critic updates per generator update at the start.
         limits: (lower, upper) of the integer.
-        setpoint: share kappa to hold at a ratio of 1, in (0, 1).
-        exponent: by which power of the ratio the share to hold grows, in [0, 2].
-        gain: e-folds of the ratio per e-fold of the share, per iteration; above 0.
+        setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
+        base: critic updates per generator update where kappa is 0, at least 0.
+        contrast: how many of its standard deviations the gap should measure, at least 0; below that the number is
+            raised in proportion. 0 leaves the gap's fluctuations out of account.
+        gain: e-folds of the ratio per e-fold of distance to r*, per iteration; above 0.
         window: iterations that the running averages reach back, at least 1; early in a run a third of those so far.
-        optimism: standard errors that are added to what the generator used up, at least 0. Where noise hides it, too
-            many critic updates cost less than too few.
         warmup: iterations to observe before the first move.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
@@ -62,10 +67,10 @@ class WassersteinGapController(FeedbackController):
         >>> controller.num_discriminator_steps
         3
         >>> step = {"d_real": [1.0] * 3, "d_fake": [0.0] * 3, "d_loss": [-1.0] * 3, "g_fake": 0.0, "g_loss": 0.0}
-        >>> for _ in range(100):  # the generator makes no impression on the critic: the number sinks
+        >>> for _ in range(200):  # the generator makes no impression on the critic: the number sinks
         ...     steps = controller.observe(step)
-        >>> steps
-        1
+        >>> f"{controller.ratio:.2f}"
+        '1.33'
     """
 
     def __init__(
@@ -73,11 +78,11 @@ class WassersteinGapController(FeedbackController):
         *,
         initial: float = 3,
         limits: tuple[int, int] | None = (1, 20),
-        setpoint: float = 0.012,
-        exponent: float = 0.5,
+        setpoint: float = 0.015,
+        base: float = 4 / 3,
+        contrast: float = 2.5,
         gain: float = 0.05,
         window: float = 20,
-        optimism: float = 0.5,
         warmup: int = 20,
         update_every: int = 1,
         lagged: bool | None = None,
@@ -99,10 +104,10 @@ class WassersteinGapController(FeedbackController):
         super().__init__(
             GapShareLaw(
                 setpoint=real("setpoint", setpoint, above=0.0, below=1.0),
-                exponent=real("exponent", exponent, at_least=0.0, at_most=2.0),
+                base=real("base", base, at_least=0.0),
+                contrast=real("contrast", contrast, at_least=0.0),
                 gain=real("gain", gain, above=0.0),
                 window=real("window", window, at_least=1.0),
-                optimism=real("optimism", optimism, at_least=0.0),
                 warmup=integer("warmup", warmup, at_least=0),
             ),
             signal,

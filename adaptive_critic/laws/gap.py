@@ -1,4 +1,4 @@
-"""Law of WassersteinGapController: hold the share of the critic's advantage that one generator update uses up."""
+"""Law of WassersteinGapController: critic updates in proportion to what the generator uses up of the critic's lead."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from adaptive_critic.laws.base import Observation, exp_clamped
 __all__ = ["GapShareLaw", "GapShareState"]
 
 _WINDOW_SHARE = 3.0  # early on, averages reach back over about a third of the iterations so far
+# An iteration costs about as much as its critic updates: a large number that is wrong is left sooner than a small one.
+_FASTER_FROM, _FASTEST = 3.0, 2.0
 
 
 class GapShareState(NamedTuple):
@@ -18,40 +20,46 @@ class GapShareState(NamedTuple):
 
     used: float
     """running average of what a generator update takes from the gap"""
-    used_square: float
-    """running average of its square"""
     gap: float
     """running average of the gap before the generator's update"""
-    weight_square: float
-    """sum of the squares of the averages' weights: 1 / the number of iterations that count"""
+    gap_square: float
+    """running average of its square"""
     observed: int
     """iterations observed so far"""
 
 
 @dataclass(frozen=True)
 class GapShareLaw:
-    r"""Integral control of the logarithm of the ratio r by the share kappa.
+    r"""Leads the ratio r to a number that follows from the share kappa of the gap that a generator update uses up.
 
     .. math::
-        \kappa = \frac{\overline{u} + z\, s_u}{\overline{g}}, \qquad
-        \log r \leftarrow \log r + k \cdot \text{gain} \cdot
-        \mathrm{clip}\!\left(\log \frac{\kappa}{\text{setpoint}} - p \log r, -1, 1\right)
+        \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
+        r^* = \left(\text{base} + \frac{\kappa}{\text{setpoint}}\right)
+        \max\!\left(1, \text{contrast} \cdot \frac{\sigma_g}{\overline{g}}\right)
 
-    over a decision of k iterations, with g the gap before a generator update, u what the update takes from it, both
-    averaged over about ``window`` iterations before the division, :math:`s_u` the standard error of the average of u,
-    z the ``optimism`` and p the ``exponent``. At rest kappa = setpoint * r ** exponent.
+    with g the gap before a generator update, :math:`\sigma_g` its standard deviation from iteration to iteration, and u
+    what the update takes from it, all averaged over about ``window`` iterations before the division. At every
+    iteration
+
+    .. math::
+        \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
+        \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right)
+
+    A decision over k iterations takes k such steps with the averages as they are now. At rest r = r*: ``base`` critic
+    updates if the generator's update used nothing up, one more for every ``setpoint`` of the advantage that it did, and
+    more than that while the gap hardly stands out from its own fluctuations.
 
     The ratio is held for the first ``warmup`` observations: a critic that has learned nothing yet has a gap near 0, and
-    kappa is meaningless. A numerator at or below 0 counts as -1 (the generator's update used nothing up: fewer critic
-    updates), a denominator at or below 0 as +1 (the critic has no advantage left: more). Averages and standard error
-    scale with the critic and do not depend on its offset, so the law is invariant under D -> a*D + b, a > 0.
+    kappa is meaningless. r* at or below 0 (the generator's update seems to have raised the gap) counts as an error of
+    -1, a gap at or below 0 as +1 (the critic has no advantage left). Averages and standard deviation scale with the
+    critic and do not depend on its offset, so the law is invariant under D -> a*D + b, a > 0.
     """
 
-    setpoint: float = 0.012
-    exponent: float = 0.5
+    setpoint: float = 0.015
+    base: float = 4.0 / 3.0
+    contrast: float = 2.5
     gain: float = 0.05
     window: float = 20.0
-    optimism: float = 0.5
     warmup: int = 20
 
     inputs: ClassVar[tuple[str, ...]] = ("used", "gap")
@@ -59,38 +67,44 @@ class GapShareLaw:
 
     def init(self, ratio: float) -> GapShareState:
         """Return the state before the first observation."""
-        return GapShareState(0.0, 0.0, 0.0, 1.0, 0)
+        return GapShareState(0.0, 0.0, 0.0, 0)
 
     def share(self, state: GapShareState) -> float:
         """Return kappa; 0 or below if the generator used nothing up, infinite if the critic has no advantage."""
+        return state.used / state.gap if state.gap > 0.0 else math.inf
+
+    def target(self, state: GapShareState) -> float:
+        """Return r*; infinite if the critic has no advantage; it may be 0 or below."""
         if state.gap <= 0.0:
             return math.inf
-        variance = state.used_square - state.used * state.used
-        error = math.sqrt(variance * state.weight_square) if 0.0 < variance < math.inf else 0.0
-        return (state.used + self.optimism * error) / state.gap
+        variance = state.gap_square - state.gap * state.gap
+        spread = math.sqrt(variance) if 0.0 < variance < math.inf else 0.0
+        return (self.base + self.share(state) / self.setpoint) * max(1.0, self.contrast * spread / state.gap)
 
     def error(self, state: GapShareState, ratio: float) -> float:
         """Return the control error in [-1, 1]: positive asks for more critic updates."""
-        share = self.share(state)
-        if share <= 0.0:
-            return -1.0
-        return min(max(math.log(share) - math.log(self.setpoint) - self.exponent * math.log(ratio), -1.0), 1.0)
+        return _error(_logarithm(self.target(state)), math.log(ratio))
 
     def update(self, state: GapShareState, observation: Observation, ratio: float) -> tuple[GapShareState, float]:
-        """Average, then move the ratio by at most ``gain`` e-folds per iteration."""
+        """Average, then lead the ratio to r*, by at most 2 * ``gain`` e-folds per iteration."""
         kept = self._kept(state.observed, observation.iterations)
         used, gap = observation.mean
         state = GapShareState(
             kept * state.used + (1.0 - kept) * used,
-            kept * state.used_square + (1.0 - kept) * observation.mean_square[0],
             kept * state.gap + (1.0 - kept) * gap,
-            kept**2 * state.weight_square + (1.0 - kept) ** 2 / observation.samples,
+            kept * state.gap_square + (1.0 - kept) * observation.mean_square[1],
             state.observed + observation.iterations,
         )
         if state.observed < self.warmup:
             return state, ratio
-        move = self.gain * observation.iterations * self.error(state, ratio)
-        return state, exp_clamped(math.log(ratio) + move)
+        target, position = _logarithm(self.target(state)), math.log(ratio)
+        for _ in range(observation.iterations):
+            gain = self.gain * min(max(exp_clamped(position) / _FASTER_FROM, 1.0), _FASTEST)
+            move = min(gain, 1.0) * _error(target, position)
+            if not move:
+                break
+            position += move
+        return state, exp_clamped(position)
 
     def _kept(self, observed: int, iterations: int) -> float:
         """Return the weight that the past keeps: none at first, then what windows that grow to ``window`` leave it."""
@@ -104,3 +118,12 @@ class GapShareLaw:
     def measurement(self, state: GapShareState) -> float:
         """Return kappa; NaN before the first observation."""
         return self.share(state) if state.observed else math.nan
+
+
+def _logarithm(number: float) -> float:
+    """Return the logarithm of r*: minus infinity for what is 0 or below."""
+    return math.log(number) if number > 0.0 else -math.inf
+
+
+def _error(target: float, position: float) -> float:
+    return min(max(target - position, -1.0), 1.0)
