@@ -120,7 +120,7 @@ def failure(spec: Spec, error: str) -> Run:
         status="failed",
         error=error,
         diverged=False,
-        interventions=0,
+        interventions=None,
         versions=versions(),
         cost=Cost(measured_costs(task).critic, 1.0, 0.0, task.budget, task.grid),
         curve=Curve(**dict.fromkeys(CURVES, ())),

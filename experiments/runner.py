@@ -266,7 +266,7 @@ def result_of(training: Training, identity: str, config: Config, samples: bool, 
         status="completed" if error is None else "failed",
         error=error,
         diverged=ledger.diverged,
-        interventions=0,
+        interventions=None,
         versions=versions(),
         cost=Cost(
             critic=training.costs.critic,

@@ -19,7 +19,7 @@ class Account:
     diverged: int
     missed_early: int
     missed_late: int
-    interventions: int
+    interventions: int | None
     bad: int
 
 
@@ -36,7 +36,8 @@ def accounts(results: Results, table: Table, tasks: Sequence[Task]) -> list[Acco
     for contender in results.suite.contenders:
         scores = [s for task in tasks if (s := table.get(task.name, contender.name)) is not None]
         if scores:
-            acted = sum(run.interventions for name in names for run in grouped.get((name, contender.name), []))
+            watched = [run.interventions for name in names for run in grouped.get((name, contender.name), [])]
+            counts = [count for count in watched if count is not None]
             missed = [sum(int((~s.reached[:, c]).sum()) for s in scores) for c in range(len(TARGETS))]
             found.append(
                 Account(
@@ -46,7 +47,7 @@ def accounts(results: Results, table: Table, tasks: Sequence[Task]) -> list[Acco
                     diverged=sum(int(s.diverged.sum()) for s in scores),
                     missed_early=missed[TARGETS.index("early")],
                     missed_late=missed[TARGETS.index("late")],
-                    interventions=acted,
+                    interventions=sum(counts) if counts else None,
                     bad=sum(int(s.bad.sum()) for s in scores),
                 )
             )

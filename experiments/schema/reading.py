@@ -149,6 +149,7 @@ def run_from_json(data: Any, where: str = "result") -> Run:
         grid=_number(cost, "grid", at, above=0.0),
     )
     summary, at = _get(data, "summary", dict, where), f"{where}.summary"
+    acted = _get(data, "interventions", (int, type(None)), where)
     status = _choice(data, "status", ("completed", "failed"), where)
     curve = _curve(_get(data, "curve", dict, where), f"{where}.curve")
     if status == "completed" and not curve.cost:
@@ -159,7 +160,7 @@ def run_from_json(data: Any, where: str = "result") -> Run:
         status=status,
         error=_get(data, "error", (str, type(None)), where),
         diverged=_get(data, "diverged", bool, where),
-        interventions=_count(data, "interventions", where),
+        interventions=None if acted is None else _count(data, "interventions", where),
         versions={str(k): str(v) for k, v in _get(data, "versions", dict, where).items()},
         cost=read_cost,
         curve=curve,

@@ -122,7 +122,7 @@ class Run:
         identity: hash of the configuration and of the code that it depends on.
         status: "completed" or "failed" (an exception ended it; ``error`` has the traceback).
         diverged: whether the guard or the task called it diverged.
-        interventions: how often the guard acted.
+        interventions: how often a guard acted; None if none watched the run.
         versions: package names and their versions.
         curve: empty where a run failed before its first evaluation.
     """
@@ -132,7 +132,7 @@ class Run:
     status: str
     error: str | None
     diverged: bool
-    interventions: int
+    interventions: int | None
     versions: Mapping[str, str]
     cost: Cost
     curve: Curve

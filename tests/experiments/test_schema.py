@@ -267,3 +267,9 @@ def test_a_seed_with_both_roles_is_reported(tmp_path: Path) -> None:
         folder(tmp_path, run("wins", "fixed_2", 7), run("wins", "fixed_1", 7, role="tuning", identity="t"))
     )
     assert [(p.where, p.reason) for p in found.problems] == [("wins", "seeds are both tuning and final: [7]")]
+
+
+def test_a_run_that_no_guard_watched_has_no_count_of_interventions() -> None:
+    """None is not 0: no guard is no proof that a guard would have left the run alone."""
+    assert run_from_json(RUN | {"interventions": None}).interventions is None
+    assert run_from_json(RUN | {"interventions": 3}).interventions == 3
