@@ -119,7 +119,9 @@ def test_accounts_of_the_known_suite() -> None:
     assert (found["wgan_reference"].missed_early, found["wgan_reference"].missed_late) == (0, 4)
     assert found["ladder"].runs == 8
     assert accounts(results, table, []) == []
-    unwatched = dataclasses.replace(results, runs=[dataclasses.replace(r, interventions=None) for r in results.runs])
+    unwatched = dataclasses.replace(
+        results, runs=tuple(dataclasses.replace(r, interventions=None) for r in results.runs)
+    )
     assert {a.interventions for a in accounts(unwatched, table, table.tasks("evaluation"))} == {None}
 
 
