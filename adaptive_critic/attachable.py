@@ -17,8 +17,8 @@ _SelfT = TypeVar("_SelfT", bound="Attachable")
 class Attachable:
     """A handler that is attached to one engine at a time.
 
-    A copy of an attached one, or one from a pickle, has its state and is attached to nothing. Only if the engine is
-    copied along (``copy.deepcopy(trainer)``), the copy is attached to the engine's copy.
+    A copy of an attached one, or one from a pickle, has its state and is attached to nothing. An engine with attached
+    ones can't be copied: Ignite hands each handler a weak reference to its engine, which would still be the original.
     """
 
     _call: tuple[tuple[Any, ...], dict[str, Any]]
@@ -39,11 +39,19 @@ class Attachable:
         return copy.deepcopy(self)
 
     def __deepcopy__(self: _SelfT, memo: dict[int, Any]) -> _SelfT:
-        """Copy; an engine that is being copied right now is found in ``memo``."""
+        """Copy.
+
+        Raises:
+            TypeError: if the engine is being copied, which is then in ``memo``.
+        """
+        if self._engine is not None and id(self._engine) in memo:
+            raise TypeError(
+                f"an engine can't be copied while {self!r} is attached: the handlers of Ignite's copy would go on "
+                "with the original. Build a second engine and attach a copy of this to it, with its state"
+            )
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
         vars(twin).update(copy.deepcopy(self.__getstate__(), memo))
-        twin._engine = memo.get(id(self._engine))
         return twin
 
     def __repr__(self) -> str:

@@ -53,7 +53,8 @@ class Controller(Attachable, ABC):
         output_transform: turns the step's output into a StepOutput, or None.
         param_name: name of the attribute of ``engine.state``.
         on_divergence: None, a mode of :class:`DivergenceGuard`, or a configured guard; it is attached, detached and
-            saved together with the controller.
+            saved together with the controller. A guard made from a mode has this ``output_transform`` too, a
+            configured one has its own.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Controller(Attachable, ABC):
         self._published = Published(param_name)
         self.limits = None if limits is None else limits_pair(limits)
         self.param_name = param_name
-        self.guard: DivergenceGuard | None = as_guard(on_divergence, param_name)
+        self.guard: DivergenceGuard | None = as_guard(on_divergence, param_name, output_transform)
         self._output_transform = output_transform
         self._override = Override()
         self._engine: Engine | None = None
@@ -239,7 +240,9 @@ class Controller(Attachable, ABC):
         if distributed.world_size() > 1:
             # Ranks that disagree on n hang at the first collective that one of them makes alone.
             law = {key: value for key, value in self._law_state().items() if key != "moments"}  # those are this rank's
-            state = distributed.fingerprint((law, self._override.steps, self._override.left))
+            # The law and the limits may have been replaced since attach compared the arguments.
+            configuration = (repr(getattr(self, "law", None)), self.limits)
+            state = distributed.fingerprint((configuration, law, self._override.steps, self._override.left))
             distributed.same_start(
                 f"{type(self).__name__} at iteration {self._seen}, n={self._steps}, ratio {self.ratio:g}, state {state}"
             )

@@ -345,7 +345,9 @@ class DivergenceGuard(Attachable):
         return super()._describe(name, value)
 
 
-def as_guard(on_divergence: Any, param_name: str) -> DivergenceGuard | None:
+def as_guard(
+    on_divergence: Any, param_name: str, output_transform: Callable[[Any], Any] | None = None
+) -> DivergenceGuard | None:
     """Return the guard that a controller's ``on_divergence=`` stands for.
 
     Raises:
@@ -366,5 +368,5 @@ def as_guard(on_divergence: Any, param_name: str) -> DivergenceGuard | None:
             "on_divergence=DivergenceGuard('rollback', to_restore={'generator': generator, ...})"
         )
     if isinstance(on_divergence, str) or callable(on_divergence):
-        return DivergenceGuard(on_divergence, param_name=param_name)
+        return DivergenceGuard(on_divergence, output_transform=output_transform, param_name=param_name)
     raise TypeError(f"on_divergence={on_divergence!r}: {expected_modes()}, a DivergenceGuard, or None")

@@ -545,3 +545,14 @@ def test_a_guard_of_another_controller_is_refused() -> None:
     with pytest.raises(ValueError, match="'num_discriminator_steps'.*'critic_steps': give both the same"):
         FixedController(5, param_name="critic_steps", on_divergence=DivergenceGuard("hold"))
     FixedController(5, param_name="critic_steps", on_divergence=DivergenceGuard("hold", param_name="critic_steps"))
+
+
+def test_a_guard_made_from_a_mode_reads_what_its_controller_reads() -> None:
+    def step(engine: Engine, batch: int) -> dict[str, Any]:
+        scores = {"d_real": [1.0] * 5, "d_fake": [0.0] * 5, "d_loss": [-1.0] * 5, "g_fake": 0.0, "g_loss": 0.0}
+        return {"nested": scores | ({"g_loss": math.nan} if batch >= 20 else {})}
+
+    trainer = Engine(step)
+    FixedController(5, output_transform=lambda output: output["nested"], on_divergence="terminate").attach(trainer)
+    trainer.run(range(100))
+    assert 20 < trainer.state.iteration < 40
