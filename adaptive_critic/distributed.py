@@ -103,4 +103,8 @@ def same_start(description: str) -> None:
         ValueError: on every rank, naming the first rank that differs from rank 0, and both descriptions.
         RuntimeError: if the process group is gone.
     """
-    _check_equal(description, "begin from different states", "load the same checkpoint on every rank")
+    _check_equal(
+        description,
+        "begin from different states",
+        "load the same checkpoint and set the same law and limits on every rank",
+    )

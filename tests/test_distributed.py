@@ -300,6 +300,34 @@ def loaded_on_one_rank(rank: int, collectives: list[str]) -> list[str]:
     return errors
 
 
+def replaced_on_one_rank(rank: int, collectives: list[str]) -> list[str]:
+    """A law and limits that rank 1 alone has replaced after attaching: the ranks would part later on."""
+    from dataclasses import replace
+
+    from ignite.engine import Engine
+
+    from adaptive_critic import WassersteinGapController
+    from tests.guard.engines import healthy as output
+
+    errors = []
+    for attribute in ("law", "limits"):
+        controller, trainer = (
+            WassersteinGapController(),
+            Engine(lambda engine, batch: output(engine.state.iteration, 3)),
+        )
+        controller.attach(trainer)
+        if rank == 1 and attribute == "law":
+            controller.law = replace(controller.law, gain=0.5)
+        if rank == 1 and attribute == "limits":
+            controller.limits = (1, 2)
+        try:
+            trainer.run(range(5))
+            errors.append("")
+        except ValueError as error:
+            errors.append(str(error))
+    return errors
+
+
 SCENARIOS = [
     agreement,
     alone,
@@ -311,6 +339,7 @@ SCENARIOS = [
     checkpoint_on_every_rank,
     other_number_of_ranks,
     loaded_on_one_rank,
+    replaced_on_one_rank,
 ]
 
 
@@ -488,7 +517,13 @@ def test_a_checkpoint_that_one_rank_has_not_loaded_is_an_error_on_all(ranks: lis
         assert loaded_by_one.startswith(f"ranks begin from different states: rank 0 has {name}")
         assert "at iteration 15" in loaded_by_one
         assert "at iteration 0" in loaded_by_one
-        assert loaded_by_one.endswith("load the same checkpoint on every rank")
+        assert loaded_by_one.endswith("load the same checkpoint and set the same law and limits on every rank")
+
+
+def test_a_law_or_limits_replaced_on_one_rank_are_an_error_on_all(ranks: list[dict[str, Any]]) -> None:
+    one, other = (result["replaced_on_one_rank"] for result in ranks)
+    assert one == other
+    assert [error.startswith("ranks begin from different states") for error in one] == [True, True]
 
 
 def test_sums_on_their_way_are_counted_by_the_ranks_that_sent_them(
