@@ -13,6 +13,7 @@ __all__ = ["GapShareLaw", "GapShareState"]
 _WINDOW_SHARE = 3.0  # early on, averages reach back over about a third of the iterations so far
 # An iteration costs about as much as its critic updates: a large number that is wrong is left sooner than a small one.
 _FASTER_FROM, _FASTEST = 3.0, 2.0
+_MOST_STEPS = 1000  # a decision over more iterations takes longer steps, so that none takes for ever
 
 
 class GapShareState(NamedTuple):
@@ -45,7 +46,8 @@ class GapShareLaw:
         \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right)
 
-    A decision over k iterations takes k such steps with the averages as they are now. At rest r = r*: ``base`` critic
+    A decision over k iterations takes k such steps with the averages as they are now (1000 longer ones if k is more).
+    At rest r = r*: ``base`` critic
     updates if the generator's update used nothing up, one more for every ``setpoint`` of the advantage that it did, and
     more than that while the gap hardly stands out from its own fluctuations.
 
@@ -98,12 +100,10 @@ class GapShareLaw:
         if state.observed < self.warmup:
             return state, ratio
         target, position = _logarithm(self.target(state)), math.log(ratio)
-        for _ in range(observation.iterations):
+        steps = min(observation.iterations, _MOST_STEPS)
+        for _ in range(steps):
             gain = self.gain * min(max(exp_clamped(position) / _FASTER_FROM, 1.0), _FASTEST)
-            move = min(gain, 1.0) * _error(target, position)
-            if not move:
-                break
-            position += move
+            position += min(gain * (observation.iterations / steps), 1.0) * _error(target, position)
         return state, exp_clamped(position)
 
     def _kept(self, observed: int, iterations: int) -> float:

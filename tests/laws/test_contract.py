@@ -273,6 +273,14 @@ def test_gap_share_warms_up_and_then_moves_by_the_gain() -> None:
     assert proposals[-1] > 6.5, "both ends of the clip are passed"
 
 
+def test_gap_share_decides_over_any_number_of_iterations() -> None:
+    """At rest after very many, without taking a step for each of them."""
+    law = GapShareLaw(setpoint=0.01, base=1.5, warmup=0)
+    for iterations in (1_000, 1_001, 10**6, 10**15):
+        _, ratio = law.update(law.init(3.0), observation((0.02, 1.0), iterations), 3.0)
+        assert ratio == pytest.approx(3.5, rel=1e-6)
+
+
 def test_gap_share_rests_at_base_plus_one_update_per_setpoint() -> None:
     law = GapShareLaw(setpoint=0.01, base=1.5)
     _, ratios, _ = run(law, [observation((0.02, 1.0))] * 1000, 3.0)
