@@ -12,7 +12,8 @@ __all__ = ["GapShareLaw", "GapShareState"]
 
 _WINDOW_SHARE = 3.0  # early on, averages reach back over about a third of the iterations so far
 # An iteration costs about as much as its critic updates: a large number that is wrong is left sooner than a small one.
-_FASTER_FROM, _FASTEST = 3.0, 2.0
+_FASTEST = 2.0
+_FASTER_FROM, _FASTEST_FROM = math.log(3.0), math.log(3.0 * _FASTEST)
 _MOST_STEPS = 1000  # a decision over more iterations takes longer steps, so that none takes for ever
 
 
@@ -101,9 +102,17 @@ class GapShareLaw:
             return state, ratio
         target, position = _logarithm(self.target(state)), math.log(ratio)
         steps = min(observation.iterations, _MOST_STEPS)
-        for _ in range(steps):
-            gain = self.gain * min(max(exp_clamped(position) / _FASTER_FROM, 1.0), _FASTEST)
-            position += min(gain * (observation.iterations / steps), 1.0) * _error(target, position)
+        slow = self.gain * (observation.iterations / steps)
+        for _ in range(steps):  # plain comparisons: this is most of what a decision costs
+            gain = slow
+            if position > _FASTER_FROM:
+                gain *= _FASTEST if position >= _FASTEST_FROM else math.exp(position - _FASTER_FROM)
+            distance = target - position
+            if distance > 1.0:
+                distance = 1.0
+            elif distance < -1.0:
+                distance = -1.0
+            position += distance if gain > 1.0 else gain * distance
         return state, exp_clamped(position)
 
     def _kept(self, observed: int, iterations: int) -> float:
