@@ -85,7 +85,7 @@ def cases() -> list[Case]:
     for count in (2, 4):
         rows.append(Case(f"{count} WassersteinGapControllers, update_every=10", two, None, engine(gap(10, count))))
     closed = {
-        "LossRatioPIDController('hinge')": LossRatioPIDController("hinge", update_every=10),
+        "LossRatioPIDController('wasserstein')": LossRatioPIDController("wasserstein", update_every=10),
         "AccuracyLadderController()": AccuracyLadderController(update_every=10),
     }
     rows += [Case(f"{name}, update_every=10", two, 0.35, engine(c.attach)) for name, c in closed.items()]
