@@ -302,11 +302,10 @@ def loaded_on_one_rank(rank: int, collectives: list[str]) -> list[str]:
 
 def replaced_on_one_rank(rank: int, collectives: list[str]) -> list[str]:
     """A law and limits that rank 1 alone has replaced after attaching: the ranks would part later on."""
-    from dataclasses import replace
-
     from ignite.engine import Engine
 
     from adaptive_critic import WassersteinGapController
+    from adaptive_critic.laws import GapShareLaw
     from tests.guard.engines import healthy as output
 
     errors = []
@@ -317,7 +316,7 @@ def replaced_on_one_rank(rank: int, collectives: list[str]) -> list[str]:
         )
         controller.attach(trainer)
         if rank == 1 and attribute == "law":
-            controller.law = replace(controller.law, gain=0.5)
+            controller.law = GapShareLaw(gain=0.5)
         if rank == 1 and attribute == "limits":
             controller.limits = (1, 2)
         try:
