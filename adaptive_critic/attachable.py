@@ -1,11 +1,13 @@
-"""What handlers that belong to one engine have in common: a repr that is their call, and copies that belong to none."""
+"""What handlers that belong to one engine have in common: joining and leaving it, a repr that is their call, copies."""
 
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 
 from adaptive_critic.checks import describe
 
@@ -14,7 +16,7 @@ __all__ = ["Attachable"]
 _SelfT = TypeVar("_SelfT", bound="Attachable")
 
 
-class Attachable:
+class Attachable(ABC):
     """A handler that is attached to one engine at a time.
 
     A copy of an attached one, or one from a pickle, has its state and is attached to nothing. An engine with attached
@@ -22,13 +24,49 @@ class Attachable:
     """
 
     _call: tuple[tuple[Any, ...], dict[str, Any]]
-    _engine: Engine | None
+    _engine: Engine | None = None
 
     def __new__(cls: type[_SelfT], *args: Any, **kwargs: Any) -> _SelfT:
         """Remember the call for ``repr``."""
         self = super().__new__(cls)
         self._call = (args, kwargs)
         return self
+
+    @abstractmethod
+    def _handlers(self) -> tuple[tuple[Events, Callable[[Engine], None]], ...]:
+        """Return the events that are listened to, each with what is called then."""
+
+    def _check_free(self, engine: object) -> None:
+        """Check that this can be attached to ``engine``.
+
+        Raises:
+            TypeError: if ``engine`` is not an Ignite Engine.
+            RuntimeError: if this is attached already.
+        """
+        if not isinstance(engine, Engine):
+            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
+        if self._engine is not None:
+            raise RuntimeError(f"{self!r} is attached already; detach() it first")
+
+    def _join(self, engine: Engine) -> None:
+        """Listen to the events of ``engine`` from now on."""
+        for event, handler in self._handlers():
+            engine.add_event_handler(event, handler)
+        self._engine = engine
+
+    def _leave(self) -> Engine:
+        """Stop listening; return the engine that was listened to.
+
+        Raises:
+            RuntimeError: if this is not attached.
+        """
+        engine = self._engine
+        if engine is None:
+            raise RuntimeError(f"{self!r} is not attached")
+        for event, handler in self._handlers():
+            engine.remove_event_handler(handler, event)
+        self._engine = None
+        return engine
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy or a pickle holds: an engine's handlers and data are not ours to copy."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any, NamedTuple
 
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
+from adaptive_critic.attachable import Attachable
 from adaptive_critic.checks import integer, real
 from adaptive_critic.events import CriticEvents
 
@@ -36,7 +37,7 @@ def _iteration_is_over(engine: Engine) -> bool:
     return engine.state.output is not None or engine.last_event_name in (Events.ITERATION_COMPLETED, *CriticEvents)
 
 
-class StopAtBudget:
+class StopAtBudget(Attachable):
     """Terminates a run after the iteration in which a budget is used up.
 
     It reads ``engine.state.<param_name>`` as each iteration begins, so it works with any controller and with an
@@ -91,7 +92,6 @@ class StopAtBudget:
         if not isinstance(param_name, str):
             raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
         self.param_name = param_name
-        self._engine: Engine | None = None
         self._loaded = False
         self._clear()
 
@@ -121,14 +121,9 @@ class StopAtBudget:
             TypeError: if ``engine`` is not an Ignite Engine.
             RuntimeError: if the handler is attached already.
         """
-        if not isinstance(engine, Engine):
-            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
-        if self._engine is not None:
-            raise RuntimeError(f"{self!r} is attached already; detach() it first")
-        engine.add_event_handler(Events.STARTED, self._on_started)
-        engine.add_event_handler(Events.ITERATION_STARTED, self._on_iteration_started)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)
-        self._engine = engine
+        self._check_free(engine)
+        self._steps = None  # of an iteration that another engine was in, or this one before detach()
+        self._join(engine)
         self._publish(engine)
 
     def detach(self) -> None:
@@ -137,12 +132,7 @@ class StopAtBudget:
         Raises:
             RuntimeError: if the handler is not attached.
         """
-        if self._engine is None:
-            raise RuntimeError(f"{self!r} is not attached")
-        self._engine.remove_event_handler(self._on_started, Events.STARTED)
-        self._engine.remove_event_handler(self._on_iteration_started, Events.ITERATION_STARTED)
-        self._engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
-        self._engine = None
+        self._leave()
 
     def reset(self) -> None:
         """Start with the whole budget again."""
@@ -150,6 +140,13 @@ class StopAtBudget:
         self._loaded = False
         if self._engine is not None:
             self._publish(self._engine)
+
+    def _handlers(self) -> tuple[tuple[Events, Callable[[Engine], None]], ...]:
+        return (
+            (Events.STARTED, self._on_started),
+            (Events.ITERATION_STARTED, self._on_iteration_started),
+            (Events.ITERATION_COMPLETED, self._on_iteration_completed),
+        )
 
     def _on_started(self, engine: Engine) -> None:
         if engine.state.iteration == 0 and not self._loaded:
@@ -214,9 +211,3 @@ class StopAtBudget:
         self._loaded = True
         if self._engine is not None:
             self._publish(self._engine)
-
-    def __repr__(self) -> str:
-        return (
-            f"StopAtBudget(critic_updates={self.critic_updates!r}, cost={self.cost!r}, "
-            f"critic_cost={self.critic_cost!r}, generator_cost={self.generator_cost!r}, param_name={self.param_name!r})"
-        )

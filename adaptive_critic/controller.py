@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any
@@ -36,7 +36,7 @@ _BEFORE_A_RUN = (
 )
 
 
-class Controller(Attachable, ABC):
+class Controller(Attachable):
     """Writes ``engine.state.<param_name>``, the number of critic updates, for the training step to read.
 
     Published on ``engine.state`` for loggers, before the first and after every iteration (with a ``param_name`` of
@@ -73,7 +73,6 @@ class Controller(Attachable, ABC):
         self.guard: DivergenceGuard | None = as_guard(on_divergence, param_name, output_transform)
         self._output_transform = output_transform
         self._override = Override()
-        self._engine: Engine | None = None
         self._seen = 0  # engine.state.iteration when an iteration was last observed
         self._loaded = False
         self._clear()
@@ -129,24 +128,20 @@ class Controller(Attachable, ABC):
             RuntimeError: if this controller is attached already, or another one owns the attribute.
             ValueError: if ranks of a distributed run attach different configurations.
         """
-        if not isinstance(engine, Engine):
-            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
-        if self._engine is not None:
-            raise RuntimeError(f"{self!r} is attached already; detach() it first")
+        self._check_free(engine)
         if distributed.world_size() > 1:
             distributed.all_equal(repr(self))
         found = getattr(engine.state, self.param_name, None)
         known = claim(engine, self.param_name, self)
         register_events(engine)
-        engine.add_event_handler(Events.STARTED, self._on_started)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)
-        self._engine = engine
+        self._join(engine)
         self._seen = engine.state.iteration
         if self.guard is not None:
             try:
                 self.guard.attach(engine)
             except (RuntimeError, ValueError):  # such as that it watches another engine: leave this one as it was
-                self._let_go(engine)
+                self._leave()
+                release(engine, self.param_name)
                 raise
         if not self._loaded and self._override.left == 0:
             self._steps = self._resumed_steps(engine.state.iteration)
@@ -160,17 +155,9 @@ class Controller(Attachable, ABC):
         Raises:
             RuntimeError: if the controller is not attached.
         """
-        if self._engine is None:
-            raise RuntimeError(f"{self!r} is not attached")
-        self._let_go(self._engine)
+        release(self._leave(), self.param_name)
         if self.guard is not None:
             self.guard.detach()
-
-    def _let_go(self, engine: Engine) -> None:
-        engine.remove_event_handler(self._on_started, Events.STARTED)
-        engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
-        release(engine, self.param_name)
-        self._engine = None
 
     def reset(self) -> None:
         """Go back to the state after construction."""
@@ -226,6 +213,9 @@ class Controller(Attachable, ABC):
         self.override(iterations, self._steps)
 
     # --- handlers -----------------------------------------------------------------------------------------------
+
+    def _handlers(self) -> tuple[tuple[Events, Callable[[Engine], None]], ...]:
+        return (Events.STARTED, self._on_started), (Events.ITERATION_COMPLETED, self._on_iteration_completed)
 
     def _on_started(self, engine: Engine) -> None:
         if engine.state.iteration == 0 and not self._loaded:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
+from adaptive_critic.attachable import Attachable
 from adaptive_critic.checks import integer
 
 __all__ = ["ControllerHistory", "HistoryPoint", "plot_history"]
@@ -58,7 +59,7 @@ class HistoryPoint(NamedTuple):
         )
 
 
-class ControllerHistory:
+class ControllerHistory(Attachable):
     """Records the critic updates, the ratio and the signal with which each iteration begins.
 
     Memory is bounded: when there are more than ``max_points``, neighbours are merged in pairs, and from then on each
@@ -97,7 +98,6 @@ class ControllerHistory:
         self.param_name = param_name
         prefix = "" if param_name == "num_discriminator_steps" else f"{param_name}_"
         self._ratio_name, self._signal_name = f"{prefix}critic_ratio", f"{prefix}critic_signal"
-        self._engine: Engine | None = None
         self._clear()
 
     def _clear(self) -> None:
@@ -116,12 +116,8 @@ class ControllerHistory:
             TypeError: if ``engine`` is not an Ignite Engine.
             RuntimeError: if the handler is attached already.
         """
-        if not isinstance(engine, Engine):
-            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
-        if self._engine is not None:
-            raise RuntimeError(f"{self!r} is attached already; detach() it first")
-        engine.add_event_handler(Events.ITERATION_STARTED, self._on_iteration_started)
-        self._engine = engine
+        self._check_free(engine)
+        self._join(engine)
 
     def detach(self) -> None:
         """Stop recording. What was recorded stays.
@@ -129,14 +125,14 @@ class ControllerHistory:
         Raises:
             RuntimeError: if the handler is not attached.
         """
-        if self._engine is None:
-            raise RuntimeError(f"{self!r} is not attached")
-        self._engine.remove_event_handler(self._on_iteration_started, Events.ITERATION_STARTED)
-        self._engine = None
+        self._leave()
 
     def reset(self) -> None:
         """Forget what was recorded."""
         self._clear()
+
+    def _handlers(self) -> tuple[tuple[Events, Callable[[Engine], None]], ...]:
+        return ((Events.ITERATION_STARTED, self._on_iteration_started),)
 
     def _on_iteration_started(self, engine: Engine) -> None:
         # As an iteration begins all controllers have written, whatever the order in which handlers were attached.
@@ -194,9 +190,6 @@ class ControllerHistory:
                 raise saved.StateError(f"state['points']: {after} does not follow {before}")
         self._points, self._span = points, span
         self._thin_out()
-
-    def __repr__(self) -> str:
-        return f"ControllerHistory(max_points={self.max_points!r}, param_name={self.param_name!r})"
 
 
 def _point(row: Sequence[float]) -> HistoryPoint:

@@ -51,9 +51,9 @@ TABLE = {
         {"torch", "ignite"},
         {"attachable", "checks", "distributed", "events", "guard", "moments", "signals", "state"},
     ),
-    "budget": Row({"ignite"}, {"checks", "events", "state"}),
+    "budget": Row({"ignite"}, {"attachable", "checks", "events", "state"}),
     "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "signals"}),
-    "history": Row({"ignite", "matplotlib"}, {"checks", "state"}),
+    "history": Row({"ignite", "matplotlib"}, {"attachable", "checks", "state"}),
     "overriding": Row(set(), set()),
     "publishing": Row({"ignite"}, set()),
     "controller": Row(

@@ -1,4 +1,4 @@
-"""Copies and pickles of controllers and guards: the state goes along, the engine does not."""
+"""Copies and pickles of what is attached to an engine: the state goes along, the engine does not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from adaptive_critic import DivergenceGuard, WassersteinGapController
+from adaptive_critic import ControllerHistory, DivergenceGuard, StopAtBudget, WassersteinGapController
 from adaptive_critic.controller import Controller
 from tests.guard.engines import published
 from tests.handlers.table import FEEDBACK, HANDLERS, feed, healthy, make, output, snapshot
@@ -70,8 +70,27 @@ def test_a_controller_is_copied_with_its_guard(copied: Callable[[Any], Any]) -> 
     assert twin.guard.state_dict()["rules"] == controller.guard.state_dict()["rules"]
 
 
+@copies
+@pytest.mark.parametrize("make_handler", [lambda: StopAtBudget(critic_updates=70), ControllerHistory])
+def test_a_copy_of_what_counts_or_records_is_attached_to_nothing(
+    make_handler: Callable[[], Any], copied: Callable[[Any], Any]
+) -> None:
+    handler, trainer = make_handler(), Engine(step)
+    WassersteinGapController().attach(trainer)
+    handler.attach(trainer)
+    trainer.run(range(20))
+    twin = copied(handler)
+    assert (repr(twin.state_dict()), repr(twin)) == (repr(handler.state_dict()), repr(handler))
+    with pytest.raises(RuntimeError, match="is not attached"):
+        twin.detach()
+    trainer.run(range(20), max_epochs=2)
+    assert repr(twin.state_dict()) != repr(handler.state_dict())
+
+
 @pytest.mark.parametrize(
-    "handler", [WassersteinGapController(), DivergenceGuard("terminate")], ids=["controller", "guard"]
+    "handler",
+    [WassersteinGapController(), DivergenceGuard("terminate"), StopAtBudget(cost=1), ControllerHistory()],
+    ids=["controller", "guard", "budget", "history"],
 )
 def test_an_engine_is_not_copied_with_what_is_attached(handler: Any) -> None:
     """Its copy's handlers would read and write the original: Ignite gives them a weak reference to their engine."""

@@ -216,7 +216,7 @@ def test_attach_and_detach() -> None:
     history.detach()
     trainer.run(range(3))  # a handler that stayed would find no attribute
     assert history.points == ()
-    assert repr(history) == "ControllerHistory(max_points=2000, param_name='num_discriminator_steps')"
+    assert repr(history) == "ControllerHistory()"
 
 
 class TestPlot:

@@ -169,7 +169,6 @@ class DivergenceGuard(Attachable):
             override_iterations=integer("override_iterations", override_iterations, at_least=1),
             param_name=param_name,
         )
-        self._engine: Engine | None = None
         self._loaded = False
         self._clear()
 
@@ -199,16 +198,11 @@ class DivergenceGuard(Attachable):
             RuntimeError: if the guard is attached already.
             ValueError: if ranks of a distributed run attach different guards.
         """
-        if not isinstance(engine, Engine):
-            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
-        if self._engine is not None:
-            raise RuntimeError(f"{self!r} is attached already; detach() it first")
+        self._check_free(engine)
         if distributed.world_size() > 1:
             distributed.all_equal(repr(self))
         register_events(engine)
-        engine.add_event_handler(Events.STARTED, self._on_started)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._on_iteration_completed)
-        self._engine = engine
+        self._join(engine)
         self._publish(engine)
 
     def detach(self) -> None:
@@ -217,11 +211,7 @@ class DivergenceGuard(Attachable):
         Raises:
             RuntimeError: if the guard is not attached.
         """
-        if self._engine is None:
-            raise RuntimeError(f"{self!r} is not attached")
-        self._engine.remove_event_handler(self._on_started, Events.STARTED)
-        self._engine.remove_event_handler(self._on_iteration_completed, Events.ITERATION_COMPLETED)
-        self._engine = None
+        self._leave()
 
     def reset(self) -> None:
         """Go back to the state after construction."""
@@ -231,6 +221,9 @@ class DivergenceGuard(Attachable):
             self._publish(self._engine)
 
     # --- handlers -----------------------------------------------------------------------------------------------
+
+    def _handlers(self) -> tuple[tuple[Events, Callable[[Engine], None]], ...]:
+        return (Events.STARTED, self._on_started), (Events.ITERATION_COMPLETED, self._on_iteration_completed)
 
     def _on_started(self, engine: Engine) -> None:
         if engine.state.iteration == 0 and not self._loaded:
