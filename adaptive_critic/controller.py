@@ -68,7 +68,7 @@ class Controller(Attachable):
         if output_transform is not None and not callable(output_transform):
             raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
         self._published = Published(param_name)
-        self.limits = None if limits is None else limits_pair(limits)
+        self.limits = limits
         self.param_name = param_name
         self.guard: DivergenceGuard | None = as_guard(on_divergence, param_name, output_transform)
         self._output_transform = output_transform
@@ -114,6 +114,20 @@ class Controller(Attachable):
         """Let an iteration under an override pass without observing it."""
 
     # --- use ----------------------------------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> tuple[int, int] | None:
+        """(lower, upper) of the integer, or None. Others may take their place: they hold from the next decision on.
+
+        Raises:
+            TypeError: if what is assigned is neither a pair of ints nor None.
+            ValueError: if it is out of range.
+        """
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: tuple[int, int] | None) -> None:
+        self._limits = None if limits is None else limits_pair(limits)
 
     @property
     def num_discriminator_steps(self) -> int:
@@ -352,7 +366,7 @@ class Controller(Attachable):
             self._write(self._engine)
 
     def _clamp_steps(self, steps: int) -> int:
-        return steps if self.limits is None else min(max(steps, self.limits[0]), self.limits[1])
+        return steps if self._limits is None else min(max(steps, self._limits[0]), self._limits[1])
 
     @abstractmethod
     def _law_state(self) -> dict[str, Any]:

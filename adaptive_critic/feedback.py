@@ -16,6 +16,7 @@ from adaptive_critic.controller import Controller
 from adaptive_critic.doubts import Doubts
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import FeedbackLaw, Observation
+from adaptive_critic.laws.ranges import checked
 from adaptive_critic.moments import Moments
 from adaptive_critic.reading import LaggedRead
 from adaptive_critic.rounding import diffuse
@@ -39,6 +40,21 @@ def initial_within(limits: tuple[int, int] | None, initial: float | None, defaul
         return default
     lower, upper = limits_pair(limits)
     return min(max(default, lower), upper)
+
+
+def _try(law: FeedbackLaw[Any], state: tuple[Any, ...], ratio: float) -> None:
+    """Let the law decide once, and forget it: it is pure.
+
+    Raises:
+        ArithmeticError: if it can't.
+        LookupError: if it can't.
+        ValueError: if it can't, or what it leads to is not finite.
+    """
+    for value in (0.0, 1e6):  # on either side of a law's thresholds
+        mean = (value,) * len(law.inputs)
+        after, proposed = law.update(state, Observation(mean, mean), ratio)
+        if not all(map(math.isfinite, (*after, proposed))):
+            raise ValueError(f"it leads to {after}")
 
 
 class FeedbackController(Controller):
@@ -79,7 +95,7 @@ class FeedbackController(Controller):
     ) -> None:
         if signal.names != law.inputs:
             raise ValueError(f"the law needs {law.inputs}, the signal gives {signal.names}")
-        self.law = law
+        self._law = checked(law)
         self.update_every = integer("update_every", update_every, at_least=1)
         self._lagged = lagged if lagged is None else boolean("lagged", lagged)
         self._signal = signal
@@ -106,16 +122,16 @@ class FeedbackController(Controller):
 
     def _bounds(self) -> tuple[float, float]:
         """Return the range of the real-valued ratio."""
-        if self.limits is None:
-            return (0.0, math.inf) if self.law.whole else (1.0, math.inf)
-        lower, upper = self.limits
-        return (float(lower) if self.law.whole else max(float(lower), _LOWEST_RATIO)), float(upper)
+        if self._limits is None:
+            return (0.0, math.inf) if self._law.whole else (1.0, math.inf)
+        lower, upper = self._limits
+        return (float(lower) if self._law.whole else max(float(lower), _LOWEST_RATIO)), float(upper)
 
     def _clear(self) -> None:
         super()._clear()
         self._ratio = self._initial
         self._carry = 0.0
-        self._law_now: tuple[Any, ...] = self.law.init(self._initial)
+        self._law_now: tuple[Any, ...] = self._law.init(self._initial)
         self._since = 0
         self._missing = 0
         self._error = ""
@@ -126,6 +142,44 @@ class FeedbackController(Controller):
         self._sent_by = 0  # how many ranks the sums on their way are of; 0 for as many as there are now
 
     @property
+    def law(self) -> FeedbackLaw[Any]:
+        """What proposes the ratio. It is frozen; another one of its class, with other numbers, may take its place.
+
+        The state stays, so that the ratio goes on from where it is. In a distributed run every rank must assign the
+        same, between two runs or at the same iteration.
+
+        Raises:
+            TypeError: if another kind of law is assigned, or a number in it has the wrong type.
+            ValueError: if a number is out of its range, or the law can't go on from the state.
+
+        Example:
+            >>> from dataclasses import replace
+            >>> from adaptive_critic import LossRatioPIDController
+            >>> controller = LossRatioPIDController("hinge")
+            >>> controller.law = replace(controller.law, kp=1.0)
+            >>> controller.law = replace(controller.law, kp=-1.0)
+            Traceback (most recent call last):
+                ...
+            ValueError: kp=-1.0: expected a number at least 0
+        """
+        return self._law
+
+    @law.setter
+    def law(self, law: FeedbackLaw[Any]) -> None:
+        if type(law) is not type(self._law):
+            raise TypeError(
+                f"law={law!r}: expected a {type(self._law).__name__}, such as "
+                "dataclasses.replace(controller.law, ...); the state of one law means nothing to another, so that one "
+                "needs a controller of its own"
+            )
+        law = checked(law)
+        try:
+            _try(law, self._law_now, self._ratio)
+        except (ArithmeticError, LookupError, ValueError) as error:
+            raise ValueError(f"law={law!r} can't go on from {self._law_now}: {error}") from None
+        self._law = law
+
+    @property
     def ratio(self) -> float:
         """Real-valued number of critic updates per generator update that is in force."""
         return self._ratio
@@ -133,7 +187,7 @@ class FeedbackController(Controller):
     @property
     def signal(self) -> float:
         """What the law regulates, NaN before the first decision."""
-        return self.law.measurement(self._law_now)
+        return self._law.measurement(self._law_now)
 
     def attach(self, engine: Engine) -> None:
         """See :meth:`Controller.attach`."""
@@ -178,7 +232,7 @@ class FeedbackController(Controller):
         return self._steps_at(index)
 
     def _take_back(self) -> None:
-        if not self.law.whole:
+        if not self._law.whole:
             self._carry = min(max(self._carry + self._steps - self._ratio, -0.5), 0.5)
 
     def _skip(self) -> None:
@@ -215,7 +269,7 @@ class FeedbackController(Controller):
         iterations = max(round(good / ranks), 1)
         self._doubts.check_gap(mean, iterations)
         observation = Observation(mean, tuple(value / good for value in sums[half:]), iterations, round(good))
-        state, proposed = self.law.update(self._law_now, observation, self._ratio)
+        state, proposed = self._law.update(self._law_now, observation, self._ratio)
         if math.isnan(proposed):
             self.bad_observations += 1
             return
@@ -289,7 +343,7 @@ class FeedbackController(Controller):
 
     def _read_values(self, state: Mapping[str, Any], ratio: float) -> tuple[Any, ...]:
         """Return the law's state: entries of the kinds that a new state has, and usable by the law."""
-        fresh = self.law.init(self._initial)
+        fresh = self._law.init(self._initial)
         values = saved.floats(state, "values", len(fresh))
         given = state["values"]
         for name, new, value, raw in zip(getattr(fresh, "_fields", ()), fresh, values, given, strict=True):
@@ -300,11 +354,7 @@ class FeedbackController(Controller):
                 raise saved.StateError(f"state['values']: {name}={raw!r}, expected a finite number")
         law_now: tuple[Any, ...] = type(fresh)(*given)
         try:
-            for value in (0.0, 1e6):  # on either side of a law's thresholds
-                mean = (value,) * len(self.law.inputs)
-                after, proposed = self.law.update(law_now, Observation(mean, mean), ratio)
-                if not all(map(math.isfinite, (*after, proposed))):
-                    raise ValueError(f"it leads to {after}")
+            _try(self._law, law_now, ratio)
         except (ArithmeticError, LookupError, ValueError) as error:
-            raise saved.StateError(f"state['values']={given!r} is no state of {self.law!r}: {error}") from None
+            raise saved.StateError(f"state['values']={given!r} is no state of {self._law!r}: {error}") from None
         return law_now

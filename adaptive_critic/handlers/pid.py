@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adaptive_critic.checks import real
 from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
@@ -126,15 +125,15 @@ class LossRatioPIDController(FeedbackController):
         metrics = {key: name for key, name in (("d_loss", d_loss), ("g_loss", g_loss)) if name is not None}
         law, defaults, signal = _choose(objective, metrics)
         shared: dict[str, Any] = {
-            "setpoint": _setpoint(law, defaults.setpoint if setpoint is None else setpoint),
-            "kp": real("kp", defaults.kp if kp is None else kp, at_least=0.0),
-            "ki": real("ki", defaults.ki if ki is None else ki, at_least=0.0),
-            "kd": real("kd", kd, at_least=0.0),
-            "smoothing": real("smoothing", smoothing, at_least=0.0, below=1.0),
-            "deadband": real("deadband", deadband, at_least=0.0),
-            "error_limit": real("error_limit", error_limit, above=0.0),
-            "slew": real("slew", slew, above=0.0),
-            "tracking_time": real("tracking_time", tracking_time, at_least=1.0),
+            "setpoint": defaults.setpoint if setpoint is None else setpoint,
+            "kp": defaults.kp if kp is None else kp,
+            "ki": defaults.ki if ki is None else ki,
+            "kd": kd,
+            "smoothing": smoothing,
+            "deadband": deadband,
+            "error_limit": error_limit,
+            "slew": slew,
+            "tracking_time": tracking_time,
         }
         if law is DistancePIDLaw:
             shared["ideal"] = _IDEALS[objective]
@@ -186,9 +185,3 @@ def _choose(objective: str, metrics: Mapping[str, str]) -> tuple[type[PIDLaw], _
         stacklevel=3,
     )
     return RatesPIDLaw, _RATES, LossChanges()
-
-
-def _setpoint(law: type[PIDLaw], setpoint: float) -> float:
-    if law is DistancePIDLaw:
-        return real("setpoint", setpoint, above=-1.0, below=1.0)
-    return real("setpoint", setpoint, above=0.0, below=1.0 if law is SharePIDLaw else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adaptive_critic.checks import integer, limits_pair, real
+from adaptive_critic.checks import integer, limits_pair
 from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import AccuracyGateLaw, AccuracyLadderLaw, LossChangeRateLaw, TwoThresholdLaw
@@ -97,11 +97,7 @@ class AccuracyLadderController(FeedbackController):
                 f"initial={initial!r}: expected a rung of the ladder, one of {', '.join(map(str, _RUNGS))}"
             )
         super().__init__(
-            AccuracyLadderLaw(
-                threshold=real("threshold", threshold, above=0.0, below=1.0),
-                grace=integer("grace", grace, at_least=1),
-                smoothing=real("smoothing", smoothing, at_least=0.0, below=1.0),
-            ),
+            AccuracyLadderLaw(threshold=threshold, grace=grace, smoothing=smoothing),
             GeneratedAccuracy(),
             initial=initial,
             limits=limits,
@@ -163,7 +159,7 @@ class LossChangeRateController(FeedbackController):
         on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
     ) -> None:
         super().__init__(
-            LossChangeRateLaw(balance=real("balance", balance, above=0.0)),
+            LossChangeRateLaw(balance),
             RelativeLossChanges(),
             initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
             limits=limits,
@@ -226,9 +222,7 @@ class TwoThresholdController(FeedbackController):
         on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
     ) -> None:
         super().__init__(
-            TwoThresholdLaw(
-                real("critic_threshold", critic_threshold), real("generator_threshold", generator_threshold)
-            ),
+            TwoThresholdLaw(critic_threshold, generator_threshold),
             BothLosses(),
             initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
             limits=limits,
@@ -296,7 +290,7 @@ class AccuracyGateController(FeedbackController):
         if steps > limits[1]:
             raise ValueError(f"steps={steps!r} is outside limits={limits!r}: an open gate makes that many updates")
         super().__init__(
-            AccuracyGateLaw(steps=steps, threshold=real("threshold", threshold, above=0.0, below=1.0)),
+            AccuracyGateLaw(steps, threshold),
             GeneratedAccuracy(),
             initial=steps,
             limits=limits,
