@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from adaptive_critic.signals import Signal
+from adaptive_critic.signals import GapShare, Signal
+from adaptive_critic.signals.gap import STAND_IN, has_stand_in
 
 __all__ = ["Doubts"]
 
@@ -32,6 +33,7 @@ class Doubts:
     def __init__(self, signal: Signal, param_name: str) -> None:
         self._signal = signal
         self._param_name = param_name
+        self._may_stand_in = not isinstance(signal, GapShare) or signal.wasserstein
         self._has_gap = signal.names == ("used", "gap")
         self.reset()
 
@@ -40,6 +42,7 @@ class Doubts:
         self._entries_told = False
         self._domain_told = False
         self._gap_told = False
+        self._stand_in_told = self._may_stand_in
         self._negative = (0, 0)  # iterations and decisions in a row
 
     def check_entries(self, output: Any, steps: int, iteration: int) -> None:
@@ -61,6 +64,12 @@ class Doubts:
                     "%r has %d entries, but engine.state.%s was %d: does the step's loop read it?",
                     key, len(entries), self._param_name, steps,
                 )  # fmt: skip
+
+    def check_stand_in(self, output: Any) -> None:
+        """Tell if the generator's loss is taken for the score of its batch, and whether it is one can't be known."""
+        if not self._stand_in_told and has_stand_in(output):
+            self._stand_in_told = True
+            _logger.warning(STAND_IN)
 
     def is_impossible(self, mean: Sequence[float]) -> bool:
         """Return whether the signal's first component can't have this mean; tell so if it can't."""

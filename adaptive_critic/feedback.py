@@ -223,6 +223,7 @@ class FeedbackController(Controller):
                 raise
             # Raised on all ranks at the next decision: one rank alone would hang the rest.
             self._error = self._error or str(error)
+        self._doubts.check_stand_in(output)
         if not self._metrics and self._engine is not None:
             self._doubts.check_entries(output, steps, self.generator_updates)
         self._since += 1

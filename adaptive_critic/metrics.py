@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,13 +13,15 @@ from ignite.metrics import Metric
 from ignite.metrics.metric import BatchWise, MetricUsage, RunningBatchWise, reinit__is_reduced
 
 from adaptive_critic.checks import boolean, real
-from adaptive_critic.signals.gap import generated_score
+from adaptive_critic.signals.gap import STAND_IN, generated_score, has_stand_in
 from adaptive_critic.signals.output import Scalar, StepOutputError, first, kept
 
 __all__ = ["ScoreDistance", "WassersteinGap"]
 
 _PHASES = ("updates", "before", "after")
 _KINDS = ("wasserstein", "energy")
+
+_logger = logging.getLogger("adaptive_critic")
 
 
 class WassersteinGap(Metric):
@@ -29,7 +32,9 @@ class WassersteinGap(Metric):
     Args:
         phase: which critic measures. ``"updates"``: the mean over the iteration's critic updates, each before its
             step; ``"before"``: the first of them, which is the gap after the last generator update; ``"after"``: the
-            critic after its updates and before the generator's, known one iteration later (NaN until then).
+            critic after its updates and before the generator's, known one iteration later (NaN until then). It needs
+            ``g_fake``; ``-g_loss`` stands for it if it is not there, which is told once: it is right under a
+            Wasserstein or hinge objective alone.
         alpha: weight of the past in the average, in [0, 1).
         output_transform: turns the step's output into a StepOutput.
         device: where the average is kept; scores are moved there.
@@ -57,6 +62,7 @@ class WassersteinGap(Metric):
             raise ValueError(f"phase={phase!r}: expected one of {', '.join(map(repr, _PHASES))}")
         self.phase = phase
         self.alpha = real("alpha", alpha, at_least=0.0, below=1.0)
+        self._told = False
         super().__init__(output_transform=output_transform, device=device)
 
     @reinit__is_reduced
@@ -83,14 +89,20 @@ class WassersteinGap(Metric):
     def _gap(self, output: Any) -> Scalar | None:
         if _without_updates(output):
             if self.phase == "after":  # the critic stayed as it was: this generator update is the one to compare with
-                self._g_fake = kept(generated_score(output))
+                self._g_fake = self._generated(output)
             return None
         if self.phase == "updates":
             return _mean(output, "d_real") - _mean(output, "d_fake")
         if self.phase == "before":
             return first(output, "d_real") - first(output, "d_fake")
-        g_fake, self._g_fake = self._g_fake, kept(generated_score(output))
+        g_fake, self._g_fake = self._g_fake, self._generated(output)
         return None if g_fake is None else first(output, "d_real") - g_fake
+
+    def _generated(self, output: Any) -> Scalar:
+        if not self._told and has_stand_in(output):
+            self._told = True
+            _logger.warning(STAND_IN)
+        return kept(generated_score(output))
 
     def compute(self) -> Scalar:
         """Return the running average, NaN before the first gap."""

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from ignite.engine import Engine, Events
 
 from adaptive_critic import (
     AccuracyGateController,
     AccuracyLadderController,
     LossRatioPIDController,
+    WassersteinGap,
     WassersteinGapController,
 )
 from adaptive_critic.feedback import FeedbackController
@@ -86,6 +88,67 @@ def test_scores_that_are_the_wrong_way_round_are_told_once(
     assert "d_real has been below d_fake for 100" in message
     assert "are the two swapped, or do the scores have the other sign?" in message
     assert controller.bad_observations == 0, "it is only told"
+
+
+def without_g_fake(iteration: int) -> dict[str, Any]:
+    output = scores(iteration, 1.0, 0.0)
+    del output["g_fake"]
+    return output
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_a_loss_that_stands_for_the_score_is_told_once(attached: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Under a non-saturating objective it is none; which one it is, the gap controller can't know."""
+    controller = WassersteinGapController(limits=(1, 1), initial=1)
+    if attached:
+        trainer = Engine(lambda engine, batch: without_g_fake(engine.state.iteration))
+        controller.attach(trainer)
+        trainer.run(range(10))
+    else:
+        for iteration in range(10):
+            controller.observe(without_g_fake(iteration))
+    (message,) = told(caplog)
+    assert message.startswith("the training step's output has no 'g_fake', so -g_loss stands for it.")
+    assert "under any other return 'g_fake'" in message
+    controller.reset()
+    if not attached:
+        controller.observe(without_g_fake(0))
+        assert len(told(caplog)) == 2, "once per run"
+
+
+@pytest.mark.parametrize(
+    ("controller", "output"),
+    [
+        (WassersteinGapController(limits=(1, 1), initial=1), scores(1, 1.0, 0.0)),
+        (LossRatioPIDController("wasserstein-gp"), without_g_fake(1)),
+        (LossRatioPIDController("hinge"), {"d_loss": [1.0], "g_loss": 1.0}),
+        (WassersteinGapController(gap_before="gap", gap_after="gap"), {"g_loss": 1.0}),
+    ],
+    ids=["g_fake is there", "the objective is known", "no gap", "running metrics"],
+)
+def test_no_stand_in_nothing_told(
+    controller: FeedbackController, output: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = Engine(lambda engine, batch: output)
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def set_metrics(engine: Engine) -> None:
+        engine.state.metrics.update(gap=1.0)
+
+    controller.attach(trainer)
+    trainer.run(range(5))
+    assert [message for message in told(caplog) if "g_fake" in message] == []
+
+
+def test_the_metric_tells_too(caplog: pytest.LogCaptureFixture) -> None:
+    for phase, count in (("updates", 0), ("before", 0), ("after", 1)):
+        metric = WassersteinGap(phase)
+        for iteration in range(4):
+            metric.update(without_g_fake(iteration))
+        assert len(told(caplog)) == count
+    metric.reset()
+    metric.update(scores(1, 1.0, 0.0))
+    assert len(told(caplog)) == 1
 
 
 @pytest.mark.parametrize("update_every", [1, 100])

@@ -176,7 +176,7 @@ def _choose(objective: str, metrics: Mapping[str, str]) -> tuple[type[PIDLaw], _
     if objective not in _WASSERSTEIN:
         raise ValueError(f"objective={objective!r}: expected one of {', '.join(map(repr, _OBJECTIVES))}")
     if not metrics:
-        return SharePIDLaw, _SHARE, GapShare()
+        return SharePIDLaw, _SHARE, GapShare(wasserstein=True)
     if len(metrics) < 2:
         raise ValueError(f"{objective!r} with {dict(metrics)}: name both metrics, d_loss and g_loss, or neither")
     warnings.warn(
