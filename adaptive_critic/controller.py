@@ -191,13 +191,29 @@ class Controller(Attachable):
             output: what a training step would return (StepOutput).
 
         Raises:
-            RuntimeError: if the controller is attached to an engine, which calls it already.
+            RuntimeError: if the controller is attached to an engine, which calls it already, or has a guard
+                (``on_divergence``), which acts through an engine.
             StepOutputError: if the output is not what this controller needs.
         """
-        if self._engine is not None:
-            raise RuntimeError(f"{self!r} is attached to an engine, which lets it observe every iteration already")
+        self._check_alone()
         self._advance(output, {}, self.generator_updates + 1)
         return self._steps
+
+    def _check_alone(self) -> None:
+        """Check that a loop without an engine may drive this.
+
+        Raises:
+            RuntimeError: if it may not.
+        """
+        if self._engine is not None:
+            raise RuntimeError(
+                f"{self!r} is attached to an engine, which lets it observe every iteration already; detach() it first"
+            )
+        if self.guard is not None:
+            raise RuntimeError(
+                f"{self!r} has a guard, which acts through an Engine: attach the controller to one, or leave "
+                "on_divergence= out and look at the losses in the loop"
+            )
 
     def override(self, iterations: int, steps: int | None = None) -> None:
         """Use ``steps`` for the next iterations, whatever the law says; the law pauses and goes on afterwards.

@@ -391,6 +391,12 @@ class TestAttributeActuator:
         with pytest.raises(RuntimeError, match="attached to an engine"):
             AttributeActuator(Elsewhere(), "_critic_steps", controller)
 
+    def test_a_controller_with_a_guard_is_refused(self) -> None:
+        obj = Elsewhere()
+        with pytest.raises(RuntimeError, match="has a guard, which acts through an Engine"):
+            AttributeActuator(obj, "_critic_steps", FixedController(2, on_divergence="hold"))
+        assert type(obj) is Elsewhere
+
     def test_a_report_that_is_no_dict(self) -> None:
         with (
             AttributeActuator(Elsewhere(), "_critic_steps", FixedController(2)) as actuator,

@@ -59,13 +59,14 @@ class AttributeActuator:
     Args:
         obj: the object that holds the attribute.
         name: name of the attribute.
-        controller: decides; not attached to an engine.
+        controller: decides; not attached to an engine, and without a guard.
         combine: turns the list of what was reported in a round into the step's output for the controller.
 
     Raises:
         TypeError: if an argument is of the wrong type, or Python can't give ``obj`` another class (built-in types).
         ValueError: if ``obj`` has no such attribute.
-        RuntimeError: if the controller is attached to an engine, which lets it observe already.
+        RuntimeError: if the controller is attached to an engine, which lets it observe already, or has a guard
+            (``on_divergence``), which acts through an engine.
 
     Example:
         >>> from adaptive_critic import StepDecayController
@@ -98,8 +99,7 @@ class AttributeActuator:
             raise TypeError(f"combine={combine!r}: expected a function of the list of reports")
         if not hasattr(obj, name):
             raise ValueError(f"name={name!r}: {type(obj).__name__} object has no such attribute")
-        if controller._engine is not None:
-            raise RuntimeError(f"{controller!r} is attached to an engine; detach() it first")
+        controller._check_alone()
         self.controller = controller
         self.name = name
         self._obj = obj

@@ -22,7 +22,7 @@ from adaptive_critic import (
 )
 from adaptive_critic.controller import Controller
 from adaptive_critic.training.random_state import RandomState
-from tests.handlers.table import HANDLERS, feed, healthy, make
+from tests.handlers.table import HANDLERS, feed, healthy, make, output
 
 SEEN, AFTER = 17, 12
 ITERATIONS = 60
@@ -50,6 +50,29 @@ def _controller(code: str, **options: Any) -> Subject:
         lambda: feed(controller, healthy(SEEN)),
         lambda: feed(controller, healthy(AFTER, start=SEEN))[0],
     )
+
+
+def _guarded(code: str) -> Subject:
+    """A controller with a guard, which takes an engine to drive it."""
+    controller: Controller = make(code, on_divergence="hold")
+
+    def run(start: int, count: int) -> list[int]:
+        steps: list[int] = []
+        stream = healthy(count, start=start)
+
+        def step(engine: Engine, batch: Any) -> dict[str, Any]:
+            steps.append(controller.num_discriminator_steps)
+            return output(stream[engine.state.iteration - start - 1], steps[-1], "floats")
+
+        trainer = Engine(step)
+        if start:
+            trainer.load_state_dict({"iteration": start, "max_epochs": 1, "epoch_length": start + count})
+        controller.attach(trainer)
+        trainer.run(range(start + count))
+        controller.detach()
+        return steps
+
+    return Subject(controller, lambda: run(0, SEEN), lambda: run(SEEN, AFTER))
 
 
 def _guard() -> Subject:
@@ -147,7 +170,7 @@ def subjects() -> dict[str, Callable[[], Subject]]:
     for name, code in HANDLERS.items():
         made[name] = lambda code=code: _controller(code)  # type: ignore[misc]
     made["gap, lagged, every 4"] = lambda: _controller(HANDLERS["gap"], lagged=True, update_every=4)
-    made["gap with a guard"] = lambda: _controller(HANDLERS["gap"], on_divergence="hold")
+    made["gap with a guard"] = lambda: _guarded(HANDLERS["gap"])
     history, budget = ControllerHistory(max_points=20), StopAtBudget(critic_updates=250)
     made["guard, rollback"] = _guard
     made["budget"] = lambda: _attached(budget, lambda: list(budget.spent))
