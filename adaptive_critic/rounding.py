@@ -31,11 +31,7 @@ def diffuse(ratio: float, carry: float) -> tuple[int, float]:
         [2, 3, 2, 3, 2]
     """
     total = ratio + carry
-    n = math.floor(total + 0.5)
-    # In floating point total + 0.5 can be rounded up to the next integer although total lies below the half: then the
-    # half belongs to the lower one, or n could step over an upper limit.
-    if n - total > 0.5:
-        n -= 1
-    # n must not leave the integers next to the ratio, whatever the carry's last bit says: limits hold exactly.
-    n = min(max(n, math.floor(ratio)), math.ceil(ratio))
+    # Both sums are rounded to a float, which can take them over the next half. n must not leave the integers next to
+    # the ratio, whatever the last bit says: limits hold exactly.
+    n = min(max(math.floor(total + 0.5), math.floor(ratio)), math.ceil(ratio))
     return n, min(max(total - n, -0.5), 0.5)

@@ -65,6 +65,13 @@ def test_a_half_below_the_limit_does_not_step_over_it() -> None:
     assert diffuse(10.0, 0.5)[0] == 10
 
 
+@pytest.mark.parametrize(("carry", "following"), [(0.5, 0.5), (-0.5, -0.5)])
+def test_the_carry_stays_within_a_half_where_a_float_is_coarser_than_that(carry: float, following: float) -> None:
+    """Without limits a ratio may grow so large; the sum of ratio and carry is then off by up to 1/2 by itself."""
+    ratio = 2.0**52 + 1.0
+    assert diffuse(ratio, carry) == (2**52 + 1, following)
+
+
 def test_many_roundings_do_not_drift() -> None:
     carry, total, ratio = 0.0, 0, 2.3
     for _ in range(200_000):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-__all__ = ["FeedbackLaw", "Observation", "Schedule", "exp_clamped", "moved"]
+__all__ = ["FeedbackLaw", "Observation", "Schedule", "exp_clamped"]
 
 StateT = TypeVar("StateT", bound=tuple[Any, ...])
 
@@ -69,8 +69,3 @@ class Schedule(Protocol):
 def exp_clamped(exponent: float) -> float:
     """Return ``math.exp(exponent)``, with exponents beyond +-700 held there instead of overflowing."""
     return math.exp(min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))
-
-
-def moved(ratio: float, exponent: float) -> float:
-    """Return ``ratio`` times e to the ``exponent``, held within what a float can hold: never 0, never infinite."""
-    return min(max(ratio * exp_clamped(exponent), 1e-300), 1e300)

@@ -47,7 +47,7 @@ class ExponentialDecay:
         try:
             decayed = self.initial * self.gamma**exponent
         except OverflowError:  # gamma > 1 for very long: limits, if any, will hold it
-            decayed = float(2**63)
+            decayed = math.inf
         return max(self.floor, half_up(min(decayed, float(2**63))))
 
     def extremes(self) -> tuple[float, float]:

@@ -17,7 +17,7 @@ TABLE: dict[str, tuple[Schedule, dict[int, float], tuple[float, float]]] = {
     "decay": (ExponentialDecay(10, 0.5, 2), {0: 10, 1: 10, 2: 5, 3: 5, 4: 3, 5: 3, 6: 1, 10**9: 1}, (1, 10)),
     "slow decay": (ExponentialDecay(7, 0.9, 1), {0: 7, 1: 6, 2: 6, 3: 5, 4: 5, 5: 4}, (1, 7)),
     "no decay": (ExponentialDecay(7, 1.0, 1), {0: 7, 10**6: 7}, (7, 7)),
-    "growth": (ExponentialDecay(1, 2.0, 10), {0: 1, 9: 1, 10: 2, 35: 8, 10**9: 2**63}, (1, math.inf)),
+    "growth": (ExponentialDecay(1, 2.0, 10), {0: 1, 9: 1, 10: 2, 35: 8, 640: 2**63, 10**9: 2**63}, (1, math.inf)),
     "milestones": (Milestones((0, 25), (25, 10)), {0: 25, 24: 25, 25: 10, 26: 10, 10**9: 10}, (10, 25)),
     "milestones up": (Milestones((0, 3, 4), (1, 9, 2)), {0: 1, 2: 1, 3: 9, 4: 2}, (1, 9)),
     "WGAN reference": (
