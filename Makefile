@@ -45,6 +45,14 @@ test-long: $(VENV)/.stamp-test  ## property tests with 100,000 random examples e
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) -m 'hypothesis and not stateful' $(ARGS) || [ $$? = 5 ]
 	HYPOTHESIS_PROFILE=long-stateful $(BIN)/python -m pytest -n $(WORKERS) -m stateful $(ARGS) || [ $$? = 5 ]
 
+.PHONY: coverage
+coverage: $(VENV)/.stamp-test  ## lines and branches of the package that the tests run: 98 % or more (minutes)
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+.PHONY: mutation-test
+mutation-test: $(VENV)/.stamp-mutation  ## change the laws, rounding, guard and controller: do tests fail? (an hour; ARGS="rounding")
+	$(BIN)/python -m tests.mutation --processes $(WORKERS) $(ARGS)
+
 .PHONY: crash-test
 crash-test: $(VENV)/.stamp-test  ## kill and resume trainings, of two ranks too, then spoil some (minutes; ARGS="--kills 5")
 	$(BIN)/python -m tests.crash $(ARGS)
@@ -110,6 +118,10 @@ $(VENV)/.stamp-demo: $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-test: $(VENV)/.stamp-venv
 	@$(INSTALL) --no-build-isolation --editable '.[experiments]' --group dev
+	@touch $@
+
+$(VENV)/.stamp-mutation: $(VENV)/.stamp-test
+	@$(INSTALL) --group mutation
 	@touch $@
 
 $(VENV)/.stamp-docs: $(VENV)/.stamp-venv

@@ -1,8 +1,9 @@
 """What holds for every test: one thread, and Hypothesis profiles.
 
 `HYPOTHESIS_PROFILE` picks a profile. `ci`, the default, draws the same examples in every run, so that a red
-run is red again. `long` and `long-stateful` (make test-long) draw new ones. `HYPOTHESIS_MAX_EXAMPLES` sets how
-many. Tests set no `max_examples` of their own: it would win over the profile and make the long run short.
+run is red again; `mutation` (make mutation-test) draws few of them. `long` and `long-stateful` (make
+test-long) draw new ones. `HYPOTHESIS_MAX_EXAMPLES` sets how many. Tests set no `max_examples` of their own: it
+would win over the profile and make the long run short.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import unittest
 
 import pytest
 import torch
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 torch.set_num_threads(1)
 
@@ -42,6 +43,12 @@ settings.register_profile(
     settings.get_profile("long"),
     max_examples=_examples(2_000),
     stateful_step_count=100,
+)
+settings.register_profile(
+    "mutation",
+    settings.get_profile("ci"),
+    max_examples=_examples(10),
+    phases=(Phase.explicit, Phase.generate),  # that a test fails is all that is asked for
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
