@@ -198,6 +198,30 @@ def test_critic_updates_may_be_absent() -> None:
     assert state == rules.init()
 
 
+def test_all_levels_that_are_beyond_their_limits_are_given() -> None:
+    verdict = verdicts(DivergenceRules(patience=3), [scores([2.0], [1.0])] * 6 + [scores([101.0], [1.0])] * 3)[-1]
+    assert verdict is not None
+    assert verdict.values == {"gap": 100.0, "gap_limit": 11.0, "d_loss": 100.0, "d_loss_limit": 11.0}
+    assert verdict.reason == "gap 100 is beyond 11, d_loss 100 is beyond 11 at 3 checks in a row"
+
+
+def test_an_explosion_that_goes_on_is_found_again_after_patience_checks() -> None:
+    found = verdicts(DivergenceRules(patience=3), [scores([2.0], [1.0])] * 6 + [scores([101.0], [1.0])] * 9)
+    assert [index for index, verdict in enumerate(found) if verdict is not None] == [8, 11, 14]
+
+
+def test_a_check_that_is_not_finite_is_in_no_row() -> None:
+    """Neither of explosions nor of flat gaps: what was counted before it counts no more."""
+    rules, broken = DivergenceRules(patience=3), {"g_loss": [math.nan]}
+    calm, wild = scores([2.0], [1.0]), scores([101.0], [1.0])
+    found = verdicts(rules, [*[calm] * 6, wild, wild, broken, wild, wild, wild])
+    assert [index for index, verdict in enumerate(found) if verdict is not None] == [8, 11]
+    clear, flat = scores([5.0, 5.5], [0.0, 0.0]), scores([1.0, -1.0], [0.0, 0.0])
+    found = verdicts(rules, [*[clear] * 3, flat, flat, broken, flat, flat, flat])
+    assert [verdict.rule for verdict in found if verdict is not None] == ["non_finite", "collapse"]
+    assert found[8] is not None
+
+
 # --- a dead critic ------------------------------------------------------------------------------------------------
 
 
@@ -245,6 +269,27 @@ def test_collapse_is_found_again_after_a_recovery() -> None:
     episode = [noisy(5.0, rng) for _ in range(3)] + [flat] * 3
     found = verdicts(DivergenceRules(patience=3), episode * 2)
     assert [index for index, verdict in enumerate(found) if verdict is not None] == [5, 11]
+
+
+@pytest.mark.parametrize(
+    ("checks", "found"),
+    [
+        ("ccc fff", [5]),
+        ("cc fff", []),  # not clear for patience checks
+        ("c f cc fff", []),  # not in a row
+        ("ccc ff c ff", []),  # not flat for patience checks in a row
+        ("ccc ff c fff", [8]),
+        ("ccc fff cc fff", [5]),  # found; not clear for patience checks since then
+    ],
+)
+def test_clear_and_then_flat_for_patience_checks_in_a_row(checks: str, found: list[int]) -> None:
+    kinds = {"c": scores([5.0, 5.5], [0.0, 0.0]), "f": scores([1.0, -1.0], [0.0, 0.0])}
+    judged = verdicts(DivergenceRules(patience=3), [kinds[kind] for kind in checks.replace(" ", "")])
+    assert [index for index, verdict in enumerate(judged) if verdict is not None] == found
+    for index in found:
+        verdict = judged[index]
+        assert verdict is not None
+        assert verdict.reason == "the gap 0 is within two standard errors (1) of 0 at 3 checks in a row"
 
 
 def test_a_critic_that_never_saw_a_difference_has_not_collapsed() -> None:

@@ -55,6 +55,7 @@ def test_nothing_moves_at_the_setpoint(law: PIDLaw) -> None:
         (RatesPIDLaw(1.0, 1, 1), (2.0, 1.0), -math.log(2.0)),
         (RatesPIDLaw(1.0, 1, 1), (0.0, 1.0), 1.0),
         (RatesPIDLaw(1.0, 1, 1), (1.0, 0.0), -1.0),
+        (RatesPIDLaw(1.0, 1, 1, error_limit=1.0, deadband=0.5), (0.0, 1.0), 1.5),
         (RatesPIDLaw(2.0, 1, 1), (2.0, 1.0), -math.log(2.0)),  # the setpoint is critic's change over generator's
     ],
 )

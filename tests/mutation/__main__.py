@@ -57,21 +57,20 @@ def main(arguments: list[str]) -> int:
 
     known = reasons(REASONS.read_text())
     results: dict[str, Tried] = {}
-    rows, unexplained = [], []
+    rows = []
     for name in options.modules:
         begun = time.perf_counter()
         result = try_mutants(MODULES[name], options.folder / name, options.sample, options.seed, options.processes)
         results[name] = result
         open_ones = [survivor for survivor in result.survivors if f"{name} {survivor}" not in known]
-        unexplained += [f"{name} {survivor}" for survivor in open_ones]
         low, high = interval(result.killed, result.tried)
         rows.append(
             f"| {name} | {result.mutants} | {result.tried} | {result.killed} | {result.killed / result.tried:.1%} "
             f"({low:.0%} to {high:.0%}) | {len(result.survivors) - len(open_ones)} | {len(open_ones)} |"
         )
         say(f"{name}: {result.killed} of {result.tried} killed, {time.perf_counter() - begun:.0f} s")
-    for survivor in unexplained:
-        say(f"\n{survivor}\nwhy: ")
+        for survivor in open_ones:
+            say(f"\n{name} {survivor}\nwhy: ")
     say("\n| module | mutants | tried | killed | score (95 %) | survivors explained | not explained |")
     say("|---|---|---|---|---|---|---|")
     say("\n".join(rows))

@@ -39,7 +39,9 @@ MODULES = {
     "laws.base": Module("laws", "adaptive_critic/laws/base.py", _LAWS),
     "laws.gap": Module("laws", "adaptive_critic/laws/gap.py", _LAWS),
     "laws.pid": Module("laws", "adaptive_critic/laws/pid.py", _PIDS),
-    "laws.published": Module("laws", "adaptive_critic/laws/published.py", _LAWS),
+    "laws.published": Module(
+        "laws", "adaptive_critic/laws/published.py", (*_LAWS, "tests/laws/test_published.py")
+    ),
     "laws.schedules": Module("laws", "adaptive_critic/laws/schedules.py", ("tests/laws/test_schedules.py",)),
     "guard.rules": Module("guard", "adaptive_critic/guard/rules.py", _RULES),
     "guard.window": Module("guard", "adaptive_critic/guard/window.py", _WINDOW),
