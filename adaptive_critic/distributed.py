@@ -13,8 +13,9 @@ __all__ = ["all_equal", "fingerprint", "first_message", "on_cuda", "rank", "same
 
 def _gone(error: Exception | str) -> RuntimeError:
     return RuntimeError(
-        "the ranks of this run can't agree any more: the process group was destroyed, or another rank ended. Call "
-        f"destroy_process_group() only after trainer.run() has returned on every rank. ({error})"
+        "the ranks of this run can't agree any more: the process group was destroyed, another rank ended, or it does "
+        "not take part. Attach the same controllers and guards on every rank, and call destroy_process_group() only "
+        f"after trainer.run() has returned on all of them. ({error})"
     )
 
 

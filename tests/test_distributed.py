@@ -547,6 +547,31 @@ def test_a_group_that_goes_away_is_named_on_every_rank(tmp_path: Path) -> None:
             assert "destroy_process_group() only after trainer.run() has returned" in error, case
 
 
+@pytest.mark.parametrize("attached", ["FixedController(3)", "WassersteinGapController()", "DivergenceGuard('hold')"])
+def test_a_rank_that_attaches_alone_is_told_so_when_it_has_waited_in_vain(
+    attached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others never come: gloo gives up after the process group's timeout."""
+    import ignite.distributed as idist
+    from ignite.engine import Engine
+
+    import adaptive_critic
+    from adaptive_critic import distributed
+
+    def give_up(*args: Any, **more: Any) -> None:
+        raise RuntimeError("Timed out waiting 8000ms for recv operation to complete")
+
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(idist, "all_gather", give_up)
+    handler, trainer = eval(attached, vars(adaptive_critic)), Engine(lambda engine, batch: None)
+    with pytest.raises(
+        RuntimeError, match=r"Attach the same controllers and guards on every rank.*\(Timed out waiting"
+    ):
+        handler.attach(trainer)
+    monkeypatch.undo()
+    handler.attach(trainer)  # nothing is left behind
+
+
 def test_one_process_makes_no_collective(monkeypatch: pytest.MonkeyPatch) -> None:
     import ignite.distributed as idist
     import torch
