@@ -56,7 +56,7 @@ def plan(
     *,
     controlled: bool,
     snapshot: int | None,
-    relapse: bool = False,
+    relapse: bool,
 ) -> Plan:
     """Return what to do about a divergence.
 
