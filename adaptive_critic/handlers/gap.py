@@ -13,7 +13,7 @@ from adaptive_critic.signals import GapShare, GapShareFromMetrics, Signal
 
 __all__ = ["WassersteinGapController"]
 
-_INITIAL = 3
+_INITIAL = 2
 
 
 class WassersteinGapController(FeedbackController):
@@ -24,16 +24,17 @@ class WassersteinGapController(FeedbackController):
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g_{before}}}, \quad u = g_{before} - g_{after}, \qquad
         r^* = \left(\text{base} + \frac{\kappa}{\text{setpoint}}\right)
-        \max\!\left(1, \text{contrast} \cdot \frac{\sigma_g}{\overline{g_{before}}}\right)
+        \max\!\left(1, \text{contrast} \cdot \frac{\sigma}{\overline{g_{before}}}\right), \qquad
+        \sigma^2 = \max(0, \mathrm{Var}\, g_{before} - \mathrm{Var}\, u)
 
     .. math::
         \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right)
 
-    at every iteration, with the standard deviation :math:`\sigma_g` of the gap from iteration to iteration. A
-    generator that uses up much of the critic's advantage in one update has outrun the critic: more critic updates, one
-    for every ``setpoint`` of the advantage. One that hardly dents it is held up by the bill: down to ``base``. A gap
-    that hardly stands out from its own fluctuations tells the generator little: more.
+    at every iteration. A generator that uses up much of the critic's advantage in one update has outrun the critic:
+    more critic updates, one for every ``setpoint`` of the advantage. One that hardly dents it is held up by the bill:
+    down to ``base``. A gap that swings, by more than the noise of finite batches (which is Var u) and by more than
+    1 / ``contrast`` of itself, shows two players that chase each other: more.
     All of it comes free with the training step, one iteration late. Source: this project, docs/control-law.md, with
     the derivation and what was tried instead. Invariant under D -> a*D + b, a > 0, so that it serves Wasserstein
     objectives and others.
@@ -42,13 +43,13 @@ class WassersteinGapController(FeedbackController):
     its negative). The critic must be the same in both measurements: clip weights after the optimizer's step.
 
     Args:
-        initial: critic updates per generator update at the start, within the limits. None: 3, or the limit nearest
+        initial: critic updates per generator update at the start, within the limits. None: 2, or the limit nearest
             to it.
         limits: (lower, upper) of the integer.
         setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
         base: critic updates per generator update where kappa is 0, at least 0.
-        contrast: how many of its standard deviations the gap should measure, at least 0; below that the number is
-            raised in proportion. 0 leaves the gap's fluctuations out of account.
+        contrast: how many times as large as its swings :math:`\sigma` the gap should be, at least 0; below that the
+            number is raised in proportion. 0 leaves swings out of account.
         gain: e-folds of the ratio per e-fold of distance to r*, per iteration; above 0.
         window: iterations that the running averages reach back, at least 1; early in a run a third of those so far.
         warmup: iterations to observe before the first move.
@@ -68,12 +69,12 @@ class WassersteinGapController(FeedbackController):
     Example:
         >>> controller = WassersteinGapController()
         >>> controller.num_discriminator_steps
-        3
-        >>> step = {"d_real": [1.0] * 3, "d_fake": [0.0] * 3, "g_fake": 0.0}
-        >>> for _ in range(200):  # the generator does not dent the critic's lead
+        2
+        >>> step = {"d_real": [1.0] * 2, "d_fake": [0.5] * 2, "g_fake": 0.25}
+        >>> for _ in range(200):  # each generator update takes a third of the critic's lead
         ...     steps = controller.observe(step)
-        >>> f"{controller.ratio:.2f}"
-        '1.33'
+        >>> steps
+        9
     """
 
     def __init__(
@@ -81,12 +82,12 @@ class WassersteinGapController(FeedbackController):
         *,
         initial: float | None = None,
         limits: tuple[int, int] | None = (1, 20),
-        setpoint: float = 0.015,
-        base: float = 4 / 3,
+        setpoint: float = 0.05,
+        base: float = 2.0,
         contrast: float = 2.5,
         gain: float = 0.05,
         window: float = 20,
-        warmup: int = 20,
+        warmup: int = 10,
         update_every: int = 1,
         lagged: bool | None = None,
         gap_before: str | None = None,

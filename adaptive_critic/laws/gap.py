@@ -22,6 +22,8 @@ class GapShareState(NamedTuple):
 
     used: float
     """running average of what a generator update takes from the gap"""
+    used_square: float
+    """running average of its square"""
     gap: float
     """running average of the gap before the generator's update"""
     gap_square: float
@@ -37,10 +39,12 @@ class GapShareLaw:
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
         r^* = \left(\text{base} + \frac{\kappa}{\text{setpoint}}\right)
-        \max\!\left(1, \text{contrast} \cdot \frac{\sigma_g}{\overline{g}}\right)
+        \max\!\left(1, \text{contrast} \cdot \frac{\sigma}{\overline{g}}\right), \qquad
+        \sigma^2 = \max(0, \mathrm{Var}\, g - \mathrm{Var}\, u)
 
-    with g the gap before a generator update, :math:`\sigma_g` its standard deviation from iteration to iteration, and u
-    what the update takes from it, all averaged over about ``window`` iterations before the division. At every
+    with g the gap before a generator update and u what the update takes from it, averages and variances over about
+    ``window`` iterations, taken before the division. Both are differences of two means over independent batches, so
+    that Var u is what finite batches add to Var g, and :math:`\sigma` is how far the gap swings by itself. At every
     iteration
 
     .. math::
@@ -50,7 +54,7 @@ class GapShareLaw:
     A decision over k iterations takes k such steps with the averages as they are now (1000 longer ones if k is more).
     At rest r = r*: ``base`` critic
     updates if the generator's update used nothing up, one more for every ``setpoint`` of the advantage that it did, and
-    more than that while the gap hardly stands out from its own fluctuations.
+    more than that while the gap swings by more than 1 / ``contrast`` of itself.
 
     The ratio is held for the first ``warmup`` observations: a critic that has learned nothing yet has a gap near 0, and
     kappa is meaningless. r* at or below 0 (the generator's update seems to have raised the gap) counts as an error of
@@ -58,19 +62,19 @@ class GapShareLaw:
     critic and do not depend on its offset, so the law is invariant under D -> a*D + b, a > 0.
     """
 
-    setpoint: float = 0.015
-    base: float = 4.0 / 3.0
+    setpoint: float = 0.05
+    base: float = 2.0
     contrast: float = 2.5
     gain: float = 0.05
     window: float = 20.0
-    warmup: int = 20
+    warmup: int = 10
 
     inputs: ClassVar[tuple[str, ...]] = ("used", "gap")
     whole: ClassVar[bool] = False
 
     def init(self, ratio: float) -> GapShareState:
         """Return the state before the first observation."""
-        return GapShareState(0.0, 0.0, 0.0, 0)
+        return GapShareState(0.0, 0.0, 0.0, 0.0, 0)
 
     def share(self, state: GapShareState) -> float:
         """Return kappa; 0 or below if the generator used nothing up, infinite if the critic has no advantage."""
@@ -80,9 +84,10 @@ class GapShareLaw:
         """Return r*; infinite if the critic has no advantage; it may be 0 or below."""
         if state.gap <= 0.0:
             return math.inf
-        variance = state.gap_square - state.gap * state.gap
-        spread = math.sqrt(variance) if 0.0 < variance < math.inf else 0.0
-        return (self.base + self.share(state) / self.setpoint) * max(1.0, self.contrast * spread / state.gap)
+        noise = state.used_square - state.used * state.used
+        variance = state.gap_square - state.gap * state.gap - noise
+        swing = math.sqrt(variance) if 0.0 < variance < math.inf else 0.0
+        return (self.base + self.share(state) / self.setpoint) * max(1.0, self.contrast * swing / state.gap)
 
     def error(self, state: GapShareState, ratio: float) -> float:
         """Return the control error in [-1, 1]: positive asks for more critic updates."""
@@ -94,6 +99,7 @@ class GapShareLaw:
         used, gap = observation.mean
         state = GapShareState(
             kept * state.used + (1.0 - kept) * used,
+            kept * state.used_square + (1.0 - kept) * observation.mean_square[0],
             kept * state.gap + (1.0 - kept) * gap,
             kept * state.gap_square + (1.0 - kept) * observation.mean_square[1],
             state.observed + observation.iterations,

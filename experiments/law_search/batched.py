@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from experiments.law_search.features import frechet
 from experiments.law_search.laws import Law, Observation
 from experiments.law_search.problems import Problem, sample_data
 
@@ -410,7 +411,8 @@ class Trainer:
         )
 
     def _evaluate(self) -> None:
-        directions, reference = _reference(self.problem.data)
+        if self.problem.judge == "sliced":
+            directions, reference = _reference(self.problem.data)
         scale = math.sqrt(self.data.shape[1] / 2)
         done = [len(run.quality) > 1 and max(run.quality[-2:]) <= self.stop for run in self.runs]
         self.dead |= np.array(done)
@@ -421,9 +423,12 @@ class Trainer:
             for index in torch.split(every, CHUNK):
                 z = self.evaluation.expand(len(index), -1, -1)
                 fake, _ = self.generator.forward(self.generator.views(index, False), z)
-                # numpy sorts contiguous rows several times faster than torch does
-                projected = np.sort((directions.T @ fake.transpose(1, 2)).numpy(), axis=2)
-                distance = (torch.from_numpy(projected) - reference.T).abs().mean((1, 2)) * scale
+                if self.problem.judge == "features":
+                    distance = frechet(self.problem.data, fake)
+                else:
+                    # numpy sorts contiguous rows several times faster than torch does
+                    projected = np.sort((directions.T @ fake.transpose(1, 2)).numpy(), axis=2)
+                    distance = (torch.from_numpy(projected) - reference.T).abs().mean((1, 2)) * scale
                 for row, value in zip(index.tolist(), distance.tolist(), strict=True):
                     self.runs[row].quality.append(value if math.isfinite(value) else 1e9)
 

