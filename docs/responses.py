@@ -189,7 +189,7 @@ def responses() -> dict[str, Response]:
             name=r"share $\kappa$ of the gap used up by a generator update",
             values=_spread(0.001, 0.5),
             after=(30, 45, 60, 400),
-            trace=_steps((0.02, 80), (0.12, 90), (0.02, 100), (0.002, 80)),
+            trace=_steps((0.05, 80), (0.4, 90), (0.05, 100), (0.002, 80)),
             log_x=True,
         ),
         "response_pid.png": Response(

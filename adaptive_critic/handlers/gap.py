@@ -71,7 +71,7 @@ class WassersteinGapController(FeedbackController):
         >>> controller.num_discriminator_steps
         2
         >>> step = {"d_real": [1.0] * 2, "d_fake": [0.5] * 2, "g_fake": 0.25}
-        >>> for _ in range(200):  # each generator update takes a third of the critic's lead
+        >>> for _ in range(200):  # each generator update takes a third of the gap
         ...     steps = controller.observe(step)
         >>> steps
         9

@@ -212,11 +212,11 @@ def test_every_objective_of_a_trainer_is_one_of_the_pid_and_its_error_lists_it()
 @pytest.mark.parametrize(
     ("code", "start"),
     [
-        ("WassersteinGapController()", 3),
+        ("WassersteinGapController()", 2),
         ("WassersteinGapController(limits=(5, 20))", 5),
-        ("WassersteinGapController(limits=(1, 2))", 2),
-        ("WassersteinGapController(limits=(0, 20))", 3),
-        ("WassersteinGapController(limits=None)", 3),
+        ("WassersteinGapController(limits=(1, 1))", 1),
+        ("WassersteinGapController(limits=(0, 20))", 2),
+        ("WassersteinGapController(limits=None)", 2),
         ("LossRatioPIDController('hinge')", 5),
         ("LossRatioPIDController('hinge', limits=(1, 4))", 4),
         ("LossRatioPIDController('hinge', limits=(6, 9))", 6),

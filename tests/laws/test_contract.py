@@ -263,7 +263,7 @@ def test_scale_free(row: Row, data: st.DataObject) -> None:
 
 def test_gap_share_warms_up_and_then_moves_by_the_gain() -> None:
     """By the gain per iteration up to r = 3, in proportion to r up to 6, by twice the gain beyond."""
-    law = GapShareLaw(gain=0.02, warmup=20)
+    law = GapShareLaw(setpoint=0.01, gain=0.02, warmup=20)  # (0.9, 1) asks for 92: an error of 1 all the way
     proposals, _, _ = run(law, [observation((0.9, 1.0))] * 90, 2.0)
     assert proposals[:19] == [2.0] * 19
     position = math.log(2.0)
@@ -288,13 +288,19 @@ def test_gap_share_rests_at_base_plus_one_update_per_setpoint() -> None:
 
 
 def test_gap_share_asks_for_more_where_the_gap_hardly_stands_out_from_its_fluctuations() -> None:
-    """Gaps of 1 +- 0.8: a contrast of 1.25 where 2.5 are asked for, so twice the number."""
+    """Gaps of 1 +- 0.8: a contrast of 1.25 where 2.5 are asked for, so twice the number; less noise of batches."""
     noisy = Observation((0.02, 1.0), (0.02**2, 1.0 + 0.8**2))
     law = GapShareLaw(setpoint=0.01, base=1.5, contrast=2.5)
     _, ratios, _ = run(law, [noisy] * 1000, 3.0)
     assert ratios[-1] == pytest.approx(2.0 * 3.5, rel=1e-6)
     clear = Observation((0.02, 1.0), (0.02**2, 1.0 + 0.3**2))
     _, ratios, _ = run(law, [clear] * 1000, 3.0)
+    assert ratios[-1] == pytest.approx(3.5, rel=1e-6)
+    # Of a variance of 1, 0.36 is the noise of finite batches: it is in the generator's share as well.
+    batches = Observation((0.02, 1.0), (0.02**2 + 0.36, 2.0))
+    _, ratios, _ = run(law, [batches] * 1000, 3.0)
+    assert ratios[-1] == pytest.approx(2.0 * 3.5, rel=1e-6)
+    _, ratios, _ = run(law, [Observation((0.02, 1.0), (0.02**2 + 1.0, 2.0))] * 1000, 3.0)
     assert ratios[-1] == pytest.approx(3.5, rel=1e-6)
     _, ratios, _ = run(dataclasses.replace(law, contrast=0.0), [noisy] * 1000, 3.0)
     assert ratios[-1] == pytest.approx(3.5, rel=1e-6)
@@ -309,14 +315,14 @@ def test_gap_share_averages_over_a_third_of_the_run_and_then_over_its_window() -
     for index, value in enumerate(values, start=1):
         alpha = 1.0 if index == 1 else max(1.0 / 20.0, 3.0 / (index + 3.0))
         mean, square = mean + alpha * (value - mean), square + alpha * (value * value - square)
-        state, _ = law.update(state, observation((0.5, value)), 4.0)
-        assert state[:3] == pytest.approx((0.5, mean, square), rel=1e-9)
+        state, _ = law.update(state, observation((0.5 * value, value)), 4.0)
+        assert state[:4] == pytest.approx((0.5 * mean, 0.25 * square, mean, square), rel=1e-9)
     for _ in range(40):
         grouped, _ = law.update(grouped, observation((0.5, 1.0), 3), 4.0)
     single = law.init(4.0)
     for _ in range(120):
         single, _ = law.update(single, observation((0.5, 1.0)), 4.0)
-    assert grouped[:3] == pytest.approx(single[:3], rel=1e-9)
+    assert grouped[:4] == pytest.approx(single[:4], rel=1e-9)
     assert grouped.observed == single.observed == 120
 
 
