@@ -485,6 +485,15 @@ def test_a_function_that_cannot_be_called_is_refused_at_once(function: Any) -> N
         DivergenceGuard(function)
 
 
+def test_a_class_is_refused_where_an_object_of_it_is_meant() -> None:
+    class Pair:
+        def __init__(self, engine: Engine, record: Any) -> None:
+            raise AssertionError("made at a divergence")
+
+    with pytest.raises(TypeError, match=r"on_divergence=<class .*Pair'>: expected one of 'hold'"):
+        DivergenceGuard(Pair)  # type: ignore[arg-type]  # that is the test
+
+
 def test_what_to_restore_is_for_rollback() -> None:
     with pytest.raises(ValueError, match="to_restore is used by 'rollback' only"):
         DivergenceGuard("hold", to_restore={"model": torch.nn.Linear(1, 1)})

@@ -70,6 +70,7 @@ def test_models_and_optimizers_go_back_and_the_run_goes_on() -> None:
     assert [(r["iteration"], r["action"]) for r in guard.history] == [(100, "rollback")]
     assert same(after[0], training.at[70])
     assert training.engine.state.iteration == 200
+    assert guard.state_dict()["interventions"] == 1
     assert all(parameter.isfinite().all() for parameter in training.model.parameters())
 
 
@@ -246,5 +247,5 @@ def test_only_what_was_followed_by_patience_clean_checks_is_promoted(
 
 def test_there_is_nothing_to_restore_at_first() -> None:
     snapshots = Snapshots(checked_objects({"counter": Counter()}), 1, 1)
-    with pytest.raises(RuntimeError, match="no snapshot to restore"):
+    with pytest.raises(RuntimeError, match="^there is no snapshot to restore: none was followed by"):
         snapshots.restore()

@@ -150,6 +150,29 @@ def test_snapshots_can_be_left_out_of_a_checkpoint() -> None:
     assert small.snapshots.promoted is None
 
 
+def test_both_snapshots_are_in_a_checkpoint() -> None:
+    training = Training()
+    guard = DivergenceGuard("rollback", to_restore=training.objects(), patience=2, snapshot_every=10)
+    guard.attach(training.engine)
+    training.engine.run(range(50))
+    state = through_file(guard.state_dict())["snapshots"]
+    # Taken at 10 and promoted two checks later, when the next one is taken: at 30, and at 50.
+    assert (state["promoted"]["iteration"], state["candidate"]["iteration"], state["clean_checks"]) == (30, 50, 0)
+    for kind in ("promoted", "candidate"):
+        model, optimizer = training.at[state[kind]["iteration"]]
+        assert same(state[kind]["states"], {"model": model, "optimizer": optimizer})
+    other = DivergenceGuard("rollback", to_restore=training.objects(), patience=2, snapshot_every=10)
+    other.load_state_dict(through_file(guard.state_dict()))
+    assert same(other.state_dict()["snapshots"], state)
+
+
+def test_a_snapshot_of_an_untrained_model_is_one() -> None:
+    state = changed(("snapshots", "promoted", "iteration"), 0)
+    guard = guard_of_objects()
+    guard.load_state_dict(state)
+    assert guard.state_dict()["snapshots"]["promoted"]["iteration"] == 0
+
+
 def test_a_state_with_snapshots_loads_into_a_guard_that_needs_none() -> None:
     training = Training()
     guard = DivergenceGuard("rollback", to_restore=training.objects())
@@ -237,11 +260,22 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
         (changed(("records", 0, "rule"), 3), r"record\['rule'\]=3: expected a str"),
         (changed(("records", 0, "values"), {"gap": "a"}), "'a' is a str"),
         (changed(("snapshots",), 3), "'snapshots'"),
-        (changed(("snapshots", "promoted"), 3), "the promoted snapshot must be None or a dict"),
+        (changed(("snapshots", "promoted"), 3), "promoted snapshot must be None or a dict of .*, got <class 'int'>"),
+        (
+            changed(("snapshots", "candidate"), {"iteration": 3}),
+            "the candidate snapshot must be None or a dict of 'iter",
+        ),
         (changed(("snapshots", "promoted", "iteration"), -3), "iteration=-3"),
+        (changed(("snapshots", "promoted", "iteration"), True), "iteration=True: expected an int of at least 0"),
+        (changed(("snapshots", "promoted", "iteration"), 3.0), "iteration=3.0: expected an int of at least 0"),
         (
             changed(("snapshots", "promoted", "states"), {"net": {}}),
-            r"holds \['net'\], to_restore has \['model', 'optim",
+            r"holds \['net'\], to_restore has \['model', 'optimizer'\]; pass the same objects, or delete the entry "
+            "'snapshots' of the state to go on without$",
+        ),
+        (
+            changed(("snapshots", "promoted", "states"), [1]),
+            r"the promoted snapshot holds list, to_restore has \['model'",
         ),
         (changed(("snapshots", "promoted", "states", "model"), 3), "'model' must be a state dict, got int"),
         (changed(("snapshots", "clean_checks"), None), "'clean_checks'"),

@@ -46,7 +46,7 @@ def score(results: list[Tried]) -> float:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("modules", nargs="*", default=list(MODULES), help=f"some of {', '.join(MODULES)}")
-    parser.add_argument("--sample", type=int, default=150, help="mutants of a module that are tried, drawn at random")
+    parser.add_argument("--sample", type=int, default=100, help="mutants of a module that are tried, drawn at random")
     parser.add_argument("--seed", type=int, default=0, help="which ones are drawn")
     parser.add_argument("--processes", type=int, default=1, help="mutants that are tried at the same time")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "mutation", help="where the copies lie")
