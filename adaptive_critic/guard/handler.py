@@ -31,9 +31,10 @@ class DivergenceGuard(Attachable):
     It gathers them on the device and looks at them once every ``check_every`` iterations: one device-to-host read, and
     in a distributed run one all_reduce, so that all ranks act together. Four rules:
 
-    - *non_finite*: a loss or a score is NaN or infinite;
+    - *non_finite*: a loss, a score or the penalty is NaN or infinite;
     - *explosion*: the critic's gap :math:`|E[D(x)] - E[D(G(z))]|`, the spread of its scores (where the step reports
-      ``d_real_std`` and ``d_fake_std``) or \|d_loss\| is, at ``patience`` checks in a row, beyond
+      ``d_real_std`` and ``d_fake_std``), \|d_loss\| or the penalty (where it reports ``d_penalty``) is, at
+      ``patience`` checks in a row, beyond
       :math:`m + \text{threshold} \cdot \max(\text{MAD}, \text{floor}, \text{relative\_floor} \cdot m)`, with the
       running median m and median absolute deviation MAD: by default at least 10 score units and ten times the median
       above it. The defaults are wide, since a healthy run's gap grows by orders of magnitude while the critic learns. A

@@ -12,17 +12,19 @@ from adaptive_critic.checks import integer, real
 
 __all__ = ["DivergenceRules", "Evidence", "Judgement", "RulesState", "Verdict", "gather"]
 
-LEVELS = ("gap", "spread", "d_loss")
+LEVELS = ("gap", "spread", "d_loss", "d_penalty")
 """what is watched for explosion; a constant added to the critic changes none of them, unless it changes the loss"""
+
+_NEVER_DEAD = ("d_loss", "d_penalty")  # 0 for a critic that always wins, and for one that is as smooth as it should be
 
 
 class Evidence(NamedTuple):
     """What one check sees: a summary of the iterations since the check before."""
 
     non_finite: tuple[str, ...]
-    """names of the losses and scores with a NaN or an infinity among their values, of levels too large for a float"""
+    """names of what has a NaN or an infinity among its values, of levels too large for a float"""
     levels: dict[str, float]
-    """median of |gap|, of the larger spread, of |d_loss|; those that there were values for"""
+    """median of |gap|, of the larger spread, of |d_loss|, of |d_penalty|; those that there were values for"""
     gap: tuple[float, float] | None
     """mean of the gap and its standard error; None with fewer than two critic updates"""
 
@@ -65,7 +67,8 @@ def gather(columns: Mapping[str, Sequence[float]]) -> Evidence:
 
     Args:
         columns: all values by name: ``d_loss`` of every critic update; ``d_real``, ``d_fake``, ``d_real_std``,
-            ``d_fake_std`` of each iteration's last one; ``g_loss``, ``g_fake`` of each iteration. Any may be absent.
+            ``d_fake_std``, ``d_penalty`` of each iteration's last one; ``g_loss``, ``g_fake`` of each iteration. Any
+            may be absent.
     """
     non_finite = tuple(
         name
@@ -78,7 +81,9 @@ def gather(columns: Mapping[str, Sequence[float]]) -> Evidence:
     spreads = [max(pair) for pair in zip(columns.get("d_real_std", ()), columns.get("d_fake_std", ()), strict=False)]
     levels = {
         name: median(map(abs, values))
-        for name, values in zip(LEVELS, (gaps, spreads, columns.get("d_loss", ())), strict=True)
+        for name, values in zip(
+            LEVELS, (gaps, spreads, columns.get("d_loss", ()), columns.get("d_penalty", ())), strict=True
+        )
         if values
     }
     overflowed = tuple(name for name, level in levels.items() if not level < math.inf)
@@ -117,7 +122,7 @@ def _of_levels(beyond: _Levels, dead: _Levels, checks: int) -> Verdict:
 class DivergenceRules:
     """The rules of DivergenceGuard, one check at a time.
 
-    - non_finite: a loss or a score is NaN or infinite. One check is enough.
+    - non_finite: a loss, a score or the penalty is NaN or infinite. One check is enough.
     - explosion: at ``patience`` checks in a row a level x is beyond
       m + threshold * max(MAD, floor, relative_floor * m), where m is the median and MAD the median absolute deviation
       of the level over the last ``window`` checks that were not suspicious. A level is judged once ``warmup`` checks
@@ -211,7 +216,7 @@ class DivergenceRules:
                 if level > upper:
                     beyond[name] = (level, upper)
                     continue
-                if level < lower and name != "d_loss":  # the loss of a critic that always wins is 0
+                if level < lower and name not in _NEVER_DEAD:
                     dead[name] = (level, lower)
                     continue
             grown[name] = (*past[-self.window + 1 :], level)

@@ -13,8 +13,9 @@ from adaptive_critic.signals.output import Scalar, StepOutputError, last, scalar
 
 __all__ = ["ScoreWindow"]
 
-# The scalars of a row, in order; the entries of d_loss follow. Bit i of its mask says whether the i-th is there.
-_SCALARS = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake")
+# The scalars of a row, in order; the entries of d_loss follow. Bit i of its mask says whether the i-th is there. Saved
+# masks are read by later releases: a new scalar goes to the end.
+_SCALARS = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
 _BITS = tuple((1 << index, key) for index, key in enumerate(_SCALARS))
 _WATCHED = (*_SCALARS, "d_loss")
 
