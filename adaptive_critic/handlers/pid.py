@@ -24,7 +24,7 @@ class _Defaults:
     ki: float
 
 
-_INITIAL = 5
+_INITIAL = 3
 _IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
 _WASSERSTEIN = ("wasserstein", "wasserstein-gp", "wasserstein-clip")
 _OBJECTIVES = (*_WASSERSTEIN, *_IDEALS)
@@ -32,7 +32,7 @@ _REGULATES: dict[type[PIDLaw], str] = {
     SharePIDLaw: "wasserstein: share of the gap",
     RatesPIDLaw: "wasserstein: rates of change of running losses",
 }
-_DISTANCE = _Defaults(setpoint=0.3, kp=0.5, ki=0.02)
+_DISTANCE = _Defaults(setpoint=0.1, kp=0.5, ki=0.02)
 _SHARE = _Defaults(setpoint=0.05, kp=0.1, ki=0.02)
 _RATES = _Defaults(setpoint=1.0, kp=0.1, ki=0.02)
 
@@ -66,14 +66,14 @@ class LossRatioPIDController(FeedbackController):
         objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``. ``"wasserstein-gp"`` and
             ``"wasserstein-clip"``, as :func:`create_gan_trainer` calls them, are the first.
         setpoint: strength to hold, in (-1, 1), for the last three; share kappa in (0, 1) for ``"wasserstein"``;
-            critic's change over generator's, above 0, for its running metrics. None: 0.3; 0.05; 1.
+            critic's change over generator's, above 0, for its running metrics. None: 0.1; 0.05; 1.
         kp: proportional gain, e-folds of the ratio per unit of error, at least 0. None: 0.5; 0.1; 0.1.
         ki: integral gain, e-folds per unit of error and iteration, at least 0. None: 0.02.
         kd: derivative gain on the measurement, e-folds per unit of change per iteration, at least 0.
         d_loss: name of a running metric of the critic's loss, instead of the step's output.
         g_loss: name of a running metric of the generator's loss. With the last three objectives it only has to be
             finite.
-        initial: critic updates per generator update at the start, within the limits. None: 5, or the limit nearest
+        initial: critic updates per generator update at the start, within the limits. None: 3, or the limit nearest
             to it.
         limits: (lower, upper) of the integer.
         smoothing: factor of the running average before the P term, per iteration, in [0, 1).

@@ -166,8 +166,8 @@ def test_a_bad_feedback_argument_is_quoted(
 
 STRONG_AND_WEAK: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "non-saturating": ({"d_loss": [0.05], "g_loss": 5.0}, {"d_loss": [math.log(4.0) + 0.5], "g_loss": 0.3}),
-    "hinge": ({"d_loss": [0.05], "g_loss": 5.0}, {"d_loss": [2.5], "g_loss": -1.0}),
-    "least-squares": ({"d_loss": [0.01], "g_loss": 1.0}, {"d_loss": [0.6], "g_loss": 0.1}),
+    "hinge": ({"d_loss": [0.05], "g_loss": 5.0}, {"d_loss": [3.0], "g_loss": -1.0}),
+    "least-squares": ({"d_loss": [0.01], "g_loss": 1.0}, {"d_loss": [0.75], "g_loss": 0.1}),
     # A strong critic: the generator's update takes next to nothing of its advantage.
     "wasserstein": (
         {"d_real": [1.0], "d_fake": [0.001], "g_fake": 0.0},
@@ -203,7 +203,7 @@ def test_every_objective_of_a_trainer_is_one_of_the_pid_and_its_error_lists_it()
     assert set(listed) == {"wasserstein", *OBJECTIVES}
     assert all(f'``"{name}"``' in str(LossRatioPIDController.__doc__) for name in listed)
     for name in listed:
-        assert LossRatioPIDController(name).ratio == 5
+        assert LossRatioPIDController(name).ratio == 3
 
 
 # --- a start that nobody gave -------------------------------------------------------------------------------------
@@ -217,8 +217,8 @@ def test_every_objective_of_a_trainer_is_one_of_the_pid_and_its_error_lists_it()
         ("WassersteinGapController(limits=(1, 1))", 1),
         ("WassersteinGapController(limits=(0, 20))", 2),
         ("WassersteinGapController(limits=None)", 2),
-        ("LossRatioPIDController('hinge')", 5),
-        ("LossRatioPIDController('hinge', limits=(1, 4))", 4),
+        ("LossRatioPIDController('hinge')", 3),
+        ("LossRatioPIDController('hinge', limits=(1, 2))", 2),
         ("LossRatioPIDController('hinge', limits=(6, 9))", 6),
         ("LossChangeRateController()", 1),
         ("LossChangeRateController(limits=(2, 6))", 2),
