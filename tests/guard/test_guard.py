@@ -319,6 +319,16 @@ def test_a_function_is_called_until_max_interventions() -> None:
     assert guard.history[2]["reason"] == "g_loss not finite; 2 of 2 interventions were made, so nothing is done"
 
 
+def test_a_function_leaves_n_to_the_controller() -> None:
+    trainer = trainer_of(lambda i: broken(i) if i == 15 else healthy(i))
+    StepDecayController(milestones={0: 5, 22: 3}).attach(trainer)
+    guard = attached(DivergenceGuard(lambda engine, record: None), trainer)
+    steps = record_steps(trainer)
+    trainer.run(range(50))
+    assert guard.interventions == 1
+    assert steps == [5] * 22 + [3] * 28
+
+
 def test_a_function_can_end_the_run() -> None:
     trainer = trainer_of(broken)
     attached(DivergenceGuard(lambda engine, record: engine.terminate()), trainer)

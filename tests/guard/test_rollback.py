@@ -209,6 +209,49 @@ def test_an_object_without_load_state_dict() -> None:
         DivergenceGuard("rollback", to_restore={"half": Half()})  # type: ignore[dict-item]  # that is the test
 
 
+def test_what_it_does_without_arguments_is_what_the_page_says() -> None:
+    """Every number written out does the same as none: four divergences, of which three are rolled back."""
+    written = {
+        "check_every": 10,
+        "patience": 3,
+        "cooldown": 200,
+        "max_interventions": 3,
+        "override_iterations": 100,
+        "on_collapse": "report",
+        "snapshot_every": 200,
+        "save_snapshots": True,
+    }
+
+    def done(**arguments: Any) -> tuple[list[int], Any]:
+        counter = Counter()
+
+        def step(engine: Engine, batch: Any) -> dict[str, float]:
+            iteration = engine.state.iteration
+            counter.value += 1
+            bad = iteration in (705, 1105, 1505, 1905)
+            return {"d_real": 1.0 + 0.1 * math.sin(iteration), "d_fake": 0.0, "g_loss": math.nan if bad else 1.0}
+
+        trainer = Engine(step)
+        FixedController(5, limits=(2, 6)).attach(trainer)
+        guard = DivergenceGuard("rollback", to_restore={"counter": counter}, **arguments)
+        guard.attach(trainer)
+        steps = record_steps(trainer)
+        trainer.run(range(3000))
+        return steps, guard.state_dict()
+
+    steps, state = done()
+    assert (steps, state) == done(**written)
+    assert [(record["iteration"], record["action"]) for record in state["records"]] == [
+        (710, "rollback"),
+        (1110, "rollback"),
+        (1510, "rollback"),
+        (1910, "terminate"),
+    ]
+    assert steps == [5] * 710 + ([2] * 100 + [5] * 300) * 3
+    assert state["cooldown_left"] == 200
+    assert state["snapshots"]["promoted"]["iteration"] == 1810
+
+
 # --- the bookkeeping, without an engine ---------------------------------------------------------------------------
 
 

@@ -44,7 +44,7 @@ MODULES = {
     "guard.monitor": Module("guard", "adaptive_critic/guard/monitor.py", _GUARD),
     "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", _GUARD),
     "guard.snapshots": Module("guard", "adaptive_critic/guard/snapshots.py", ("tests/guard/test_rollback.py", *_STATE)),
-    "guard.responding": Module("guard", "adaptive_critic/guard/responding.py", _GUARD),
+    "guard.responding": Module("guard", "adaptive_critic/guard/responding.py", (*_GUARD, *_STATE)),
     "guard.handler": Module("guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE)),
     "controller": Module("controller", "adaptive_critic/controller.py", _CONTROLLER),
 }
