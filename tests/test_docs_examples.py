@@ -133,6 +133,15 @@ def test_snippets_run(page: str, capsys: pytest.CaptureFixture[str]) -> None:
     torch.set_rng_state(state)
 
 
+def test_what_needs_a_newer_ignite_says_so() -> None:
+    """The package takes Ignite 0.5.2, whose run has no max_iters."""
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts]
+    texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *pages]}
+    using = {page for page, text in texts.items() if re.search(r"\.run\(.*max_iters=", text)}
+    assert using >= {"README.md", "docs/start.md", "docs/tutorials/five_minutes.md"}
+    assert [page for page in sorted(using) if not re.search(r"(Ignite|max_iters=` below:) 0\.5\.5", texts[page])] == []
+
+
 def test_complete_script_trains(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = (code for heading, code in snippets("docs/start.md") if heading == "A complete script")
     state = torch.get_rng_state()

@@ -55,9 +55,9 @@ def create_gan_trainer(
     """Return an engine that makes ``num_discriminator_steps`` critic updates, then one generator update.
 
     The trainer draws its own batches, a fresh one for every critic update, so it is run without data:
-    ``trainer.run(max_iters=N, epoch_length=E)``. It reads ``trainer.state.num_discriminator_steps`` at each
-    iteration; attach a controller, or set it. Learning-rate schedules that are attached to iterations tick
-    once per generator update.
+    ``trainer.run(max_iters=N, epoch_length=E)`` (Ignite 0.5.5; with an older one ``max_epochs=``). It
+    reads ``trainer.state.num_discriminator_steps`` at each iteration; attach a controller, or set it.
+    Learning-rate schedules that are attached to iterations tick once per generator update.
 
     ``trainer.state.output`` is the whole StepOutput: ``d_real``, ``d_fake``, ``d_loss``, ``d_real_std``,
     ``d_fake_std`` (population standard deviation), ``d_accuracy``, ``d_penalty`` (as added to the loss,
