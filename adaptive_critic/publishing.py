@@ -10,6 +10,8 @@ __all__ = ["Published"]
 
 _DEFAULT = "num_discriminator_steps"
 _BESIDE = ("critic_ratio", "critic_signal", "critic_updates", "generator_updates", "samples_seen")
+# What the guard, StopAtBudget and create_gan_trainer write: the two would write over each other.
+_OF_OTHERS = ("divergence", "guard_interventions", "cost_spent", "batches", "ema_generator", "scaler", "to_save")
 
 
 class Published:
@@ -28,7 +30,7 @@ class Published:
             raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
         if not param_name.isidentifier():
             raise ValueError(f"param_name={param_name!r}: expected a name that works as an attribute")
-        if hasattr(State(), param_name) or param_name in _BESIDE:
+        if hasattr(State(), param_name) or param_name in (*_BESIDE, *_OF_OTHERS):
             raise ValueError(f"param_name={param_name!r}: engine.state.{param_name} has a meaning of its own already")
         prefix = "" if param_name == _DEFAULT else f"{param_name}_"
         self._ratio, self._signal, self._critic, self._generator, self._samples = [

@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 import pytest
+import torch
 
-from adaptive_critic import OBJECTIVES, LossRatioPIDController
+from adaptive_critic import OBJECTIVES, FixedController, LossRatioPIDController, StopAtBudget, create_gan_trainer
 from tests.handlers.table import FEEDBACK, HANDLERS, feed, healthy, make
 
 CASES: list[tuple[str, type[Exception], str]] = [
@@ -142,6 +143,27 @@ def test_a_bad_common_argument_is_quoted(
 ) -> None:
     with pytest.raises(error, match=message):
         make(code, **keywords)
+
+
+def test_no_controller_takes_a_name_that_something_else_writes() -> None:
+    """Everything of this package that writes to engine.state, on one engine: none of its names is free."""
+    generator, critic = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
+    trainer = create_gan_trainer(
+        generator,
+        critic,
+        torch.optim.SGD(generator.parameters(), lr=0.1),
+        torch.optim.SGD(critic.parameters(), lr=0.1),
+        data=torch.utils.data.DataLoader(torch.randn(8, 2), batch_size=4),  # type: ignore[arg-type]  # a tensor is one
+        latent_dim=2,
+    )
+    FixedController(2, on_divergence="hold").attach(trainer)
+    StopAtBudget(cost=1000).attach(trainer)
+    taken = set(vars(trainer.state)) - {"num_discriminator_steps"}
+    assert taken >= {"critic_ratio", "divergence", "guard_interventions", "cost_spent", "to_save", "iteration"}
+    for name in sorted(taken):
+        with pytest.raises(ValueError, match=rf"^param_name='{name}': engine.state.{name} has a meaning of its own"):
+            FixedController(2, param_name=name)
+    FixedController(2, param_name="num_discriminator_steps")
 
 
 @pytest.mark.parametrize(
