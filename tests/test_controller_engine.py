@@ -870,7 +870,7 @@ def test_a_guard_that_watches_another_engine_leaves_the_controller_unattached() 
 
 def test_a_step_that_does_not_read_the_number_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     trainer = Engine(lambda engine, batch: {"d_real": [1.0] * 5, "d_fake": [0.0] * 5, "g_fake": 0.0})
-    WassersteinGapController().attach(trainer)
+    WassersteinGapController(initial=3).attach(trainer)
     trainer.run(range(30))
     (record,) = caplog.records
     assert record.getMessage() == (
