@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from experiments.law_search.contenders import ROUNDS
-from experiments.law_search.problems import DEVELOPMENT, HASTY, HELD_OUT
+from experiments.law_search.problems import DEVELOPMENT, HASTY, HELD_OUT, IMAGES
 from experiments.law_search.search import Store, ratios, run_problem, score
 
 
@@ -15,14 +15,14 @@ def main() -> None:
     """Run rounds of contenders on a split, and print or write the scores of what was run."""
     parser = argparse.ArgumentParser(prog="python -m experiments.law_search", description=main.__doc__)
     parser.add_argument("action", choices=("run", "score"))
-    parser.add_argument("--split", choices=("development", "hasty", "held-out"), default="development")
+    parser.add_argument("--split", choices=("development", "hasty", "images", "held-out"), default="development")
     parser.add_argument("--problems", nargs="*", default=None, help="names; default: all of the split")
     parser.add_argument("--rounds", nargs="*", default=["baselines"], choices=sorted(ROUNDS), help="for run")
     parser.add_argument("--full", action="store_true", help="run to the budget instead of to the late target")
     parser.add_argument("--store", type=Path, default=Path("law_search_runs"), help="folder of the quality curves")
     parser.add_argument("--write", type=Path, default=None, help="JSON file for the scores")
     arguments = parser.parse_args()
-    split = {"development": DEVELOPMENT, "hasty": HASTY, "held-out": HELD_OUT}[arguments.split]
+    split = {"development": DEVELOPMENT, "hasty": HASTY, "images": IMAGES, "held-out": HELD_OUT}[arguments.split]
     names = arguments.problems or list(split)
     store = Store(arguments.store)
     if arguments.action == "run":

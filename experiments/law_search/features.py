@@ -23,7 +23,7 @@ def classifier(name: str) -> nn.Sequential:
         )
         head = nn.Linear(FEATURES, int(labels.max()) + 1)
         optimizer = torch.optim.Adam([*body.parameters(), *head.parameters()], 2e-3, weight_decay=1e-4)
-        for step in range(1500):
+        for _ in range(1500):
             chosen = torch.randint(len(images), (128,))
             noisy = images[chosen] + 0.1 * torch.randn(128, images.shape[1])
             loss = nn.functional.cross_entropy(head(body(noisy)), labels[chosen])

@@ -586,9 +586,9 @@ class Swing(Law):
     """Leads n to the larger of two: what kappa asks for, and what holds the gap's swings at a share of the gap.
 
     r* = base + kappa / setpoint as before. The gap's variance from iteration to iteration has two parts: the noise of
-    finite batches, and swings of the game. The first is known without a further forward: the fall u is the difference of
-    two means over independent batches under one critic, so that its variance is the noise of such a difference, and
-    swing^2 = variance(gap) - variance(u). Per iteration
+    finite batches, and swings of the game. The first is known without a further forward: the fall u is the difference
+    of two means over independent batches under one critic, so that its variance is the noise of such a difference,
+    and swing^2 = variance(gap) - variance(u). Per iteration
     x += rate * clip(max(log(r* / n), log(swing / (steady * gap))), -1, 1).
 
     Args:
