@@ -24,7 +24,9 @@ _STATE = (
     "tests/guard/test_state.py",
     *(f"--deselect={_RESUMED}[{at}-" for at in (1, 8, 33, 36, 37, 50, 73, 76, 90, 119)),
 )
-_WINDOW = ("tests/guard/test_guard.py", *_STATE, "tests/guard/test_ranks.py::test_values_are_means_over_the_ranks")
+_RANKS = "tests/guard/test_ranks.py::test_values_are_means_over_the_ranks"
+_COPIES = "tests/test_controller_copies.py::test_a_guard_with_objects_to_restore_is_not_copied"
+_WINDOW = ("tests/guard/test_window.py", "tests/guard/test_guard.py", _RANKS)
 _CONTROLLER = (
     "tests/test_controller_engine.py",
     "tests/handlers/test_arguments.py",
@@ -45,6 +47,6 @@ MODULES = {
     "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", _GUARD),
     "guard.snapshots": Module("guard", "adaptive_critic/guard/snapshots.py", ("tests/guard/test_rollback.py", *_STATE)),
     "guard.responding": Module("guard", "adaptive_critic/guard/responding.py", (*_GUARD, *_STATE)),
-    "guard.handler": Module("guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE)),
+    "guard.handler": Module("guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE, _RANKS, _COPIES)),
     "controller": Module("controller", "adaptive_critic/controller.py", _CONTROLLER),
 }

@@ -1,0 +1,139 @@
+"""What is gathered between two checks, whatever the form in which a step returns it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from adaptive_critic import distributed
+from adaptive_critic.guard.window import ScoreWindow
+from adaptive_critic.signals import StepOutputError
+
+# Of three critic updates; the guard looks at the last score, and at all losses.
+SCORES = {"d_real": [9.0, 9.0, 1.5], "d_fake": [9.0, 9.0, -0.5], "d_real_std": [9.0, 9.0, 0.25]}
+SCALARS = {"g_loss": 0.75, "g_fake": -0.125}
+LOSSES = [-2.0, -2.5, -3.0]
+COLUMNS = {
+    "d_real": [1.5],
+    "d_fake": [-0.5],
+    "d_real_std": [0.25],
+    "g_loss": [0.75],
+    "g_fake": [-0.125],
+    "d_loss": LOSSES,
+}
+
+SEQUENCES: dict[str, Any] = {
+    "tensor": torch.tensor,
+    "tensors": lambda values: tuple(torch.tensor(values).unbind()),
+    "floats": list,
+    "mixed": lambda values: [*values[:-1], torch.tensor(values[-1])],
+}
+NUMBERS: dict[str, Any] = {"tensor": torch.tensor, "float": float}
+
+
+def written(scores: str, numbers: str, losses: str) -> dict[str, Any]:
+    """Return an iteration's output with its entries in these forms."""
+    return {
+        **{key: SEQUENCES[scores](values) for key, values in SCORES.items()},
+        **{key: NUMBERS[numbers](value) for key, value in SCALARS.items()},
+        "d_loss": SEQUENCES[losses](LOSSES),
+    }
+
+
+def read(*outputs: Any) -> dict[str, list[float]]:
+    window = ScoreWindow()
+    for output in outputs:
+        window.add(output)
+    assert len(window) == len(outputs)
+    return window.read()
+
+
+@pytest.mark.parametrize("losses", SEQUENCES)
+@pytest.mark.parametrize("numbers", NUMBERS)
+@pytest.mark.parametrize("scores", SEQUENCES)
+def test_the_form_makes_no_difference(scores: str, numbers: str, losses: str) -> None:
+    assert read(written(scores, numbers, losses)) == COLUMNS
+
+
+def test_iterations_of_several_forms_and_lengths_are_read_together() -> None:
+    forms = list(itertools.product(("tensor", "floats"), ("tensor", "float"), ("tensor", "floats")))
+    few = {"g_loss": 0.5}
+    columns = read(*[written(*form) for form in forms], few, {"d_loss": [4.0]}, few)
+    assert columns.pop("g_loss") == [0.75] * 8 + [0.5] * 2
+    assert sorted(columns.pop("d_loss")) == sorted(LOSSES * 8 + [4.0])
+    assert columns == {key: COLUMNS[key] * 8 for key in ("d_real", "d_fake", "d_real_std", "g_fake")}
+
+
+@pytest.mark.parametrize("loss", [torch.tensor(2.0), 2.0, torch.tensor([2.0]), [2.0], (torch.tensor(2.0),)])
+def test_a_loss_alone(loss: Any) -> None:
+    assert read({"d_loss": loss}) == {"d_loss": [2.0]}
+
+
+@pytest.mark.parametrize("nothing", [[], (), torch.zeros(0)])
+def test_an_entry_without_critic_updates_is_none(nothing: Any) -> None:
+    assert read({"d_real": nothing, "d_loss": nothing, "g_loss": 1.0}) == {"g_loss": [1.0]}
+
+
+def test_integers_and_precisions() -> None:
+    outputs = [
+        {"g_loss": 3, "g_fake": torch.tensor(0.1, dtype=torch.float64)},
+        {"g_loss": torch.tensor(3), "g_fake": torch.tensor(0.25, dtype=torch.bfloat16)},
+    ]
+    assert read(*outputs) == {"g_loss": [3.0, 3.0], "g_fake": [0.1, 0.25]}
+
+
+@pytest.mark.parametrize("form", ["tensor", "floats"])
+def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
+    window, other = ScoreWindow(), ScoreWindow()
+    for output in (written(form, "tensor", form), {"g_loss": 2.0}):
+        window.add(output)
+    state = window.state_dict()
+    assert all(ScoreWindow.is_row(mask, row) for mask, row in zip(state["masks"], state["rows"], strict=True))
+    other.restore(state["masks"], [tuple(row) for row in state["rows"]])
+    assert other.read() == window.read()
+    assert len(other) == 2
+    other.clear()
+    assert (len(other), other.read()) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("mask", "entries", "possible"),
+    [
+        (0, 0, True),
+        (0, 3, True),
+        (-1, 9, False),
+        (0b11, 1, False),
+        (0b11, 2, True),
+        (0b11, 5, True),
+        (1 << 20, 9, False),
+    ],
+)
+def test_which_rows_a_mask_can_have(mask: int, entries: int, possible: bool) -> None:
+    """A score for each bit, and then any number of losses."""
+    assert ScoreWindow.is_row(mask, [1.0] * entries) is possible
+
+
+def test_an_output_that_is_refused_leaves_no_iteration_behind() -> None:
+    window = ScoreWindow()
+    window.add({"g_loss": 1.0})
+    with pytest.raises(StepOutputError, match="'d_real' must"):
+        window.add({"g_loss": 2.0, "d_real": torch.zeros(2, 2)})
+    assert window.read() == {"g_loss": [1.0]}
+
+
+def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "sum_over_ranks", lambda vector: 2 * vector)  # two ranks that see the same
+    monkeypatch.setattr(distributed, "first_message", lambda message: message)
+    window = ScoreWindow()
+    window.ranks = 2
+    for output in ({"g_loss": 1.0}, "first", "second"):
+        window.add(output)
+    assert len(window) == 3
+    with pytest.raises(StepOutputError, match="got str 'first'"):
+        window.read()
+    window.clear()
+    window.add(written("tensor", "tensor", "tensor"))
+    assert window.read() == COLUMNS | {"d_loss": [-2.5]}
