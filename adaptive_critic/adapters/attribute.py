@@ -17,9 +17,10 @@ __all__ = ["AttributeActuator", "merge_reports"]
 def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Make one StepOutput of what was reported in a round.
 
-    Entries of the critic (``d_...``) become lists in the order in which they were reported: a report may hold one
-    update's number or 0-d tensor, or a sequence or tensor (n,) of several updates. ``num_samples`` is added up. Of
-    anything else the last report counts.
+    Entries of the critic (``d_...``) become lists in the order in which they were
+    reported: a report may hold one update's number or 0-d tensor, or a sequence or
+    tensor (n,) of several updates. ``num_samples`` is added up. Of anything else the
+    last report counts.
 
     Args:
         reports: dicts, each with some of the entries of a StepOutput.
@@ -47,26 +48,31 @@ def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 class AttributeActuator:
     """Drives a loop that was written elsewhere, through the attribute from which it takes its number of critic updates.
 
-    For loops that read ``obj.<name>`` once per round (n critic updates and a generator update), at its beginning. From
-    now on reading that attribute begins a round: the controller observes what was reported since the last read, and its
-    number is what the loop gets. The first read observes nothing. A loop that reads once before all rounds is not
-    driven by this, and every other read, for a message or with ``hasattr``, counts as a round: look at
-    ``controller.num_discriminator_steps`` instead. Writing the attribute is refused.
+    For loops that read ``obj.<name>`` once per round (n critic updates and a generator
+    update), at its beginning. From now on reading that attribute begins a round: the
+    controller observes what was reported since the last read, and its number is what
+    the loop gets. The first read observes nothing. A loop that reads once before all
+    rounds is not driven by this, and every other read, for a message or with
+    ``hasattr``, counts as a round: look at ``controller.num_discriminator_steps``
+    instead. Writing the attribute is refused.
 
-    The property sits on a class made for this one object, so that others of its class are left alone; copies and
-    pickles of the object are of its own class and hold the value from before.
+    The property sits on a class made for this one object, so that others of its class
+    are left alone; copies and pickles of the object are of its own class and hold the
+    value from before.
 
     Args:
         obj: the object that holds the attribute.
         name: name of the attribute.
         controller: decides; not attached to an engine, and without a guard.
-        combine: turns the list of what was reported in a round into the step's output for the controller.
+        combine: turns the list of what was reported in a round into the step's output
+            for the controller.
 
     Raises:
-        TypeError: if an argument is of the wrong type, or Python can't give ``obj`` another class (built-in types).
+        TypeError: if an argument is of the wrong type, or Python can't give ``obj``
+            another class (built-in types).
         ValueError: if ``obj`` has no such attribute.
-        RuntimeError: if the controller is attached to an engine, which lets it observe already, or has a guard
-            (``on_divergence``), which acts through an engine.
+        RuntimeError: if the controller is attached to an engine, which lets it observe
+            already, or has a guard (``on_divergence``), which acts through an engine.
 
     Example:
         >>> from adaptive_critic import StepDecayController
@@ -153,8 +159,9 @@ class AttributeActuator:
         """Keep something of the round that is running, for the controller to observe when the next one begins.
 
         Args:
-            output: a whole StepOutput or entries of it, such as one critic update's scores; or whatever ``combine``
-                takes. Detach tensors: they are kept until the round ends. What is reported before the first round is
+            output: a whole StepOutput or entries of it, such as one critic update's
+                scores; or whatever ``combine`` takes. Detach tensors: they are kept
+                until the round ends. What is reported before the first round is
                 dropped.
 
         Raises:
@@ -168,10 +175,12 @@ class AttributeActuator:
         """Put the object back as it was.
 
         Args:
-            completed: whether the last round was completed; the controller observes it then, too.
+            completed: whether the last round was completed; the controller observes it
+                then, too.
 
         Raises:
-            RuntimeError: if the object was restored already, or has been given another class since.
+            RuntimeError: if the object was restored already, or has been given another
+                class since.
         """
         boolean("completed", completed)
         if type(self._obj) is not self._driven_class:

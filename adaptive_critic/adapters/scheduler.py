@@ -71,23 +71,30 @@ def _stable(value: object) -> str:
 class SchedulerAdapter(ScheduledController):
     """Lets one of Ignite's ``StateParamScheduler`` drive the number of critic updates.
 
-    Attached to an engine by itself, such a scheduler leaves None until the first iteration is completed, which a
-    training step can't use, and writes floats without bounds. Here iteration i reads the value at ``event_index``
-    i - 1, rounded half up: what the scheduler itself would have given it from iteration 2 on, and the value at 0 for
-    iteration 1. Nothing is carried over: 2.4 is 2 at every iteration.
+    Attached to an engine by itself, such a scheduler leaves None until the first
+    iteration is completed, which a training step can't use, and writes floats without
+    bounds. Here iteration i reads the value at ``event_index`` i - 1, rounded half up:
+    what the scheduler itself would have given it from iteration 2 on, and the value at
+    0 for iteration 1. Nothing is carried over: 2.4 is 2 at every iteration.
 
-    The scheduler is copied and must depend on ``event_index`` alone, as all of Ignite's do. Don't attach it as well.
+    The scheduler is copied and must depend on ``event_index`` alone, as all of Ignite's
+    do. Don't attach it as well.
 
     Args:
-        scheduler: ``PiecewiseLinearStateScheduler``, ``StepStateScheduler``, ``LambdaStateScheduler``, ...
-        limits: (lower, upper) to which values are clamped, or None for the scheduler's own values, at least 1.
+        scheduler: ``PiecewiseLinearStateScheduler``, ``StepStateScheduler``,
+            ``LambdaStateScheduler``, ...
+        limits: (lower, upper) to which values are clamped, or None for the scheduler's
+            own values, at least 1.
         output_transform: see :class:`~adaptive_critic.controller.Controller`.
-        param_name: name of the attribute of ``engine.state``; None means the scheduler's own.
+        param_name: name of the attribute of ``engine.state``; None means the
+            scheduler's own.
         on_divergence: see :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
-        TypeError: if ``scheduler`` is none of Ignite's, or gives something else than a number.
-        ValueError: if it gives NaN or an infinity, or was told to save its history (:class:`ControllerHistory` does).
+        TypeError: if ``scheduler`` is none of Ignite's, or gives something else than a
+            number.
+        ValueError: if it gives NaN or an infinity, or was told to save its history
+            (:class:`ControllerHistory` does).
 
     Example:
         >>> from ignite.engine import Engine

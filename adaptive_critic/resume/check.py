@@ -40,9 +40,10 @@ class ResumeDifference(AssertionError):
         saved_at: iteration after which it was saved.
         iteration: iteration in which they differ first.
         step: ``"before"`` or ``"after"`` that iteration's step.
-        name: what differs first: a name of the recipe or of the training step, ``"engine.state"``, ``"output"`` or
-            ``"the global random state"``.
-        entry: which entry of it, such as ``"0.weight"`` or ``"num_discriminator_steps"``.
+        name: what differs first: a name of the recipe or of the training step,
+            ``"engine.state"``, ``"output"`` or ``"the global random state"``.
+        entry: which entry of it, such as ``"0.weight"`` or
+            ``"num_discriminator_steps"``.
         also: names of what else differs at that moment.
     """
 
@@ -95,30 +96,36 @@ def check_resume(
 ) -> None:
     """Check that a run which is interrupted, built afresh and resumed is the uninterrupted one, bit for bit.
 
-    It runs the training uninterrupted; again, saving at some iterations; and from each of these once more, built afresh
-    with other random states, as in a new process. Compared are, before and after each step: the numbers on
-    ``engine.state`` (the critic updates among them), the step's output, the states of everything in the recipe and of
-    all that it finds by following the step and the handlers (networks, optimizers, ... that were forgotten), and the
-    global random states, so far as the run uses them. All states go through ``torch.save`` and a load under
+    It runs the training uninterrupted; again, saving at some iterations; and from each
+    of these once more, built afresh with other random states, as in a new process.
+    Compared are, before and after each step: the numbers on ``engine.state`` (the
+    critic updates among them), the step's output, the states of everything in the
+    recipe and of all that it finds by following the step and the handlers (networks,
+    optimizers, ... that were forgotten), and the global random states, so far as the
+    run uses them. All states go through ``torch.save`` and a load under
     ``weights_only=True``.
 
-    Not seen: what ``build`` does not reach, such as files; states without ``state_dict`` (attributes of your own); the
-    epoch, which Ignite works out from the iteration; running metrics, unless something decides by them; what later
-    iterations would use for the first time. For one process.
+    Not seen: what ``build`` does not reach, such as files; states without
+    ``state_dict`` (attributes of your own); the epoch, which Ignite works out from the
+    iteration; running metrics, unless something decides by them; what later iterations
+    would use for the first time. For one process.
 
     Args:
-        build: builds everything afresh, attached and ready to run, and returns the trainer and the recipe: what
-            ``Checkpoint`` saves and loads, by name. It must not load a checkpoint itself.
-        run: runs the trainer for more than ``iterations`` iterations; the check ends it.
+        build: builds everything afresh, attached and ready to run, and returns the
+            trainer and the recipe: what ``Checkpoint`` saves and loads, by name. It
+            must not load a checkpoint itself.
+        run: runs the trainer for more than ``iterations`` iterations; the check ends
+            it.
         iterations: how many to compare, at least 2.
-        saved_at: iterations to save after, each at least 1 and below ``iterations``; one of them should end an epoch.
-            None: half of ``iterations``.
+        saved_at: iterations to save after, each at least 1 and below ``iterations``;
+            one of them should end an epoch. None: half of ``iterations``.
         ignore: names of objects or entries that may differ, such as a log.
 
     Raises:
         ResumeDifference: an AssertionError that names the first thing that differs.
         TypeError: if ``build`` or ``run`` can't be called, or an iteration is no int.
-        ValueError: if an iteration is out of range, the run is too short, or two runs that were not interrupted differ.
+        ValueError: if an iteration is out of range, the run is too short, or two runs
+            that were not interrupted differ.
         RuntimeError: in a distributed run.
 
     Example:

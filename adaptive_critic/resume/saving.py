@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,22 +36,23 @@ class Resumed(NamedTuple):
     """Ignite's handler, which writes the files"""
 
 
-class LastSaver:
+class LastSaver(ABC):
     """Calls ``save`` every so many iterations, after all handlers that were attached before the run began.
 
-    A handler that runs after the one that saves is lost by a resume: a learning-rate schedule that was attached later,
-    or one that ticks at the end of an epoch whose last iteration was saved. So at each STARTED this goes to the end of
-    the handlers of ITERATION_COMPLETED, and where an epoch ends with an iteration that was saved, it is saved once more
-    after the handlers of EPOCH_COMPLETED.
+    A handler that runs after the one that saves is lost by a resume: a learning-rate
+    schedule that was attached later, or one that ticks at the end of an epoch whose
+    last iteration was saved. So at each STARTED this goes to the end of the handlers of
+    ITERATION_COMPLETED, and where an epoch ends with an iteration that was saved, it is
+    saved once more after the handlers of EPOCH_COMPLETED.
     """
 
     def __init__(self, every: int) -> None:
         self._every = every
         self._saved_at = -1
 
+    @abstractmethod
     def save(self, engine: Engine) -> None:
         """Save."""
-        raise NotImplementedError
 
     def attach(self, engine: Engine) -> None:
         """Save from the next run on."""
@@ -106,38 +108,45 @@ def resume_exactly(
 ) -> Resumed:
     """Go on from the newest checkpoint in ``folder``, if there is one, and write one every ``every`` iterations.
 
-    Call it last before ``trainer.run``, when everything is built and attached: run the same script again, and it goes
-    on where it was, bit for bit, if the recipe is complete (:func:`check_resume` tells) and the computation itself is
-    deterministic. It is Ignite's ``Checkpoint`` with
+    Call it last before ``trainer.run``, when everything is built and attached: run the
+    same script again, and it goes on where it was, bit for bit, if the recipe is
+    complete (:func:`check_resume` tells) and the computation itself is deterministic.
+    It is Ignite's ``Checkpoint`` with
 
-    - :func:`complete_recipe`: the trainer and the random states are added to ``objects``;
+    - :func:`complete_recipe`: the trainer and the random states are added to
+      ``objects``;
     - saving after all other handlers, so that none of an iteration's work is lost;
-    - a file of its own for each rank of a distributed run (``rank0of2_checkpoint_500.pt``): random states, the position
-      in the data, buffers and what a controller has observed since its last decision differ between ranks. They go on
-      from the newest iteration that all of them have;
+    - a file of its own for each rank of a distributed run
+      (``rank0of2_checkpoint_500.pt``): random states, the position in the data, buffers
+      and what a controller has observed since its last decision differ between ranks.
+      They go on from the newest iteration that all of them have;
     - a file that was cut off passed over for the one before;
-    - everything loaded on the CPU under ``weights_only=True``; the first file that is written is read back at once;
+    - everything loaded on the CPU under ``weights_only=True``; the first file that is
+      written is read back at once;
     - files of earlier lives counted, so that no more than ``keep`` stay.
 
-    A run that is complete begins anew in Ignite if it is run once more: compare ``iteration`` with how many there are
-    to be. After an exception, build everything afresh and call this again: what is in memory may be half an iteration.
+    A run that is complete begins anew in Ignite if it is run once more: compare
+    ``iteration`` with how many there are to be. After an exception, build everything
+    afresh and call this again: what is in memory may be half an iteration.
 
     Args:
         trainer: the engine.
         folder: where the files are; it is made if it is not there. One for each run.
         objects: see :func:`complete_recipe`.
         every: iterations from checkpoint to checkpoint, at least 1.
-        keep: how many to keep, at least 2: Ignite removes the oldest before it writes the next.
+        keep: how many to keep, at least 2: Ignite removes the oldest before it writes
+            the next.
         device: see :func:`complete_recipe`.
 
     Returns:
-        what it did: the iteration that it goes on from (0: none), the file, the files that were passed over, and what
-        it saves.
+        what it did: the iteration that it goes on from (0: none), the file, the files
+        that were passed over, and what it saves.
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not hold what is to be saved.
-            While running: if the first file can't be read back under ``weights_only=True``.
+        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not
+            hold what is to be saved. While running: if the first file can't be read
+            back under ``weights_only=True``.
         RuntimeError: if there are checkpoints, but none that can be gone on from.
 
     Example:

@@ -54,53 +54,66 @@ def create_gan_trainer(
 ) -> Engine:
     """Return an engine that makes ``num_discriminator_steps`` critic updates, then one generator update.
 
-    The trainer draws its own batches, a fresh one for every critic update, so it is run without data:
-    ``trainer.run(max_iters=N, epoch_length=E)`` (Ignite 0.5.5; with an older one ``max_epochs=``). It
-    reads ``trainer.state.num_discriminator_steps`` at each iteration; attach a controller, or set it.
-    Learning-rate schedules that are attached to iterations tick once per generator update.
+    The trainer draws its own batches, a fresh one for every critic update, so it is run
+    without data: ``trainer.run(max_iters=N, epoch_length=E)`` (Ignite 0.5.5; with an
+    older one ``max_epochs=``). It reads ``trainer.state.num_discriminator_steps`` at
+    each iteration; attach a controller, or set it. Learning-rate schedules that are
+    attached to iterations tick once per generator update.
 
-    ``trainer.state.output`` is the whole StepOutput: ``d_real``, ``d_fake``, ``d_loss``, ``d_real_std``,
-    ``d_fake_std`` (population standard deviation), ``d_accuracy``, ``d_penalty`` (as added to the loss,
-    weight included), each of shape (n,); ``g_loss``, ``g_fake``, ``g_fake_accuracy``, each of shape ();
-    ``num_samples``, an int. All are detached and stay on the device. Critic's entries are measured before
-    each of its steps, the generator's after the last of them and before its own. Accuracies are against the
-    objective's ``boundary``.
+    ``trainer.state.output`` is the whole StepOutput: ``d_real``, ``d_fake``,
+    ``d_loss``, ``d_real_std``, ``d_fake_std`` (population standard deviation),
+    ``d_accuracy``, ``d_penalty`` (as added to the loss, weight included), each of shape
+    (n,); ``g_loss``, ``g_fake``, ``g_fake_accuracy``, each of shape ();
+    ``num_samples``, an int. All are detached and stay on the device. Critic's entries
+    are measured before each of its steps, the generator's after the last of them and
+    before its own. Accuracies are against the objective's ``boundary``.
 
     Args:
-        generator: latents [, labels] -> samples. Neither network is moved: do that before making the
-            optimizers.
-        discriminator: samples [, labels] -> scores (batch,) or (batch, 1), logits, higher for more real.
+        generator: latents [, labels] -> samples. Neither network is moved: do that
+            before making the optimizers.
+        discriminator: samples [, labels] -> scores (batch,) or (batch, 1), logits,
+            higher for more real.
         optimizer_g: optimizer over the generator's parameters.
         optimizer_d: optimizer over the discriminator's parameters.
-        data: a loader, or ``infinite_batches(loader)``. Batches are a tensor, or a tuple or list that begins
-            with one; with ``conditional`` a tuple or list (samples, labels).
-        latent_dim: latents are drawn from a standard normal distribution of shape (batch, latent_dim); a
-            sequence such as (100, 1, 1) gives (batch, 100, 1, 1). Exactly one of this and ``sample_latent``.
+        data: a loader, or ``infinite_batches(loader)``. Batches are a tensor, or a
+            tuple or list that begins with one; with ``conditional`` a tuple or list
+            (samples, labels).
+        latent_dim: latents are drawn from a standard normal distribution of shape
+            (batch, latent_dim); a sequence such as (100, 1, 1) gives (batch, 100, 1,
+            1). Exactly one of this and ``sample_latent``.
         sample_latent: batch size -> latents; they are moved to ``device``.
-        objective: ``"wasserstein-gp"``, ``"wasserstein-clip"``, ``"non-saturating"``, ``"hinge"``,
-            ``"least-squares"`` or an :class:`Objective`.
-        gradient_penalty: weight of the gradient penalty, >= 0. Default: the objective's, which is 10 for
-            ``"wasserstein-gp"`` and 0 for the others; those take one too.
-        r1: gamma of the R1 penalty, >= 0, usually with ``"non-saturating"``. Default: the objective's, 0.
-        clip: for ``"wasserstein-clip"``, the limit of the critic's weights, > 0. Default: the objective's,
-            0.01.
-        conditional: call the networks with labels: generator(z, y), discriminator(x, y). Generated samples
-            get the labels of the real batch; the generator's update those of the iteration's last critic
-            update.
-        device: where batches and latents go. Default: where the generator's first parameter is.
-        non_blocking: as in Ignite: copies from pinned memory may overlap with computation.
-        prepare_batch: batch -> samples, or (samples, labels) with ``conditional``, for batches of another
-            form. The result is moved to ``device``.
-        autocast: ``torch.bfloat16`` or ``torch.float16`` for forward passes in mixed precision. Losses are
-            taken in single precision, and so are penalties with their forward passes.
-        scaler: gradient scaling, which only float16 needs. Default: on with ``autocast=torch.float16``. A
-            ``torch.amp.GradScaler`` is used as it is. It reads one flag back to the host at each optimizer
-            step, unless the optimizers are fused.
-        gradient_accumulation_steps: micro-batches per optimizer step, each a fresh batch. The number of
-            critic updates counts optimizer steps.
-        ema: decay of an exponential moving average of the generator, in [0, 1), moved once per generator
-            update; or an :class:`ExponentialMovingAverage` of this generator.
-        param_name: attribute of ``trainer.state`` that holds the number of critic updates.
+        objective: ``"wasserstein-gp"``, ``"wasserstein-clip"``, ``"non-saturating"``,
+            ``"hinge"``, ``"least-squares"`` or an :class:`Objective`.
+        gradient_penalty: weight of the gradient penalty, >= 0. Default: the
+            objective's, which is 10 for ``"wasserstein-gp"`` and 0 for the others;
+            those take one too.
+        r1: gamma of the R1 penalty, >= 0, usually with ``"non-saturating"``. Default:
+            the objective's, 0.
+        clip: for ``"wasserstein-clip"``, the limit of the critic's weights, > 0.
+            Default: the objective's, 0.01.
+        conditional: call the networks with labels: generator(z, y), discriminator(x,
+            y). Generated samples get the labels of the real batch; the generator's
+            update those of the iteration's last critic update.
+        device: where batches and latents go. Default: where the generator's first
+            parameter is.
+        non_blocking: as in Ignite: copies from pinned memory may overlap with
+            computation.
+        prepare_batch: batch -> samples, or (samples, labels) with ``conditional``, for
+            batches of another form. The result is moved to ``device``.
+        autocast: ``torch.bfloat16`` or ``torch.float16`` for forward passes in mixed
+            precision. Losses are taken in single precision, and so are penalties with
+            their forward passes.
+        scaler: gradient scaling, which only float16 needs. Default: on with
+            ``autocast=torch.float16``. A ``torch.amp.GradScaler`` is used as it is. It
+            reads one flag back to the host at each optimizer step, unless the
+            optimizers are fused.
+        gradient_accumulation_steps: micro-batches per optimizer step, each a fresh
+            batch. The number of critic updates counts optimizer steps.
+        ema: decay of an exponential moving average of the generator, in [0, 1), moved
+            once per generator update; or an :class:`ExponentialMovingAverage` of this
+            generator.
+        param_name: attribute of ``trainer.state`` that holds the number of critic
+            updates.
 
     Returns:
         the trainer. Beside Ignite's own attributes its ``state`` has
@@ -108,24 +121,27 @@ def create_gan_trainer(
         - ``batches``: the :class:`InfiniteBatches`;
         - ``ema_generator``: the averaged generator, to sample from, or None;
         - ``scaler``: the gradient scaler, or None;
-        - ``to_save``: a dict for Ignite's ``Checkpoint``, of everything here that has a state: ``trainer``,
-          ``generator``, ``discriminator``, ``optimizer_g``, ``optimizer_d``, ``batches``, ``random_state``,
-          and ``ema_generator`` and ``scaler`` if used. Add the controller. A run resumed from it goes on bit
-          for bit, where the loader's position can be restored exactly; see
+        - ``to_save``: a dict for Ignite's ``Checkpoint``, of everything here that has a
+          state: ``trainer``, ``generator``, ``discriminator``, ``optimizer_g``,
+          ``optimizer_d``, ``batches``, ``random_state``, and ``ema_generator`` and
+          ``scaler`` if used. Add the controller. A run resumed from it goes on bit for
+          bit, where the loader's position can be restored exactly; see
           :meth:`InfiniteBatches.load_state_dict`.
 
     Raises:
-        TypeError: if a network is no module, an optimizer no optimizer, or a number no number.
-        ValueError: if the objective is unknown; if neither or both of ``latent_dim`` and ``sample_latent``
-            are given; if an optimizer steps parameters of another network; if a number is out of range; if
-            options contradict each other. While running: if a batch lacks labels, or scores are not one per
-            sample.
+        TypeError: if a network is no module, an optimizer no optimizer, or a number no
+            number.
+        ValueError: if the objective is unknown; if neither or both of ``latent_dim``
+            and ``sample_latent`` are given; if an optimizer steps parameters of another
+            network; if a number is out of range; if options contradict each other.
+            While running: if a batch lacks labels, or scores are not one per sample.
 
     Note:
         With ``DistributedDataParallel`` networks: wrap them before calling this, use a
-        ``DistributedSampler``, and give the critic no batch normalisation, or ``broadcast_buffers=False``: it
-        is called twice before each backward pass. Penalties and the generator's update call the bare critic;
-        gradients still meet in one backward pass per update. The critic's parameters require no gradients
+        ``DistributedSampler``, and give the critic no batch normalisation, or
+        ``broadcast_buffers=False``: it is called twice before each backward pass.
+        Penalties and the generator's update call the bare critic; gradients still meet
+        in one backward pass per update. The critic's parameters require no gradients
         during the generator's update.
 
     Example:

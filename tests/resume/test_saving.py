@@ -15,6 +15,7 @@ from torch import nn
 
 from adaptive_critic import FixedController, StateError, complete_recipe, resume_exactly
 from adaptive_critic.resume import Resumed, files
+from adaptive_critic.resume.saving import LastSaver
 from adaptive_critic.resume.trace import Recorder, Trace, first_difference
 from adaptive_critic.training.random_state import RandomState
 from tests.resume.own import EPOCH, OwnTraining, run
@@ -152,6 +153,16 @@ def test_what_later_handlers_do_is_saved_and_in_a_second_run_as_well(tmp_path: P
     assert files.load(tmp_path / "checkpoint_6.pt")["model"]["weight"].item() == -6
     assert names(tmp_path) == ["checkpoint_6.pt", "checkpoint_8.pt"]
     assert saves == [2, 4, 4, 6, 8, 8]
+
+
+def test_a_saver_without_a_way_to_save_is_none() -> None:
+    """Found when it is made, not at the first save of a long run."""
+
+    class Forgetful(LastSaver):
+        pass
+
+    with pytest.raises(TypeError, match="abstract .*save"):
+        Forgetful(1)  # type: ignore[abstract]  # that is the test
 
 
 def test_a_recipe_is_completed_with_the_random_state_last() -> None:
