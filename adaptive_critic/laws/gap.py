@@ -12,7 +12,9 @@ __all__ = ["GapShareLaw", "GapShareState"]
 
 _WINDOW_SHARE = 3.0  # early on, averages reach back over about a third of the iterations so far
 # An iteration costs about as much as its critic updates: a large number that is wrong is left sooner than a small one.
-_FASTER_FROM, _FASTEST = 3.0, 2.0
+_FASTEST = 2.0
+_FASTER_FROM, _FASTEST_FROM = math.log(3.0), math.log(3.0 * _FASTEST)
+_MOST_STEPS = 1000  # a decision over more iterations takes longer steps, so that none takes for ever
 
 
 class GapShareState(NamedTuple):
@@ -20,6 +22,8 @@ class GapShareState(NamedTuple):
 
     used: float
     """running average of what a generator update takes from the gap"""
+    used_square: float
+    """running average of its square"""
     gap: float
     """running average of the gap before the generator's update"""
     gap_square: float
@@ -35,19 +39,22 @@ class GapShareLaw:
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
         r^* = \left(\text{base} + \frac{\kappa}{\text{setpoint}}\right)
-        \max\!\left(1, \text{contrast} \cdot \frac{\sigma_g}{\overline{g}}\right)
+        \max\!\left(1, \text{contrast} \cdot \frac{\sigma}{\overline{g}}\right), \qquad
+        \sigma^2 = \max(0, \mathrm{Var}\, g - \mathrm{Var}\, u)
 
-    with g the gap before a generator update, :math:`\sigma_g` its standard deviation from iteration to iteration, and u
-    what the update takes from it, all averaged over about ``window`` iterations before the division. At every
+    with g the gap before a generator update and u what the update takes from it, averages and variances over about
+    ``window`` iterations, taken before the division. Both are differences of two means over independent batches, so
+    that Var u is what finite batches add to Var g, and :math:`\sigma` is how far the gap swings by itself. At every
     iteration
 
     .. math::
         \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right)
 
-    A decision over k iterations takes k such steps with the averages as they are now. At rest r = r*: ``base`` critic
+    A decision over k iterations takes k such steps with the averages as they are now (1000 longer ones if k is more).
+    At rest r = r*: ``base`` critic
     updates if the generator's update used nothing up, one more for every ``setpoint`` of the advantage that it did, and
-    more than that while the gap hardly stands out from its own fluctuations.
+    more than that while the gap swings by more than 1 / ``contrast`` of itself.
 
     The ratio is held for the first ``warmup`` observations: a critic that has learned nothing yet has a gap near 0, and
     kappa is meaningless. r* at or below 0 (the generator's update seems to have raised the gap) counts as an error of
@@ -55,19 +62,19 @@ class GapShareLaw:
     critic and do not depend on its offset, so the law is invariant under D -> a*D + b, a > 0.
     """
 
-    setpoint: float = 0.015
-    base: float = 4.0 / 3.0
+    setpoint: float = 0.05
+    base: float = 2.0
     contrast: float = 2.5
     gain: float = 0.05
     window: float = 20.0
-    warmup: int = 20
+    warmup: int = 10
 
     inputs: ClassVar[tuple[str, ...]] = ("used", "gap")
     whole: ClassVar[bool] = False
 
     def init(self, ratio: float) -> GapShareState:
         """Return the state before the first observation."""
-        return GapShareState(0.0, 0.0, 0.0, 0)
+        return GapShareState(0.0, 0.0, 0.0, 0.0, 0)
 
     def share(self, state: GapShareState) -> float:
         """Return kappa; 0 or below if the generator used nothing up, infinite if the critic has no advantage."""
@@ -77,9 +84,10 @@ class GapShareLaw:
         """Return r*; infinite if the critic has no advantage; it may be 0 or below."""
         if state.gap <= 0.0:
             return math.inf
-        variance = state.gap_square - state.gap * state.gap
-        spread = math.sqrt(variance) if 0.0 < variance < math.inf else 0.0
-        return (self.base + self.share(state) / self.setpoint) * max(1.0, self.contrast * spread / state.gap)
+        noise = state.used_square - state.used * state.used
+        variance = state.gap_square - state.gap * state.gap - noise
+        swing = math.sqrt(variance) if 0.0 < variance < math.inf else 0.0
+        return (self.base + self.share(state) / self.setpoint) * max(1.0, self.contrast * swing / state.gap)
 
     def error(self, state: GapShareState, ratio: float) -> float:
         """Return the control error in [-1, 1]: positive asks for more critic updates."""
@@ -91,6 +99,7 @@ class GapShareLaw:
         used, gap = observation.mean
         state = GapShareState(
             kept * state.used + (1.0 - kept) * used,
+            kept * state.used_square + (1.0 - kept) * observation.mean_square[0],
             kept * state.gap + (1.0 - kept) * gap,
             kept * state.gap_square + (1.0 - kept) * observation.mean_square[1],
             state.observed + observation.iterations,
@@ -98,12 +107,18 @@ class GapShareLaw:
         if state.observed < self.warmup:
             return state, ratio
         target, position = _logarithm(self.target(state)), math.log(ratio)
-        for _ in range(observation.iterations):
-            gain = self.gain * min(max(exp_clamped(position) / _FASTER_FROM, 1.0), _FASTEST)
-            move = min(gain, 1.0) * _error(target, position)
-            if not move:
-                break
-            position += move
+        steps = min(observation.iterations, _MOST_STEPS)
+        slow = self.gain * (observation.iterations / steps)
+        for _ in range(steps):  # plain comparisons: this is most of what a decision costs
+            gain = slow
+            if position > _FASTER_FROM:
+                gain *= _FASTEST if position >= _FASTEST_FROM else math.exp(position - _FASTER_FROM)
+            distance = target - position
+            if distance > 1.0:
+                distance = 1.0
+            elif distance < -1.0:
+                distance = -1.0
+            position += distance if gain > 1.0 else gain * distance
         return state, exp_clamped(position)
 
     def _kept(self, observed: int, iterations: int) -> float:
