@@ -27,7 +27,7 @@ class _Defaults:
 _IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
 _WASSERSTEIN = ("wasserstein", "wasserstein-gp", "wasserstein-clip")
 _OBJECTIVES = ("wasserstein", *_IDEALS)
-_DISTANCE = _Defaults(setpoint=0.3, kp=0.5, ki=0.02)
+_DISTANCE = _Defaults(setpoint=0.1, kp=0.5, ki=0.02)
 _SHARE = _Defaults(setpoint=0.05, kp=0.1, ki=0.02)
 _RATES = _Defaults(setpoint=1.0, kp=0.1, ki=0.02)
 
@@ -60,7 +60,7 @@ class LossRatioPIDController(FeedbackController):
     Args:
         objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``.
         setpoint: strength to hold, in (-1, 1), for the last three; share kappa in (0, 1) for ``"wasserstein"``;
-            critic's change over generator's, above 0, for its running metrics. None: 0.3; 0.05; 1.
+            critic's change over generator's, above 0, for its running metrics. None: 0.1; 0.05; 1.
         kp: proportional gain, e-folds of the ratio per unit of error, at least 0. None: 0.5; 0.1; 0.1.
         ki: integral gain, e-folds per unit of error and iteration, at least 0. None: 0.02.
         kd: derivative gain on the measurement, e-folds per unit of change per iteration, at least 0.
@@ -102,7 +102,7 @@ class LossRatioPIDController(FeedbackController):
         kd: float = 0.0,
         d_loss: str | None = None,
         g_loss: str | None = None,
-        initial: float = 5,
+        initial: float = 3,
         limits: tuple[int, int] | None = (1, 10),
         smoothing: float = 0.9,
         deadband: float = 0.0,
