@@ -106,9 +106,14 @@ class InfiniteBatches(Iterator[BatchT]):
         goes there itself. From any other, the batches already drawn in this pass are drawn once more and
         thrown away, with the random states that the pass began with. That costs their loading time. It is
         exact if the order depends on nothing but torch's CPU generator, the loader's and its samplers'
-        ``generator`` and the epoch of a distributed sampler. It is not if the data set draws from ``random``
-        or NumPy in this process, if it draws random numbers in persistent workers, or if the loader's
-        ``generator`` is used elsewhere as well. torch's global random state is left as it was.
+        ``generator`` and the epoch of a distributed sampler. It is not if a sampler draws from ``random`` or
+        NumPy, if the data set draws random numbers in persistent workers, or if the loader's ``generator`` is
+        used elsewhere as well. torch's global random state is left as it was.
+
+        A data set that draws from ``random`` or NumPy in this process, as augmentations do, is exact together
+        with :class:`~adaptive_critic.training.random_state.RandomState`, which puts those two back: load that
+        afterwards. :func:`complete_recipe`, :func:`resume_exactly` and the ``to_save`` of
+        :func:`create_gan_trainer` hold one, in that order.
 
         Args:
             state_dict: what :meth:`state_dict` returned, for a loader over the same data with the same
