@@ -45,7 +45,9 @@ class Controller(Attachable):
     - ``num_discriminator_steps``: int, critic updates of the next iteration;
     - ``critic_ratio``: float, the real-valued ratio behind it;
     - ``critic_signal``: float, what the law regulates, NaN while there is nothing;
-    - ``critic_updates``, ``generator_updates``: int, updates seen so far;
+    - ``critic_updates``, ``generator_updates``: int, updates so far: iterations, and the critic updates that this
+      controller asked of them. A step that makes another number (told once in the log where its output shows it), or a
+      second writer of the attribute (which is warned about), is not in the count;
     - ``samples_seen``: int, real samples consumed so far on this rank, as the step reports them (``num_samples``).
 
     Args:

@@ -260,6 +260,22 @@ def test_a_foreign_write_is_warned_of_once_and_overwritten() -> None:
     assert 9 not in seen
 
 
+def test_critic_updates_are_those_that_were_asked_for() -> None:
+    """Whether a step read what a second writer wrote can't be known, and its d_real may be the scores of a batch."""
+
+    def step(engine: Engine, batch: int) -> dict[str, Any]:
+        return {"d_real": [1.0] * 9}
+
+    trainer, controller = Engine(step), FixedController(4)
+    controller.attach(trainer)
+    trainer.add_event_handler(
+        Events.ITERATION_STARTED, lambda engine: setattr(engine.state, "num_discriminator_steps", 9)
+    )
+    with pytest.warns(UserWarning, match="something else wrote"):
+        trainer.run(range(10))
+    assert (controller.critic_updates, controller.generator_updates) == (40, 10)
+
+
 def test_attaching_in_the_middle_of_a_run() -> None:
     trainer = Trainer()
     trainer.state.num_discriminator_steps = 2
