@@ -73,7 +73,7 @@ class StepDecayController(ScheduledController):
 
     Args:
         initial: critic updates at the start, at least 1. With ``gamma`` and ``step_size``.
-        gamma: factor for each period, above 0.
+        gamma: factor for each period, above 0; above 1 the number grows, to the upper limit if there is one.
         step_size: iterations in a period, at least 1.
         milestones: ``{0: 25, 25: 10}`` makes 25 critic updates in the first 25 iterations and 10 afterwards. It must
             have an entry for 0. Instead of the three above.
@@ -155,6 +155,10 @@ class WGANReferenceController(ScheduledController):
         output_transform: see :class:`~adaptive_critic.controller.Controller`.
         param_name: see :class:`~adaptive_critic.controller.Controller`.
         on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if 5 or 100 is outside the limits.
 
     Example:
         >>> values = WGANReferenceController.simulate_values(501)

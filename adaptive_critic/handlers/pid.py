@@ -60,7 +60,8 @@ class LossRatioPIDController(FeedbackController):
 
     within the slew limit and ``limits``. A critic that is too strong gets fewer updates, one that is too weak more.
 
-    Needs ``d_loss`` and ``g_loss`` of StepOutput; under ``"wasserstein"`` ``d_real``, ``d_fake`` (n,) and ``g_fake``.
+    Needs ``d_loss`` and ``g_loss`` of StepOutput; under ``"wasserstein"`` ``d_real``, ``d_fake`` (n,) and ``g_fake``
+    (``-g_loss`` stands for it if it is not there).
 
     Args:
         objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``. ``"wasserstein-gp"`` and

@@ -182,8 +182,8 @@ class TwoThresholdController(FeedbackController):
     Needs ``d_loss`` and ``g_loss`` of StepOutput.
 
     Args:
-        critic_threshold: finite number.
-        generator_threshold: finite number.
+        critic_threshold: with a ``d_loss`` of at least this, one more critic update; a finite number.
+        generator_threshold: otherwise, with a ``g_loss`` of at least this, one fewer; a finite number.
         initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
             nearest to it.
         limits: (lower, upper) of the integer.
