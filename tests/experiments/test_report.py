@@ -280,17 +280,20 @@ def test_contenders_are_grouped_by_their_seeds() -> None:
 
 def test_the_note_on_seeds_looked_at_before_follows_the_data() -> None:
     suite = story().suite
-    first = [run("wins", "fixed_2", seed) for seed in (0, 1, 2, 3, 4)]
+    first = [run("wins", "fixed_2", seed) for seed in (0, 1, 2, 3, 4, 5)]
     note = seen_note(Results(suite, tuple(first)))
-    assert note.startswith("Seeds 0 and 1 of the cheap evaluation tasks were looked at with an earlier law")
-    assert "2 of the 5 final runs on these tasks are theirs" in note
+    assert note.startswith("Seeds 0-1 of the cheap evaluation tasks were looked at with an earlier law")
+    assert "2 of the 6 final runs on these tasks are theirs" in note
+    assert "Seeds 2-4 of the cheap evaluation tasks" in note
+    assert "3 of the 6 final runs on these tasks are theirs" in note
     later = seen_note(Results(suite, tuple(first[2:])))
-    assert "They are left out: none of these results comes from them." in later
-    # Tuning runs, development tasks and costly tasks are not concerned.
+    assert "Seeds 0-1 of the cheap evaluation tasks" in later.partition("; none of these results comes from them.")[0]
+    assert "3 of the 4 final runs" in later
+    # Tuning runs and development tasks are not concerned; costly tasks have seeds of their own.
     tuning = [run("wins", "fixed_2", 0, role="tuning"), run("ring", "fixed_2", 0, suite="development")]
     assert seen_note(Results(suite, tuple(tuning))) == ""
     costly = dataclasses.replace(suite, tasks=tuple(dataclasses.replace(t, cheap=False) for t in suite.tasks))
-    assert seen_note(Results(costly, tuple(first))) == ""
+    assert seen_note(Results(costly, tuple(first))).startswith("Seeds 0-1 of the costly evaluation tasks")
 
 
 # Words
