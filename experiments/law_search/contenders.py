@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from experiments.law_search.batched import Contender
@@ -11,6 +12,7 @@ from experiments.law_search.laws import (
     Kappa,
     Law,
     Lean,
+    LossRatio,
     Marginal,
     Reference,
     Rise,
@@ -71,6 +73,16 @@ def swing(name: str, **options: Any) -> Contender:
 def larger(name: str, **options: Any) -> Contender:
     """Return a law that leads n to the larger of what kappa and what the swings ask for."""
     return law(f"swing larger {name}", Swing, **options)
+
+
+def loss_ratios(ideal: float) -> list[Contender]:
+    """Return the loss-ratio PID with several setpoints and starts, for losses whose ideal this is."""
+    held = [(setpoint, start) for start in (5.0, 3.0, 2.0) for setpoint in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)]
+    tried = [(s, n) for s, n in held if n == 5.0 or s in ((0.1, 0.2) if n == 3.0 else (0.05, 0.1, 0.2))]
+    return [
+        law(f"pid {s:g}" + ("" if n == 5.0 else f" st{n:g}"), LossRatio, ideal=ideal, setpoint=s, start=n)
+        for s, n in tried
+    ]
 
 
 BASELINES = [*(fixed(n) for n in FIXED), law("reference", Reference), law("kappa", Kappa)]
@@ -278,6 +290,10 @@ ROUNDS: dict[str, list[Contender]] = {
         swing(".05 W30 c3", span=30.0, swing_span=30.0, steady=1.0 / 3.0),
         swing(".05 b2.5 W30", span=30.0, swing_span=30.0, base=2.5),
     ],
+    # Each for the problems with such a loss; the prototype halves the least-squares loss.
+    "pid-non-saturating": loss_ratios(math.log(4.0)),
+    "pid-hinge": loss_ratios(2.0),
+    "pid-least-squares": loss_ratios(0.25),
     "third-final": [swing(".05 W20", swing_span=20.0)],
     "others": [
         law("marginal .02", Marginal, marginal=True),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from adaptive_critic.laws import DistancePIDLaw
+from adaptive_critic.laws import Observation as Moments
 
 
 class Observation(NamedTuple):
@@ -677,3 +680,29 @@ class Swing(Law):
             "wanted": self.wanted,
             "error": self.error,
         }
+
+
+class LossRatio(Law):
+    """The product's PID on the distance of the critic's loss from its ideal, within its limits.
+
+    Args:
+        ideal: critic loss at parity.
+        start: n at the start.
+        limits: of n.
+        options: of the product's law.
+    """
+
+    def __init__(
+        self, ideal: float, start: float = 5.0, limits: tuple[float, float] = (1.0, 10.0), **options: Any
+    ) -> None:
+        super().__init__(start)
+        self.law = DistancePIDLaw(**{"setpoint": 0.3, "kp": 0.5, "ki": 0.02} | options, ideal=ideal)
+        self.state, self.limits = self.law.init(start), limits
+
+    def update(self, observation: Observation) -> float:
+        """One iteration: the mean loss of its critic updates."""
+        if observation.losses and all(map(math.isfinite, observation.losses)):
+            loss = sum(observation.losses) / len(observation.losses)
+            self.state, ratio = self.law.update(self.state, Moments((loss,), (loss * loss,)), self.ratio)
+            self.ratio = max(self.limits[0], min(self.limits[1], ratio))
+        return self.ratio
