@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from ignite.engine import Engine
 
 from adaptive_critic import distributed
@@ -17,10 +16,9 @@ from adaptive_critic.doubts import Doubts
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import FeedbackLaw, Observation
 from adaptive_critic.laws.ranges import checked
-from adaptive_critic.moments import Moments
-from adaptive_critic.reading import LaggedRead
+from adaptive_critic.measuring import Measurement
 from adaptive_critic.rounding import diffuse
-from adaptive_critic.signals import Signal, StepOutputError
+from adaptive_critic.signals import Signal
 
 __all__ = ["FeedbackController", "initial_within"]
 
@@ -97,16 +95,13 @@ class FeedbackController(Controller):
             raise ValueError(f"the law needs {law.inputs}, the signal gives {signal.names}")
         self._law = checked(law)
         self.update_every = integer("update_every", update_every, at_least=1)
-        self._lagged = lagged if lagged is None else boolean("lagged", lagged)
-        self._signal = signal
+        lagged = lagged if lagged is None else boolean("lagged", lagged)
         self._metrics = dict(metrics or {})
         for key, name in self._metrics.items():
             if not isinstance(name, str):
                 raise TypeError(f"{key}={name!r}: expected the name of a running metric, got {type(name).__name__}")
-        self._moments = Moments(signal)
+        self._measurement = Measurement(signal, self._metrics, lagged)
         self._doubts = Doubts(signal, param_name)
-        self._read = LaggedRead()
-        self._world = 1
         self._initial = real("initial", initial, at_least=0.0 if law.whole else _LOWEST_RATIO)
         super().__init__(
             limits=limits,
@@ -133,13 +128,9 @@ class FeedbackController(Controller):
         self._carry = 0.0
         self._law_now: tuple[Any, ...] = self._law.init(self._initial)
         self._since = 0
-        self._missing = 0
-        self._error = ""
         self.bad_observations = 0
         self._doubts.reset()
-        self._moments.reset()
-        self._read.restore(None)
-        self._sent_by = 0  # how many ranks the sums on their way are of; 0 for as many as there are now
+        self._measurement.reset()
 
     @property
     def law(self) -> FeedbackLaw[Any]:
@@ -192,16 +183,15 @@ class FeedbackController(Controller):
     def attach(self, engine: Engine) -> None:
         """See :meth:`Controller.attach`."""
         super().attach(engine)
-        self._world = distributed.world_size()
+        self._measurement.ranks = distributed.world_size()
 
     def _on_started(self, engine: Engine) -> None:
-        self._world = distributed.world_size()
-        self._missing = 0
+        self._measurement.begin()
         super()._on_started(engine)
 
     def observe(self, output: Any) -> int:
         """See :meth:`Controller.observe`. In a distributed run every rank must call it."""
-        self._world = distributed.world_size()
+        self._measurement.ranks = distributed.world_size()
         return super().observe(output)
 
     # --- one iteration ------------------------------------------------------------------------------------------
@@ -211,21 +201,11 @@ class FeedbackController(Controller):
         return n
 
     def _next_steps(self, output: Any, metrics: Mapping[str, Any], steps: int, index: int) -> int:
-        try:
-            if self._metrics:
-                output = self._from_metrics(metrics)
-            if output is not None or not self._metrics:
-                picked = self._signal.pick(output, steps)
-                if picked is not None:
-                    self._moments.add(picked)
-        except StepOutputError as error:
-            if self._world == 1:
-                raise
-            # Raised on all ranks at the next decision: one rank alone would hang the rest.
-            self._error = self._error or str(error)
-        self._doubts.check_stand_in(output)
-        if not self._metrics and self._engine is not None:
-            self._doubts.check_entries(output, steps, self.generator_updates)
+        self._measurement.gather(output, metrics, steps)
+        if not self._metrics:
+            self._doubts.check_stand_in(output)
+            if self._engine is not None:
+                self._doubts.check_entries(output, steps, self.generator_updates)
         self._since += 1
         if self._since >= self.update_every:
             self._since = 0
@@ -237,23 +217,10 @@ class FeedbackController(Controller):
             self._carry = min(max(self._carry + self._steps - self._ratio, -0.5), 0.5)
 
     def _skip(self) -> None:
-        self._moments.reset()  # signals that compare neighbouring iterations must not compare across the pause
-
-    def _from_metrics(self, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-        absent = [name for name in self._metrics.values() if name not in metrics]
-        if not absent:
-            return {key: metrics[name] for key, name in self._metrics.items()}
-        self._missing += 1
-        if self._missing > 1:  # at the first iteration a metric that was attached after the controller is not there yet
-            raise StepOutputError(
-                f"engine.state.metrics has no {absent[0]!r}; it has {sorted(map(str, metrics))}: attach that metric to "
-                "the trainer so that it is computed at every iteration"
-            )
-        return None
+        self._measurement.pause()
 
     def _decide(self) -> None:
-        values, ranks = self._measure()
-        self._moments.next_window()
+        values, ranks = self._measurement.read()
         if values is None:
             return
         good, bad, *sums = values
@@ -278,33 +245,6 @@ class FeedbackController(Controller):
         self._law_now, self._ratio = state, min(max(proposed, lower), upper)
         self._decided = True
 
-    def _measure(self) -> tuple[list[float] | None, int]:
-        """Return count, bad count, sums and sums of squares (None if nothing has arrived), and of how many ranks."""
-        lagged = self._lagged
-        if lagged is None:
-            # All ranks must answer alike, also one whose step gave nothing to observe.
-            lagged = self._moments.on_cuda() if self._world == 1 else distributed.on_cuda()
-        if self._world == 1 and not lagged:
-            return self._moments.read(), 1
-        vector = self._moments.vector()
-        if self._world > 1:
-            error = vector.new_tensor([1.0 if self._error else 0.0])
-            vector = distributed.sum_over_ranks(torch.cat((vector, error)))
-        else:
-            vector = torch.cat((vector, vector.new_zeros(1)))
-        ranks = self._world
-        if lagged:  # what arrives was sent one decision earlier, maybe before a resume on another number of ranks
-            values = self._read.exchange(vector)
-            ranks, self._sent_by = self._sent_by or ranks, ranks
-        else:
-            values = vector.tolist()
-        if values is None:
-            return None, ranks
-        if values.pop() > 0.0:
-            message, self._error = distributed.first_message(self._error), ""
-            raise StepOutputError(message)
-        return values, ranks
-
     # --- state --------------------------------------------------------------------------------------------------
 
     def _law_state(self) -> dict[str, Any]:
@@ -312,9 +252,7 @@ class FeedbackController(Controller):
             "ratio": self._ratio,
             "carry": self._carry,
             "values": list(self._law_now),
-            "moments": self._moments.state_dict(),
-            "in_flight": self._read.pending() or [],
-            "in_flight_ranks": self._sent_by,
+            **self._measurement.state_dict(),
             "since": self._since,
             "bad_observations": self.bad_observations,
         }
@@ -325,19 +263,13 @@ class FeedbackController(Controller):
         ratio = min(max(ratio, lower), upper)
         carry = saved.number(state, "carry", -0.5, 0.5)
         law_now = self._read_values(state, ratio)
-        moments = Moments(self._signal)
-        moments.load_state_dict(saved.mapping(state, "moments"))
-        in_flight = saved.packed(state, "in_flight", 3 + 2 * len(self._signal.names))
-        in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # the error of a run that ended is not this one's
-        sent_by = saved.integer(state, "in_flight_ranks") if "in_flight_ranks" in state else 0  # early states lack it
+        apply_measurement = self._measurement.checked(state)
         since = saved.integer(state, "since")
         bad = saved.integer(state, "bad_observations")
 
         def apply() -> None:
             self._ratio, self._carry, self._law_now = ratio, carry, law_now
-            self._moments = moments
-            self._read.restore(list(in_flight) or None)
-            self._sent_by = sent_by
+            apply_measurement()
             self._since, self.bad_observations = since, bad
 
         return apply

@@ -64,11 +64,12 @@ TABLE = {
         },
     ),
     "scheduled": Row({"matplotlib"}, {"checks", "controller", "guard", "laws"}),
+    "measuring": Row({"torch"}, {"distributed", "moments", "reading", "signals", "state"}),
     "feedback": Row(
-        {"torch", "ignite"},
+        {"ignite"},
         {
-            *("checks", "controller", "distributed", "doubts", "guard", "laws", "moments"),
-            *("reading", "rounding", "signals", "state"),
+            *("checks", "controller", "distributed", "doubts", "guard", "laws"),
+            *("measuring", "rounding", "signals", "state"),
         },
     ),
     "adapters": Row({"torch", "ignite"}, {"adapters", "checks", "controller", "guard", "laws", "scheduled"}),

@@ -109,7 +109,7 @@ def test_a_law_of_your_own_is_taken_as_it_is() -> None:
         threshold: float = 2.0  # never left: outside of what the published rule takes
 
     controller = used(FEEDBACK["ladder"])
-    own = FeedbackController(Own(), controller._signal, initial=1, limits=None)
+    own = FeedbackController(Own(), controller._measurement.signal, initial=1, limits=None)
     own.law = Own(threshold=3.0)
     assert own.law == Own(threshold=3.0)
 

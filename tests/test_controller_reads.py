@@ -176,6 +176,6 @@ def test_gradients_are_not_kept_alive() -> None:
         for sample in healthy(5):
             out = {key: value.requires_grad_() * 1.0 for key, value in output(sample, 3, "tensor").items()}
             controller.observe(out)
-        kept = [row for row in controller._moments._rows if isinstance(row, torch.Tensor)]  # type: ignore[attr-defined]
+        kept = [row for row in controller._measurement.moments._rows if isinstance(row, torch.Tensor)]  # type: ignore[attr-defined]
         assert kept
         assert not any(row.requires_grad for row in kept)

@@ -1,0 +1,153 @@
+"""What is known when a decision is due: the signal's moments since the last one, over all ranks, maybe one late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from adaptive_critic import distributed
+from adaptive_critic import state as saved
+from adaptive_critic.moments import Moments
+from adaptive_critic.reading import LaggedRead
+from adaptive_critic.signals import Signal, StepOutputError
+
+__all__ = ["Measurement"]
+
+
+class Measurement:
+    """Gathers the signal at every iteration and reads it when a decision is due: one read, and one all_reduce.
+
+    Args:
+        signal: picks and combines scalars.
+        metrics: entries of StepOutput by the names of running metrics that they are read from, empty for none.
+        lagged: whether what is read was observed one decision earlier; None: on CUDA.
+    """
+
+    def __init__(self, signal: Signal, metrics: Mapping[str, str], lagged: bool | None) -> None:
+        self.signal = signal
+        self.moments = Moments(signal)
+        self.ranks = 1
+        """ranks of the run, set when it begins and not asked for again: a group that is gone looks like one process"""
+        self._metrics = metrics
+        self._lagged = lagged
+        self._read = LaggedRead()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: another run begins."""
+        self.moments.reset()
+        self._read.restore(None)
+        self._sent_by = 0  # how many ranks the sums on their way are of; 0 for as many as there are now
+        self._missing = 0
+        self._error = ""
+
+    def begin(self) -> None:
+        """Take note that a run begins, on as many ranks as there are now."""
+        self.ranks = distributed.world_size()
+        self._missing = 0
+
+    def pause(self) -> None:
+        """Leave iterations out: signals that compare neighbouring ones must not compare across them."""
+        self.moments.reset()
+
+    def gather(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
+        """Take in an iteration of ``steps`` critic updates.
+
+        Args:
+            output: a StepOutput.
+            metrics: running metrics, which are read instead if the measurement was made with names of some.
+            steps: critic updates of the iteration.
+
+        Raises:
+            StepOutputError: if something is missing; with several ranks, at the next :meth:`read`, on all of them.
+        """
+        try:
+            if self._metrics:
+                output = self._from_metrics(metrics)
+            if output is not None or not self._metrics:
+                picked = self.signal.pick(output, steps)
+                if picked is not None:
+                    self.moments.add(picked)
+        except StepOutputError as error:
+            if self.ranks == 1:
+                raise
+            # Raised on all ranks at the next decision: one rank alone would hang the rest.
+            self._error = self._error or str(error)
+
+    def _from_metrics(self, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+        absent = [name for name in self._metrics.values() if name not in metrics]
+        if not absent:
+            return {key: metrics[name] for key, name in self._metrics.items()}
+        self._missing += 1
+        if self._missing > 1:  # at the first iteration a metric that was attached after the controller is not there yet
+            raise StepOutputError(
+                f"engine.state.metrics has no {absent[0]!r}; it has {sorted(map(str, metrics))}: attach that metric to "
+                "the trainer so that it is computed at every iteration"
+            )
+        return None
+
+    def read(self) -> tuple[list[float] | None, int]:
+        """Return count, bad count, sums and sums of squares (None if nothing has arrived), and of how many ranks.
+
+        Raises:
+            StepOutputError: on all ranks, if one of them could not take in an iteration.
+            RuntimeError: if the process group is gone.
+        """
+        values, ranks = self._values()
+        self.moments.next_window()
+        return values, ranks
+
+    def _values(self) -> tuple[list[float] | None, int]:
+        lagged = self._lagged
+        if lagged is None:
+            # All ranks must answer alike, also one whose step gave nothing to observe.
+            lagged = self.moments.on_cuda() if self.ranks == 1 else distributed.on_cuda()
+        if self.ranks == 1 and not lagged:
+            return self.moments.read(), 1
+        vector = self.moments.vector()
+        if self.ranks > 1:
+            error = vector.new_tensor([1.0 if self._error else 0.0])
+            vector = distributed.sum_over_ranks(torch.cat((vector, error)))
+        else:
+            vector = torch.cat((vector, vector.new_zeros(1)))
+        ranks = self.ranks
+        if lagged:  # what arrives was sent one decision earlier, maybe before a resume on another number of ranks
+            values = self._read.exchange(vector)
+            ranks, self._sent_by = self._sent_by or ranks, ranks
+        else:
+            values = vector.tolist()
+        if values is None:
+            return None, ranks
+        if values.pop() > 0.0:
+            message, self._error = distributed.first_message(self._error), ""
+            raise StepOutputError(message)
+        return values, ranks
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what waits for the next decision."""
+        return {
+            "moments": self.moments.state_dict(),
+            "in_flight": self._read.pending() or [],
+            "in_flight_ranks": self._sent_by,
+        }
+
+    def checked(self, state: Mapping[str, Any]) -> Callable[[], None]:
+        """Check the entries of a state, return the function that puts them in force.
+
+        Raises:
+            StateError: if one is missing or out of range.
+        """
+        moments = Moments(self.signal)
+        moments.load_state_dict(saved.mapping(state, "moments"))
+        in_flight = saved.packed(state, "in_flight", 3 + 2 * len(self.signal.names))
+        in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # the error of a run that ended is not this one's
+        sent_by = saved.integer(state, "in_flight_ranks") if "in_flight_ranks" in state else 0  # early states lack it
+
+        def apply() -> None:
+            self.moments = moments
+            self._read.restore(list(in_flight) or None)
+            self._sent_by = sent_by
+
+        return apply
