@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -257,6 +258,14 @@ class TestPlot:
             assert figure is plt.gcf()
             plt.close(figure)
         assert figure.axes[0].get_lines()[0].get_xdata().tolist() == [2, 3]
+
+    def test_without_matplotlib_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+        monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+        with pytest.raises(
+            RuntimeError, match=r"plot_history needs matplotlib: pip install 'adaptive-critic\[plots\]'"
+        ):
+            plot_history(recorded([2, 3], 10))
 
     def test_what_is_no_history(self, figure: Any) -> None:
         with pytest.raises(ValueError, match="the history is empty"):

@@ -114,6 +114,17 @@ def test_scale_and_offset(kind: str) -> None:
     assert distance(True, 4.0, 50.0) == pytest.approx(distance(True, 1.0, 0.0))
 
 
+def test_a_distance_is_of_one_iteration_until_it_is_detached() -> None:
+    trainer = Engine(lambda engine, batch: (torch.tensor([float(batch)]), torch.zeros(1)))
+    metric = ScoreDistance(output_transform=lambda output: output, standardize=False)
+    metric.attach(trainer, "distance")
+    trainer.run([1, 2, 3])
+    assert trainer.state.metrics["distance"] == 3.0
+    metric.detach(trainer)
+    trainer.run([7, 8])
+    assert trainer.state.metrics["distance"] == 3.0
+
+
 def test_no_spread_and_no_numbers_give_nan() -> None:
     for real, fake in ((torch.ones(3), torch.zeros(3)), (torch.tensor([1.0, math.nan]), torch.zeros(2))):
         metric = ScoreDistance(standardize=True)

@@ -321,6 +321,8 @@ def test_other_forms_of_batches_go_through_prepare_batch() -> None:
     rows = [{"image": x} for x in real_batches()]
     with pytest.raises(ValueError, match=r"a batch is a dict with keys \['image'\].*prepare_batch= can make that"):
         Setup(data=rows).run(1)
+    with pytest.raises(ValueError, match=r"a batch is a list of \['str', 'Tensor'\].*prepare_batch= can make that"):
+        Setup(data=[["name", x] for x in real_batches()]).run(1)
     outputs = Setup(objective="hinge", data=rows, prepare_batch=lambda batch: batch["image"]).run(2)
     assert outputs[1]["d_loss"].tolist() == Setup(objective="hinge").run(2)[1]["d_loss"].tolist()
 

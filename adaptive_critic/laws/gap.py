@@ -89,10 +89,6 @@ class GapShareLaw:
         swing = math.sqrt(variance) if 0.0 < variance < math.inf else 0.0
         return (self.base + self.share(state) / self.setpoint) * max(1.0, self.contrast * swing / state.gap)
 
-    def error(self, state: GapShareState, ratio: float) -> float:
-        """Return the control error in [-1, 1]: positive asks for more critic updates."""
-        return _error(_logarithm(self.target(state)), math.log(ratio))
-
     def update(self, state: GapShareState, observation: Observation, ratio: float) -> tuple[GapShareState, float]:
         """Average, then lead the ratio to r*, by at most 2 * ``gain`` e-folds per iteration."""
         kept = self._kept(state.observed, observation.iterations)
@@ -138,7 +134,3 @@ class GapShareLaw:
 def _logarithm(number: float) -> float:
     """Return the logarithm of r*: minus infinity for what is 0 or below."""
     return math.log(number) if number > 0.0 else -math.inf
-
-
-def _error(target: float, position: float) -> float:
-    return min(max(target - position, -1.0), 1.0)

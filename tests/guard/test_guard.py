@@ -495,6 +495,19 @@ def test_a_function_that_cannot_be_called_is_refused_at_once(function: Any) -> N
         DivergenceGuard(function)
 
 
+def test_a_builtin_that_does_not_tell_its_signature_is_taken() -> None:
+    assert repr(DivergenceGuard(min)) == "DivergenceGuard(builtins.min)"  # type: ignore[arg-type]  # any callable that may be one
+
+
+def test_a_controllers_rollback_has_to_be_told_what_to_restore() -> None:
+    message = (
+        r"^on_divergence='rollback' has to be told what to restore: "
+        r"on_divergence=DivergenceGuard\('rollback', to_restore={'generator': generator, ...}\)$"
+    )
+    with pytest.raises(ValueError, match=message):
+        FixedController(3, on_divergence="rollback")
+
+
 def test_a_class_is_refused_where_an_object_of_it_is_meant() -> None:
     class Pair:
         def __init__(self, engine: Engine, record: Any) -> None:

@@ -93,14 +93,43 @@ def test_restoring_twice_restores_the_same() -> None:
     assert same(after[1], training.at[10])
 
 
-def test_a_state_is_not_trusted_while_an_explosion_builds_up() -> None:
+@pytest.mark.parametrize("on_collapse", ["report", "act", "ignore"])
+def test_a_state_is_not_trusted_while_an_explosion_builds_up(on_collapse: str) -> None:
     # Explosion from 101: suspicious at 110, 120, found at 130. A candidate of 90 or later must not be promoted.
     training = Training(dict.fromkeys(range(101, 131), exploded))
-    guard = DivergenceGuard("rollback", to_restore=training.objects(), snapshot_every=10, warmup=3)
+    guard = DivergenceGuard(
+        "rollback", to_restore=training.objects(), snapshot_every=10, warmup=3, on_collapse=on_collapse
+    )
     guard.attach(training.engine)
     training.engine.run(range(130))
     assert [(r["iteration"], r["rule"]) for r in guard.history] == [(130, "explosion")]
     assert same(training.state(), training.at[70])
+
+
+@pytest.mark.parametrize(("on_collapse", "restored"), [("act", 70), ("report", None)])
+def test_a_state_is_not_trusted_while_a_collapse_builds_up_that_is_acted_on(
+    on_collapse: str, restored: int | None
+) -> None:
+    """Flat from 101: at 110, 120, and found at 130."""
+
+    def flat(iteration: int) -> dict[str, Any]:
+        output = healthy(iteration)
+        return output | {"d_real": output["d_fake"] + (-1.0) ** iteration}
+
+    training = Training(dict.fromkeys(range(101, 131), flat))
+    guard = DivergenceGuard("rollback", to_restore=training.objects(), snapshot_every=10, on_collapse=on_collapse)
+    guard.attach(training.engine)
+    training.engine.run(range(130))
+    (record,) = guard.history
+    assert (record["iteration"], record["rule"]) == (130, "collapse")
+    assert guard.snapshots is not None
+    assert guard.snapshots.promoted is not None
+    if restored is None:
+        assert record["action"] == "report"
+        assert guard.snapshots.promoted.iteration > 70
+    else:
+        assert guard.snapshots.promoted.iteration == restored
+        assert same(training.state(), training.at[restored])
 
 
 def test_without_a_trusted_snapshot_the_run_ends_and_says_why() -> None:

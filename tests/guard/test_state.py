@@ -137,6 +137,34 @@ def test_load_before_and_after_attach() -> None:
         assert guard.interventions == 0
 
 
+@pytest.mark.parametrize(("iterations", "epochs"), [(5, 1), (5, 2)])
+def test_a_checkpoint_at_the_start_of_another_run_holds_no_iteration_twice(iterations: int, epochs: int) -> None:
+    """Ignite keeps the output of the last run's last iteration; a run that starts afresh begins with nothing."""
+    engine = Engine(lambda engine, batch: healthy(engine.state.iteration))
+    guard = DivergenceGuard("hold", check_every=100)
+    guard.attach(engine)
+    waiting: list[int] = []
+    engine.add_event_handler(Events.EPOCH_STARTED, lambda: waiting.append(len(guard.state_dict()["window"]["rows"])))
+    engine.run(range(iterations), max_epochs=1)
+    engine.run(range(iterations), max_epochs=epochs)
+    assert waiting == [0, 0 if epochs == 1 else iterations]
+
+
+def test_a_collapse_that_was_only_reported_is_published_by_no_later_start() -> None:
+    def flat(iteration: int) -> dict[str, Any]:
+        output = healthy(iteration)
+        return output if iteration <= 50 else output | {"d_real": output["d_fake"] + (-1.0) ** iteration}
+
+    engine = Engine(lambda engine, batch: flat(engine.state.iteration))
+    guard = DivergenceGuard("hold")
+    guard.attach(engine)
+    engine.run(range(90))
+    assert [record["rule"] for record in guard.history] == ["collapse"]
+    guard.load_state_dict(through_file(guard.state_dict()))
+    assert [record["rule"] for record in guard.history] == ["collapse"]
+    assert published(engine).divergence is None
+
+
 def test_snapshots_can_be_left_out_of_a_checkpoint() -> None:
     training = Training({65: broken})
     small = DivergenceGuard("rollback", to_restore=training.objects(), save_snapshots=False)
