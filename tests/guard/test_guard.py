@@ -425,7 +425,7 @@ def test_a_terminated_run_goes_on_with_what_is_known() -> None:
     [
         ({"on_divergence": "stop"}, ValueError, "on_divergence='stop': expected one of 'hold', 'terminate_epoch', 'te"),
         ({"on_divergence": 3}, TypeError, "on_divergence=3: expected one of 'hold'"),
-        ({"on_divergence": "rollback"}, ValueError, "needs to_restore="),
+        ({"on_divergence": "rollback"}, ValueError, "^on_divergence='rollback' needs to_restore=.*: the models, opt"),
         ({"on_collapse": "stop"}, ValueError, "on_collapse='stop': expected one of 'report', 'act', 'ignore'"),
         ({"check_every": 0}, ValueError, "check_every=0: expected an int of at least 1"),
         ({"check_every": 2.5}, TypeError, "check_every=2.5"),

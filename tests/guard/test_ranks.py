@@ -147,11 +147,13 @@ def test_values_are_means_over_the_ranks(monkeypatch: pytest.MonkeyPatch) -> Non
         return vector + others
 
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
-    monkeypatch.setattr(distributed, "all_equal", lambda description: None)
+    compared: list[str] = []
+    monkeypatch.setattr(distributed, "all_equal", compared.append)
     monkeypatch.setattr(distributed, "sum_over_ranks", summed)
     trainer = trainer_of(lambda i: {"d_loss": [1.0, 4.0], "g_loss": 0.5, "d_penalty": [9.0, 0.25]})
     guard = DivergenceGuard(check_every=2)
     guard.attach(trainer)
+    assert compared == ["DivergenceGuard(check_every=2)"]
     trainer.run(range(4))
     values, there = [0.0, 0.0, 0.0, 0.0, 0.5, 0.0, 0.25, 2.5], [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
     assert [vector.tolist() for vector in vectors] == [[*values * 2, *there * 2, 0.0]] * 2

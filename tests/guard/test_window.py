@@ -85,6 +85,24 @@ def test_integers_and_precisions() -> None:
     assert read(*outputs) == {"g_loss": [3.0, 3.0], "g_fake": [0.1, 0.25]}
 
 
+def test_floats_among_tensors_keep_their_precision() -> None:
+    outputs = [{"g_loss": 0.1}, {"g_loss": torch.tensor(0.1, dtype=torch.float64)}]
+    assert read(*outputs) == {"g_loss": [0.1, 0.1]}
+
+
+def test_gathering_reads_no_tensor_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(tensor: torch.Tensor) -> Any:
+        raise AssertionError("a read of the device")
+
+    window = ScoreWindow()
+    with monkeypatch.context() as patched:
+        for name in ("__float__", "__bool__", "item", "tolist"):
+            patched.setattr(torch.Tensor, name, forbidden)
+        window.add(written("tensor", "tensor", "tensor"))
+        window.add(written("tensors", "float", "mixed"))
+    assert window.read()["g_loss"] == [0.75, 0.75]
+
+
 @pytest.mark.parametrize("form", ["tensor", "floats"])
 def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
     window, other = ScoreWindow(), ScoreWindow()
