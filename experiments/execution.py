@@ -30,7 +30,7 @@ RESULT = "result.json"
 STARTED = "started"
 # A disk with less than this left is full: a result needs up to a hundred kilobytes, a checkpoint a few megabytes.
 LEAST_FREE_BYTES = 16 * 2**20
-_SEEDS_WITH_SAMPLES = (0, 1000)
+_SEEDS_WITH_SAMPLES = (6, 10, 1000)
 
 
 class DiskFullError(RuntimeError):
