@@ -452,6 +452,7 @@ def test_arguments(arguments: dict[str, Any], error: type[Exception], message: s
         ("loss", "got str 'loss'"),
         ({"loss": 1.0}, r"has none of them, it has \['loss'\]"),
         ({"d_loss": []}, r"has none of them, it has \['d_loss'\]"),
+        ({"d_loss": torch.zeros(0)}, r"has none of them, it has \['d_loss'\]"),
         ({"g_loss": torch.zeros(2, 2)}, r"'g_loss' must .* got a tensor of shape \(2, 2\)"),
         ({"g_loss": "high"}, r"'g_loss' must .* got 'high'"),
         ({"d_loss": torch.zeros(2, 2)}, r"'d_loss' must .* got a tensor of shape \(2, 2\)"),

@@ -134,6 +134,15 @@ def test_which_rows_a_mask_can_have(mask: int, entries: int, possible: bool) -> 
     assert ScoreWindow.is_row(mask, [1.0] * entries) is possible
 
 
+def test_no_row_has_more_than_all_scores() -> None:
+    window = ScoreWindow()
+    keys = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
+    window.add(dict.fromkeys(keys, 1.0))
+    ((mask,), (row,)) = window.state_dict().values()
+    assert ScoreWindow.is_row(mask, row)
+    assert not ScoreWindow.is_row(mask + 1, [*row, 1.0, 1.0])
+
+
 def test_an_output_that_is_refused_leaves_no_iteration_behind() -> None:
     window = ScoreWindow()
     window.add({"g_loss": 1.0})
