@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adaptive_critic.checks import integer, real
 from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import GapShareLaw
@@ -106,14 +105,7 @@ class WassersteinGapController(FeedbackController):
             metrics = {"gap_before": gap_before, "gap_after": gap_after}
             signal = GapShareFromMetrics()
         super().__init__(
-            GapShareLaw(
-                setpoint=real("setpoint", setpoint, above=0.0, below=1.0),
-                base=real("base", base, at_least=0.0),
-                contrast=real("contrast", contrast, at_least=0.0),
-                gain=real("gain", gain, above=0.0),
-                window=real("window", window, at_least=1.0),
-                warmup=integer("warmup", warmup, at_least=0),
-            ),
+            GapShareLaw(setpoint=setpoint, base=base, contrast=contrast, gain=gain, window=window, warmup=warmup),
             signal,
             initial=initial_within(limits, initial, _INITIAL),
             limits=limits,
