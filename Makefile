@@ -76,6 +76,11 @@ test-clients:  ## training loops written elsewhere, driven by controllers (minut
 test-clients-here: $(VENV)/.stamp-clients
 	$(BIN)/python -m pytest tests/clients $(ARGS)
 
+# Sessions are in noxfile.py. Their environments may lie elsewhere: ARGS="--envdir /somewhere".
+.PHONY: version-test
+version-test: $(VENV)/.stamp-versions  ## core tests with the pinned, lowest and newest versions (ARGS="--session lowest")
+	$(BIN)/python -m nox $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.stamp-test  ## ruff and mypy alone
 	@failed=; \
@@ -122,6 +127,10 @@ $(VENV)/.stamp-test: $(VENV)/.stamp-venv
 
 $(VENV)/.stamp-mutation: $(VENV)/.stamp-test
 	@$(INSTALL) --group mutation
+	@touch $@
+
+$(VENV)/.stamp-versions: $(VENV)/.stamp-venv
+	@$(INSTALL) --group versions
 	@touch $@
 
 $(VENV)/.stamp-docs: $(VENV)/.stamp-venv
