@@ -31,6 +31,7 @@ _CONTROLLER = (
     "tests/test_controller_engine.py",
     "tests/handlers/test_arguments.py",
     "tests/handlers/test_state.py",
+    "tests/guard/test_state.py::test_a_controller_saves_its_guard",
     "--deselect=tests/handlers/test_state.py::test_numbers_of_a_law_replaced_by_other_numbers",  # of the laws
 )
 
