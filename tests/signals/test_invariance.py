@@ -130,7 +130,7 @@ def test_the_metric_scales_with_the_critic_and_has_no_offset(
 
 def test_kappa_is_the_share_that_one_generator_update_uses_up() -> None:
     """On paper: the gap is 2 after the critic's updates and 1.5 after the generator's, a quarter is used up."""
-    controller = WassersteinGapController(initial=3, window=1, warmup=0, gain=0.1)
+    controller = WassersteinGapController(initial=3, setpoint=0.02, window=1, warmup=0, gain=0.1)
     controller.observe({"d_real": [3.0], "d_fake": [1.0], "g_fake": 1.0})
     controller.observe({"d_real": [3.0, 9.0], "d_fake": [1.5, 0.0], "g_fake": 7.0})
     assert controller.signal == 0.25
