@@ -174,7 +174,7 @@ def test_an_endless_iterator_is_welcome() -> None:
 def test_an_empty_loader_inside_a_step_does_not_end_the_epoch_silently() -> None:
     batches = infinite_batches(list[int]())
     with pytest.raises(ValueError, match="yielded no batches"):
-        Engine(lambda engine, batch: next(batches)).run(max_iters=3, epoch_length=3)
+        Engine(lambda engine, batch: next(batches)).run(max_epochs=1, epoch_length=3)
 
 
 @pytest.mark.parametrize("loader", [5, None, "batches", b"batches", {"x": 1}, infinite_batches([1])])
@@ -223,9 +223,9 @@ def test_reuse_gives_one_batch_per_iteration_also_in_a_second_run() -> None:
     batches.attach(engine)
     batches.attach(engine)
     for _ in range(2):  # each begins at iteration 1
-        engine.run(max_iters=1, epoch_length=1)
+        engine.run(max_epochs=1, epoch_length=1)
     assert seen == [[1, 1], [2, 2]]
-    engine.run(max_iters=3)
+    engine.run(max_epochs=3)
     assert seen[2:] == [[3, 3], [1, 1]]
 
 
@@ -233,7 +233,7 @@ def test_without_reuse_every_draw_is_fresh_attached_or_not() -> None:
     batches, seen = infinite_batches([1, 2, 3]), list[list[int]]()
     engine = two_draws_per_iteration(batches, seen)
     batches.attach(engine)
-    engine.run(max_iters=2, epoch_length=2)
+    engine.run(max_epochs=1, epoch_length=2)
     assert seen == [[1, 2], [3, 1]]
 
 

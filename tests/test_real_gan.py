@@ -77,7 +77,7 @@ def test_quality_improves_and_nothing_diverges() -> None:
                 return sliced_distance(generator(latents), held_out)
 
         start = distance()
-        trainer.run(max_iters=ITERATIONS, epoch_length=100)
+        trainer.run(max_epochs=ITERATIONS // 100, epoch_length=100)
     assert controller.generator_updates == ITERATIONS
     assert start > 0.8
     assert distance() < 0.3 * start

@@ -500,5 +500,5 @@ def test_the_trainer_counts_iterations_and_epochs_as_ignite_does() -> None:
     setup = Setup()
     epochs: list[int] = []
     setup.trainer.add_event_handler("EPOCH_COMPLETED", lambda engine: epochs.append(engine.state.iteration))
-    setup.trainer.run(max_iters=7, epoch_length=3)
-    assert (setup.trainer.state.iteration, epochs) == (7, [3, 6])
+    setup.trainer.run(max_epochs=2, epoch_length=3)
+    assert (setup.trainer.state.iteration, epochs) == (6, [3, 6])

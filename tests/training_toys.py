@@ -82,7 +82,8 @@ def run(trainer: Engine, iterations: int) -> list[dict[str, Any]]:
     """Run that many iterations more and return their outputs."""
     outputs: list[dict[str, Any]] = []
     with trainer.add_event_handler("ITERATION_COMPLETED", lambda engine: outputs.append(engine.state.output)):
-        trainer.run(max_iters=trainer.state.iteration + iterations, epoch_length=1000)
+        # Epochs of one iteration: every Ignite goes on after them, and none loses an iteration at their end.
+        trainer.run(max_epochs=trainer.state.iteration + iterations, epoch_length=1)
     return outputs
 
 

@@ -159,7 +159,7 @@ def create_gan_trainer(
         ...     latent_dim=2,
         ... )
         >>> trainer.state.num_discriminator_steps = 5  # or FixedController(5).attach(trainer)
-        >>> state = trainer.run(max_iters=4, epoch_length=2)
+        >>> state = trainer.run(max_epochs=2, epoch_length=2)
         >>> state.output["d_real"].shape, state.output["g_loss"].shape, state.output["num_samples"]
         (torch.Size([5]), torch.Size([]), 100)
         >>> sorted(trainer.state.to_save)

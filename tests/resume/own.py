@@ -84,7 +84,8 @@ class OwnTraining:
 
         self.trainer = Engine(step)
         guard = DivergenceGuard("terminate", check_every=4)
-        self.controller = WassersteinGapController(limits=(1, 6), on_divergence=guard, warmup=2, gain=0.2, window=2)
+        # So large a gain that n changes within a few iterations whatever numbers this torch draws.
+        self.controller = WassersteinGapController(limits=(1, 6), on_divergence=guard, warmup=2, gain=1.0, window=2)
         budget, history = StopAtBudget(critic_updates=10_000), ControllerHistory()
         self.controller.attach(self.trainer)
         budget.attach(self.trainer)

