@@ -89,7 +89,7 @@ def test_a_run_of_the_experiment_spends_its_budget() -> None:
     assert all(map(math.isfinite, row["distances"]))
     spent = row["generator_updates"] * 1.2 + row["critic_updates"] * 0.8
     assert 120.0 <= spent < 120.0 + 1.2 + 20 * 0.8
-    assert row["steps_at_eighths"][0] == 3
+    assert row["steps_at_eighths"][0] == 2
 
 
 def test_the_script_runs(capsys: pytest.CaptureFixture[str]) -> None:
