@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Engine
 
 from adaptive_critic import DivergenceGuard
+from experiments.contenders import CONTENDERS as ALL_CONTENDERS
 from experiments.contenders import select_contenders
 from experiments.runner import Training
 from experiments.tasks import all_tasks
@@ -19,7 +20,6 @@ from experiments.tasks._task import Task
 
 SEED = 1000
 CONTENDERS = ("gap", "fixed-5")
-WRITTEN = Path(__file__).parent / "results" / "watched.json"
 
 
 def watch(task: Task, contender: str, seed: int) -> dict[str, Any]:
@@ -54,9 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Watch one run of each task and contender; 1 if a run that did not diverge raised an alarm."""
     parser = argparse.ArgumentParser(prog="python -m experiments.watched", description=main.__doc__)
     parser.add_argument("--tasks", nargs="+", choices=sorted(all_tasks()), default=sorted(all_tasks()), metavar="NAME")
-    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), metavar="NAME")
+    names = [contender.name for contender in ALL_CONTENDERS if contender.matches is None]
+    parser.add_argument("--contenders", nargs="+", choices=names, default=list(CONTENDERS), metavar="NAME")
     parser.add_argument("--seed", type=int, default=SEED, help="default: a tuning seed, %(default)s")
-    parser.add_argument("--write", type=Path, metavar="FILE", help=f"for all tasks: {WRITTEN.name} of the results")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write what was found, as JSON")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     found = []
