@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["StateError", "floats", "header", "integer", "integers", "mapping", "number", "packed", "rows"]
+__all__ = ["StateError", "entry", "floats", "header", "integer", "integers", "mapping", "number", "packed", "rows"]
 
 
 _LARGEST = 2**63  # any int that is meant fits, and converts to a float
@@ -16,7 +16,12 @@ class StateError(ValueError):
     """A state dict can't be loaded. Nothing was changed; the message says what is wrong with it."""
 
 
-def _get(state: Mapping[str, Any], key: str) -> Any:
+def entry(state: Mapping[str, Any], key: str) -> Any:
+    """Return the entry ``key``, whatever it is.
+
+    Raises:
+        StateError: if there is none.
+    """
     if key not in state:
         raise StateError(f"the state has no {key!r}; it has {sorted(map(str, state))}")
     return state[key]
@@ -30,7 +35,7 @@ def header(state: Any, handler: str, version: int) -> Mapping[str, Any]:
     """
     if not isinstance(state, Mapping):
         raise StateError(f"expected the dict that {handler}.state_dict() returned, got {type(state).__name__}")
-    saved = _get(state, "handler")
+    saved = entry(state, "handler")
     if saved != handler:
         raise StateError(f"this is a state of {saved!r}, it can't be loaded into {handler}")
     found = integer(state, "version", at_least=1)
@@ -43,7 +48,7 @@ def header(state: Any, handler: str, version: int) -> Mapping[str, Any]:
 
 def mapping(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return the entry ``key``, a dict."""
-    value = _get(state, key)
+    value = entry(state, key)
     if not isinstance(value, Mapping):
         raise StateError(f"state[{key!r}]={value!r}: expected a dict")
     return value
@@ -51,7 +56,7 @@ def mapping(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def integer(state: Mapping[str, Any], key: str, at_least: int = 0) -> int:
     """Return the entry ``key``, an int of at least ``at_least`` and at most 2**63."""
-    value = _get(state, key)
+    value = entry(state, key)
     if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= _LARGEST:
         raise StateError(f"state[{key!r}]={value!r}: expected an int of at least {at_least}, at most 2**63")
     return value
@@ -59,7 +64,7 @@ def integer(state: Mapping[str, Any], key: str, at_least: int = 0) -> int:
 
 def number(state: Mapping[str, Any], key: str, lowest: float, highest: float) -> float:
     """Return the entry ``key``, a finite number in [lowest, highest]."""
-    value = _get(state, key)
+    value = entry(state, key)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
         raise StateError(f"state[{key!r}]={value!r}: expected a number in [{lowest:g}, {highest:g}]")
     try:
@@ -73,7 +78,7 @@ def number(state: Mapping[str, Any], key: str, lowest: float, highest: float) ->
 
 def floats(state: Mapping[str, Any], key: str, length: int | None = None) -> tuple[float, ...]:
     """Return the entry ``key``, a list of numbers (NaN and infinities included), of ``length`` if that is given."""
-    return _numbers(_get(state, key), f"state[{key!r}]", length)
+    return _numbers(entry(state, key), f"state[{key!r}]", length)
 
 
 def _numbers(value: Any, name: str, length: int | None) -> tuple[float, ...]:
@@ -103,7 +108,7 @@ def packed(state: Mapping[str, Any], key: str, length: int) -> tuple[float, ...]
 
 def rows(state: Mapping[str, Any], key: str, length: int) -> list[tuple[float, ...]]:
     """Return the entry ``key``, a list of lists of ``length`` numbers."""
-    value = _get(state, key)
+    value = entry(state, key)
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         raise StateError(f"state[{key!r}]={value!r}: expected a list of lists of numbers")
     return [_numbers(row, f"state[{key!r}][{index}]", length) for index, row in enumerate(value)]
@@ -111,7 +116,7 @@ def rows(state: Mapping[str, Any], key: str, length: int) -> list[tuple[float, .
 
 def integers(state: Mapping[str, Any], key: str, length: int | None = None) -> tuple[int, ...]:
     """Return the entry ``key``, a list of ints of at least 0, of ``length`` if that is given."""
-    value = _get(state, key)
+    value = entry(state, key)
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         raise StateError(f"state[{key!r}]={value!r}: expected a list of ints")
     if length is not None and len(value) != length:

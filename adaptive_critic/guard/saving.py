@@ -60,7 +60,7 @@ def _rules(state: Mapping[str, Any], rules: DivergenceRules) -> RulesState:
 
 
 def _list(state: Mapping[str, Any], key: str) -> Sequence[Any]:
-    value = state.get(key)
+    value = saved.entry(state, key)
     if not isinstance(value, (list, tuple)):
         raise StateError(f"state[{key!r}]={value!r}: expected a list")
     return value
@@ -109,8 +109,8 @@ def read(state: Any, rules: DivergenceRules, snapshots: Snapshots | None) -> Loa
     clean_checks = 0
     if snapshots is not None and "snapshots" in state:
         copies = saved.mapping(state, "snapshots")
-        promoted = snapshots.checked("promoted", copies.get("promoted"))
-        candidate = snapshots.checked("candidate", copies.get("candidate"))
+        promoted = snapshots.checked("promoted", saved.entry(copies, "promoted"))
+        candidate = snapshots.checked("candidate", saved.entry(copies, "candidate"))
         clean_checks = saved.integer(copies, "clean_checks")
     return Loaded(
         saved.integer(state, "interventions"),

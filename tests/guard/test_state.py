@@ -347,6 +347,29 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
+def without(path: tuple[Any, ...]) -> dict[str, Any]:
+    state = copy.deepcopy(GOOD)
+    target: Any = state
+    for key in path[:-1]:
+        target = target[key]
+    del target[path[-1]]
+    return state
+
+
+# Levels that were never measured have no history, a record says what its rule had to go by: those may be fewer.
+VARYING = ("history", "values")
+ENTRIES = [path for path in paths(GOOD) if len(path) > 1 and isinstance(path[-1], str) and path[-2] not in VARYING]
+
+
+@pytest.mark.parametrize("path", ENTRIES, ids=lambda path: ".".join(map(str, path)))
+def test_a_missing_entry_within_an_entry_is_refused(path: tuple[Any, ...]) -> None:
+    guard = guard_of_objects()
+    before = guard.state_dict()
+    with pytest.raises(StateError):
+        guard.load_state_dict(without(path))
+    assert same(guard.state_dict(), before)
+
+
 @given(st.data())
 def test_any_data_is_loaded_or_refused(data: st.DataObject) -> None:
     state: Any
