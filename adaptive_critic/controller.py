@@ -84,6 +84,7 @@ class Controller(Attachable):
         self.generator_updates = 0
         self.samples_seen = 0
         self._warned = False
+        self._newest: int | None = None  # iteration of the engine that was taken in last; None: not known, or none
         self._steps = 0
         self._decided = True  # ratio or signal may have changed since they were published
 
@@ -113,7 +114,7 @@ class Controller(Attachable):
 
     @abstractmethod
     def _skip(self) -> None:
-        """Let an iteration under an override pass without observing it."""
+        """Let iterations pass without observing them, as under an override."""
 
     # --- use ----------------------------------------------------------------------------------------------------
 
@@ -198,6 +199,7 @@ class Controller(Attachable):
             StepOutputError: if the output is not what this controller needs.
         """
         self._check_alone()
+        self._newest = None
         self._advance(output, {}, self.generator_updates + 1)
         return self._steps
 
@@ -289,7 +291,10 @@ class Controller(Attachable):
         self._loaded = False  # a load in the middle of a run does not keep the next one from starting afresh
         self._override.observe()
         self._seen = state.iteration  # first: an output that is refused must not be observed again by state_dict
+        if self._newest is not None and state.iteration != self._newest + 1:
+            self._skip()  # detached for a while, or a handler or an output failed: those iterations were missed
         self._advance(state.output, state.metrics, state.iteration)
+        self._newest = state.iteration
         if found != self._steps:
             setattr(state, self.param_name, self._steps)
         self._publish(state)
@@ -378,10 +383,15 @@ class Controller(Attachable):
         apply_law()
         self.critic_updates, self.generator_updates, self.samples_seen = counts
         self._override.restore(*override)
-        self._steps = steps if self._override.left > 0 else self._clamp_steps(steps)
+        self._steps = self._fitted(steps, self._override.left > 0)
+        self._newest = None
         self._loaded = True
         if self._engine is not None:
             self._write(self._engine)
+
+    def _fitted(self, steps: int, overridden: bool) -> int:
+        """Return loaded steps as the current limits allow them; those of an override are not the law's."""
+        return steps if overridden else self._clamp_steps(steps)
 
     def _clamp_steps(self, steps: int) -> int:
         return steps if self._limits is None else min(max(steps, self._limits[0]), self._limits[1])

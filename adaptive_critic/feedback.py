@@ -122,6 +122,11 @@ class FeedbackController(Controller):
         lower, upper = self._limits
         return (float(lower) if self._law.whole else max(float(lower), _LOWEST_RATIO)), float(upper)
 
+    def _bounded(self, ratio: float) -> float:
+        """Return the ratio, or the bound that it is beyond."""
+        lower, upper = self._bounds()
+        return min(max(ratio, lower), upper)
+
     def _clear(self) -> None:
         super()._clear()
         self._ratio = self._initial
@@ -241,8 +246,7 @@ class FeedbackController(Controller):
         if math.isnan(proposed):
             self.bad_observations += 1
             return
-        lower, upper = self._bounds()
-        self._law_now, self._ratio = state, min(max(proposed, lower), upper)
+        self._law_now, self._ratio = state, self._bounded(proposed)
         self._decided = True
 
     # --- state --------------------------------------------------------------------------------------------------
@@ -258,11 +262,9 @@ class FeedbackController(Controller):
         }
 
     def _read_law_state(self, state: Mapping[str, Any]) -> Callable[[], None]:
-        lower, upper = self._bounds()
         ratio = saved.number(state, "ratio", 0.0, math.inf)
-        ratio = min(max(ratio, lower), upper)
         carry = saved.number(state, "carry", -0.5, 0.5)
-        law_now = self._read_values(state, ratio)
+        law_now = self._read_values(state, self._bounded(ratio))
         apply_measurement = self._measurement.checked(state)
         since = saved.integer(state, "since")
         bad = saved.integer(state, "bad_observations")
@@ -273,6 +275,16 @@ class FeedbackController(Controller):
             self._since, self.bad_observations = since, bad
 
         return apply
+
+    def _fitted(self, steps: int, overridden: bool) -> int:
+        """Clamp the loaded ratio, too; round again where that changes it, so that the carry is not of the other one."""
+        ratio = self._bounded(self._ratio)
+        fits = ratio == self._ratio and steps == self._clamp_steps(steps)
+        if not (fits or overridden):
+            self._steps = steps
+            self._take_back()
+        self._ratio = ratio
+        return steps if fits or overridden else self._steps_at(0)
 
     def _read_values(self, state: Mapping[str, Any], ratio: float) -> tuple[Any, ...]:
         """Return the law's state: entries of the kinds that a new state has, and usable by the law."""
