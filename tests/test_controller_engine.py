@@ -254,7 +254,7 @@ def test_a_foreign_write_is_warned_of_once_and_overwritten() -> None:
     trainer.add_event_handler(
         Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.num_discriminator_steps)
     )
-    with pytest.warns(UserWarning, match="num_discriminator_steps=9;.* wrote 4") as caught:
+    with pytest.warns(UserWarning, match="=9;.* wrote 4 and will overwrite it: only one") as caught:
         run(trainer, 20)
     assert len(caught) == 1
     assert 9 not in seen
