@@ -14,7 +14,10 @@ STREAM = healthy(20)
 
 
 def engine_of(ran: list[int]) -> Engine:
-    return Engine(lambda engine, _: ran.append(engine.state.num_discriminator_steps))
+    def step(engine: Any, _: Any) -> None:
+        ran.append(engine.state.num_discriminator_steps)
+
+    return Engine(step)
 
 
 @pytest.fixture
