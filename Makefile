@@ -57,6 +57,10 @@ mutation-test: $(VENV)/.stamp-mutation  ## change the laws, rounding, guard and 
 crash-test: $(VENV)/.stamp-test  ## kill and resume trainings, of two ranks too, then spoil some (minutes; ARGS="--kills 5")
 	$(BIN)/python -m tests.crash $(ARGS)
 
+.PHONY: soak-test
+soak-test: $(VENV)/.stamp-test  ## a million iterations with random faults: nothing grows or drifts (an hour; ARGS="--iterations 50000")
+	$(BIN)/python -m tests.soak $(ARGS)
+
 .PHONY: experiments
 experiments: $(VENV)/.stamp-demo  ## the ablation suite, resumed where it stopped, then its report (hours; ARGS="--block NAME")
 	$(BIN)/python -m experiments run $(ARGS)

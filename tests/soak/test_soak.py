@@ -72,6 +72,7 @@ def test_a_bad_observation_that_moves_the_law_is_found(monkeypatch: pytest.Monke
         held = self.bad_observations
         decide(self)
         if self.bad_observations > held:
+            self._decided = True
             self._law_now, self._ratio = self._law.update(
                 self._law_now, Observation((0.0, 1.0), (0.0, 1.0)), self._ratio
             )
