@@ -198,8 +198,9 @@ def _load(soak: Soak, engine_too: bool, limits: tuple[int, int] | None) -> None:
         soak.budget, soak.history = StopAtBudget(critic_updates=soak.budget.critic_updates), ControllerHistory(POINTS)
         if attached_first:
             soak.join()
-    for handler, state in zip((new, soak.budget, soak.history), states, strict=True):
-        handler.load_state_dict(state)
+    new.load_state_dict(states[0])
+    soak.budget.load_state_dict(states[1])
+    soak.history.load_state_dict(states[2])
     if not engine_too and not attached_first:
         soak.join()
     if soak.twin is not None and new.limits is not None:
