@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from typing import Any
 
 import ignite.distributed as idist
 import torch
 
 __all__ = ["all_equal", "fingerprint", "first_message", "on_cuda", "rank", "same_start", "sum_over_ranks", "world_size"]
+
+# What was summed last. A gloo group of torch 2.3 that is destroyed waits for its threads, and keeps from them the lock
+# that they need to free a tensor: it waits for ever if nobody else holds that tensor any more (pytorch/pytorch#154976).
+# Several, since on a busy machine a thread may be some decisions late.
+_held: deque[torch.Tensor] = deque(maxlen=8)
 
 
 def _gone(error: Exception | str) -> RuntimeError:
@@ -49,8 +55,9 @@ def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
     """
     if world_size() == 1:
         raise _gone("it was there when the run began")
+    _held.append(vector.clone())
     try:
-        result = idist.all_reduce(vector.clone(), op="SUM")
+        result = idist.all_reduce(_held[-1], op="SUM")
     except (RuntimeError, ValueError) as error:
         raise _gone(error) from error
     assert isinstance(result, torch.Tensor)

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -570,6 +571,26 @@ def test_a_rank_that_attaches_alone_is_told_so_when_it_has_waited_in_vain(
         handler.attach(trainer)
     monkeypatch.undo()
     handler.attach(trainer)  # nothing is left behind
+
+
+def test_what_was_summed_last_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a group of torch 2.3 that is destroyed soon after a decision may wait for ever."""
+    import ignite.distributed as idist
+    import torch
+
+    from adaptive_critic import distributed
+
+    summed: list[weakref.ref[torch.Tensor]] = []
+
+    def all_reduce(tensor: torch.Tensor, **more: Any) -> torch.Tensor:
+        summed.append(weakref.ref(tensor))
+        return tensor * 2
+
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(idist, "all_reduce", all_reduce)
+    for _ in range(20):
+        assert distributed.sum_over_ranks(torch.ones(3)).tolist() == [2.0, 2.0, 2.0]
+    assert [reference() is not None for reference in summed] == [False] * 12 + [True] * 8
 
 
 def test_one_process_makes_no_collective(monkeypatch: pytest.MonkeyPatch) -> None:
