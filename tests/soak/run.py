@@ -155,7 +155,7 @@ class Soak:
         found: list[Sample] = []
         with self._listening():
             for number in range(1, samples + 1):
-                self._all = self._given if 2 * number <= samples else self._lasting
+                self._all = self._given if 2 * number <= samples + 1 else self._lasting
                 self._until(iterations * number // samples)
                 found.append(sample(self.engine, self.controller, self.history))
                 self.sampled.append(self.done)
