@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from adaptive_critic import ControllerHistory, feedback
 from adaptive_critic.guard.responding import Responder
+from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.laws import Observation
 from adaptive_critic.measuring import Measurement
 from tests.soak.cases import CASES
@@ -89,10 +91,11 @@ def test_limits_that_do_not_hold_are_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_list_that_grows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    add, kept = ControllerHistory._add, []
+    add = ControllerHistory._add
+    kept: list[list[float]] = []
 
     def growing(self: ControllerHistory, point: Any) -> None:
-        kept.append(float(point.ratio + 1.0))
+        kept.append([point.ratio + 1.0])  # three blocks: one would stay within what is allowed here
         add(self, point)
 
     monkeypatch.setattr(ControllerHistory, "_add", growing)
@@ -109,7 +112,7 @@ def test_a_log_that_is_flooded_is_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def _flooding(self: Responder, engine: Any, verdict: Any, *others: Any) -> bool:
-    self._keep({"iteration": engine.state.iteration, "rule": "", "action": "report", "reason": "flood"}, 30)
+    self._keep(self._record(engine, Verdict("flood", "at every check", {}), "report"), logging.WARNING)
     return False
 
 
