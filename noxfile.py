@@ -22,12 +22,13 @@ LOWEST_PYTHON, *_, NEWEST_PYTHON = nox.project.python_versions(PYPROJECT)
 TOOLS = ("hypothesis", "pytest", "torchdata", "tqdm")
 
 # Left to `make test`: what is not the package (experiments, clients, pages, wheels), types, what
-# starts many processes or compiles, and a GAN trained for minutes. They take most of the time.
+# starts many processes, runs long or compiles, and a GAN trained for minutes. They take most of the time.
 NOT_CORE = (
     "tests/clients",
     "tests/crash",
     "tests/experiments",
     "tests/mutation",
+    "tests/soak",
     "tests/test_compile.py",
     "tests/test_docs_examples.py",
     "tests/test_packaging.py",
