@@ -105,7 +105,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "two thresholds",
         "published",
         f"{_LIBRARY}:TwoThresholdController",
-        {"critic_threshold": -0.1, "generator_threshold": 0.0},
+        {"critic_threshold": -0.2, "generator_threshold": 0.0},
         tasks=DEVELOPMENT_PAIR,
     ),
     Contender(
@@ -122,7 +122,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "two thresholds, per update",
         "published",
         f"{_RIVALS}:ExactTwoThresholds",
-        {"critic_threshold": -0.1, "generator_threshold": 0.0},
+        {"critic_threshold": -0.2, "generator_threshold": 1e6},
         told=("most_critic_updates",),
         tasks=DEVELOPMENT_PAIR,
     ),
