@@ -70,7 +70,7 @@ class Controller(Attachable):
         if output_transform is not None and not callable(output_transform):
             raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
         self._published = Published(param_name)
-        self.limits = limits
+        self._limits = self._checked_limits(limits)
         self.param_name = param_name
         self.guard: DivergenceGuard | None = as_guard(on_divergence, param_name, output_transform)
         self._output_transform = output_transform
@@ -124,13 +124,17 @@ class Controller(Attachable):
 
         Raises:
             TypeError: if what is assigned is neither a pair of ints nor None.
-            ValueError: if it is out of range.
+            ValueError: if it is out of range, or the constructor would refuse it beside its other arguments.
         """
         return self._limits
 
     @limits.setter
     def limits(self, limits: tuple[int, int] | None) -> None:
-        self._limits = None if limits is None else limits_pair(limits)
+        self._limits = self._checked_limits(limits)
+
+    def _checked_limits(self, limits: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Return limits as ints, for the constructor and for an assignment; a subclass refuses what it can't keep."""
+        return None if limits is None else limits_pair(limits)
 
     @property
     def num_discriminator_steps(self) -> int:

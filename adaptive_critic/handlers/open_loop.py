@@ -13,17 +13,21 @@ from adaptive_critic.scheduled import ScheduledController
 __all__ = ["FixedController", "StepDecayController", "WGANReferenceController"]
 
 
-def _refuse_outside(limits: tuple[int, int] | None, schedule: Schedule) -> None:
-    """Refuse configured values outside explicit limits: clamping them in silence would hide a mistake."""
-    if limits is None:
-        return
-    low, high = schedule.extremes()
-    for value in (low, high):
-        if not limits[0] <= value <= limits[1]:
-            raise ValueError(f"limits={limits!r}: {schedule!r} gives {value:g}, outside of them")
+class _ConfiguredController(ScheduledController):
+    """Refuses limits that leave a configured value out: clamping it in silence would hide a mistake."""
+
+    def _checked_limits(self, limits: tuple[int, int] | None) -> tuple[int, int] | None:
+        limits = super()._checked_limits(limits)
+        schedule = self.schedule
+        if isinstance(schedule, ExponentialDecay):  # its start alone is configured, limits end the decay
+            schedule = Constant(int(schedule.value(0)))
+        for value in schedule.extremes():
+            if limits is not None and not limits[0] <= value <= limits[1]:
+                raise ValueError(f"limits={limits!r}: {schedule!r} gives {value:g}, outside of them")
+        return limits
 
 
-class FixedController(ScheduledController):
+class FixedController(_ConfiguredController):
     """The same number of critic updates at every iteration.
 
     Args:
@@ -61,10 +65,9 @@ class FixedController(ScheduledController):
             param_name=param_name,
             on_divergence=on_divergence,
         )
-        _refuse_outside(self.limits, self.schedule)
 
 
-class StepDecayController(ScheduledController):
+class StepDecayController(_ConfiguredController):
     r"""Start high, lower it as training goes on.
 
     Either by a factor, :math:`n(t) = \lfloor \text{initial} \cdot \gamma^{\lfloor (t - 1) / \text{step\_size} \rfloor}
@@ -129,7 +132,6 @@ class StepDecayController(ScheduledController):
             param_name=param_name,
             on_divergence=on_divergence,
         )
-        _refuse_outside(self.limits, schedule if milestones is not None else Constant(int(schedule.value(0))))
 
 
 def _milestones(milestones: Mapping[int, int]) -> Milestones:
@@ -144,7 +146,7 @@ def _milestones(milestones: Mapping[int, int]) -> Milestones:
     return Milestones(starts, tuple(milestones[start] for start in starts))
 
 
-class WGANReferenceController(ScheduledController):
+class WGANReferenceController(_ConfiguredController):
     """The schedule of the WGAN reference script: 100 at iterations 1-25, 501, 1001, ..., else 5.
 
     Source: martinarjovsky/WassersteinGAN, main.py. Published variant: the generator iterations' rule as it stands; the
@@ -181,4 +183,3 @@ class WGANReferenceController(ScheduledController):
             param_name=param_name,
             on_divergence=on_divergence,
         )
-        _refuse_outside(self.limits, self.schedule)

@@ -29,15 +29,15 @@ def _named(**names: str | None) -> dict[str, str]:
     return given
 
 
-def _lowest_rung(limits: tuple[int, int] | None) -> int:
+def _lowest_rung(limits: tuple[int, int] | None, rungs: tuple[int, ...] = _RUNGS) -> int:
     """Return the lowest rung of the ladder within the limits."""
     if limits is None:
-        return _RUNGS[0]
+        return rungs[0]
     lower, upper = limits_pair(limits)
-    for rung in _RUNGS:
+    for rung in rungs:
         if lower <= rung <= upper:
             return rung
-    raise ValueError(f"limits={limits!r}: expected a rung of the ladder within, one of {', '.join(map(str, _RUNGS))}")
+    raise ValueError(f"limits={limits!r}: expected a rung of the ladder within, one of {', '.join(map(str, rungs))}")
 
 
 class AccuracyLadderController(FeedbackController):
@@ -108,6 +108,11 @@ class AccuracyLadderController(FeedbackController):
             param_name=param_name,
             on_divergence=on_divergence,
         )
+
+    def _checked_limits(self, limits: tuple[int, int] | None) -> tuple[int, int] | None:
+        assert isinstance(self._law, AccuracyLadderLaw)
+        _lowest_rung(limits, self._law.rungs)
+        return super()._checked_limits(limits)
 
 
 class LossChangeRateController(FeedbackController):
@@ -281,14 +286,6 @@ class AccuracyGateController(FeedbackController):
         on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
     ) -> None:
         steps = integer("steps", steps, at_least=1)
-        limits = (0, steps) if limits is None else limits_pair(limits)
-        if limits[0] > 0:
-            raise ValueError(
-                f"limits={limits!r}: a closed gate makes 0 critic updates, so it would never close; expected a lower "
-                f"limit of 0, such as (0, {limits[1]})"
-            )
-        if steps > limits[1]:
-            raise ValueError(f"steps={steps!r} is outside limits={limits!r}: an open gate makes that many updates")
         super().__init__(
             AccuracyGateLaw(steps, threshold),
             GeneratedAccuracy(),
@@ -301,3 +298,16 @@ class AccuracyGateController(FeedbackController):
             param_name=param_name,
             on_divergence=on_divergence,
         )
+
+    def _checked_limits(self, limits: tuple[int, int] | None) -> tuple[int, int] | None:
+        assert isinstance(self._law, AccuracyGateLaw)
+        steps = self._law.steps
+        lower, upper = (0, steps) if limits is None else limits_pair(limits)
+        if lower > 0:
+            raise ValueError(
+                f"limits={limits!r}: a closed gate makes 0 critic updates, so it would never close; expected a lower "
+                f"limit of 0, such as (0, {upper})"
+            )
+        if steps > upper:
+            raise ValueError(f"steps={steps!r} is outside limits={limits!r}: an open gate makes that many updates")
+        return lower, upper
