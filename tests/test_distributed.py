@@ -57,6 +57,14 @@ def _counted(name: str, original: Callable[..., Any], collectives: list[str]) ->
     return counted
 
 
+def _holding(original: Callable[..., Any], held: list[Any]) -> Callable[..., Any]:
+    def holding(*args: Any, **more: Any) -> Any:
+        held.append(args)
+        return original(*args, **more)
+
+    return holding
+
+
 def _samples(rank: int) -> Any:
     from tests.handlers.table import healthy
 
@@ -362,6 +370,11 @@ def main_torn_down(rank: int, meeting_point: str, result: str) -> None:
         "guard": lambda: DivergenceGuard(check_every=2),
     }
     seen: dict[str, list[Any]] = {}
+    # Groups end milliseconds after Ignite gathered. With torch 2.3 that may take for ever (pytorch/pytorch#154976),
+    # unless the tensors of each collective are held until then.
+    held: list[Any] = []
+    for name in ("all_reduce", "all_gather"):
+        setattr(torch.distributed, name, _holding(getattr(torch.distributed, name), held))
 
     def run(case: str, what: str, end: Callable[[], None], ranks: tuple[int, ...]) -> None:
         idist.initialize(
