@@ -58,6 +58,14 @@ def test_the_form_makes_no_difference(scores: str, numbers: str, losses: str) ->
     assert read(written(scores, numbers, losses)) == COLUMNS
 
 
+@pytest.mark.parametrize("form", ["tensor", "floats"])
+def test_a_state_has_plain_numbers(form: str) -> None:
+    window = ScoreWindow()
+    window.add(written(form, "float" if form == "floats" else "tensor", form))
+    (row,) = window.state_dict()["rows"]
+    assert {type(value) for value in row} == {float}
+
+
 def test_iterations_of_several_forms_and_lengths_are_read_together() -> None:
     forms = list(itertools.product(("tensor", "floats"), ("tensor", "float"), ("tensor", "floats")))
     few = {"g_loss": 0.5}
