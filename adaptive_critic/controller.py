@@ -77,6 +77,7 @@ class Controller(Attachable):
         self._override = Override()
         self._seen = 0  # engine.state.iteration when an iteration was last observed
         self._loaded = False
+        self._made_with = self._settings()
         self._clear()
 
     def _clear(self) -> None:
@@ -86,6 +87,7 @@ class Controller(Attachable):
         self._warned = False
         self._newest: int | None = None  # iteration of the engine that was taken in last; None: not known, or none
         self._steps = 0
+        self._unfitted = False  # limits were assigned within an iteration, whose ratio is yet to be clamped to them
         self._decided = True  # ratio or signal may have changed since they were published
 
     # --- what a subclass says -----------------------------------------------------------------------------------
@@ -120,7 +122,12 @@ class Controller(Attachable):
 
     @property
     def limits(self) -> tuple[int, int] | None:
-        """(lower, upper) of the integer, or None. Others may take their place: they hold from the next decision on.
+        """(lower, upper) of the integer, or None. Others may take their place.
+
+        They hold at once: number and ratio are clamped to them and published, and a start (``initial``) outside of them
+        is the nearest bound in later runs. An iteration that is running keeps the number that it was begun with, and an
+        :meth:`override` its own. In a distributed run every rank must assign the same, between two runs or at the same
+        iteration.
 
         Raises:
             TypeError: if what is assigned is neither a pair of ints nor None.
@@ -131,6 +138,10 @@ class Controller(Attachable):
     @limits.setter
     def limits(self, limits: tuple[int, int] | None) -> None:
         self._limits = self._checked_limits(limits)
+        if self._is_within_iteration():
+            self._unfitted = True
+        else:
+            self._set_steps(self._fitted(self._steps, self._override.left > 0))
 
     def _checked_limits(self, limits: tuple[int, int] | None) -> tuple[int, int] | None:
         """Return limits as ints, for the constructor and for an assignment; a subclass refuses what it can't keep."""
@@ -151,7 +162,8 @@ class Controller(Attachable):
         """
         self._check_free(engine)
         if distributed.world_size() > 1:
-            distributed.all_equal(repr(self))
+            settings = self._settings()  # law and limits may have been replaced since this was made
+            distributed.all_equal(repr(self) if settings == self._made_with else f"{self!r} with {settings}")
         found = getattr(engine.state, self.param_name, None)
         known = claim(engine, self.param_name, self)
         register_events(engine)
@@ -237,8 +249,7 @@ class Controller(Attachable):
             steps = 1 if self.limits is None else self.limits[0]
         steps = integer("steps", steps, at_least=0)
         waits = self._engine is None or self._engine.last_event_name in _BEFORE_A_RUN
-        if self._engine is not None and self._engine.state.iteration != self._seen:
-            # Called within an iteration that is still to be observed: it keeps the steps that it was run with.
+        if self._is_within_iteration():  # which keeps the steps that it was run with
             self._override.order(steps, iterations + 1, waits=waits)
             return
         if self._override.left == 0:
@@ -249,6 +260,10 @@ class Controller(Attachable):
     def hold(self, iterations: int) -> None:
         """Freeze the number of critic updates for the next iterations."""
         self.override(iterations, self._steps)
+
+    def _is_within_iteration(self) -> bool:
+        """Return whether there is an iteration that is still to be observed."""
+        return self._engine is not None and self._engine.state.iteration != self._seen
 
     # --- handlers -----------------------------------------------------------------------------------------------
 
@@ -268,12 +283,14 @@ class Controller(Attachable):
         if distributed.world_size() > 1:
             # Ranks that disagree on n hang at the first collective that one of them makes alone.
             law = {key: value for key, value in self._law_state().items() if key != "moments"}  # those are this rank's
-            # The law and the limits may have been replaced since attach compared the arguments.
-            configuration = (repr(getattr(self, "law", None)), self.limits)
-            state = distributed.fingerprint((configuration, law, self._override.steps, self._override.left))
+            state = distributed.fingerprint((self._settings(), law, self._override.steps, self._override.left))
             distributed.same_start(
                 f"{type(self).__name__} at iteration {self._seen}, n={self._steps}, ratio {self.ratio:g}, state {state}"
             )
+
+    def _settings(self) -> str:
+        """Return the arguments for which others may be assigned, as they are now."""
+        return f"law={getattr(self, 'law', None)!r}, limits={self._limits!r}"
 
     def _resumed_steps(self, index: int) -> int:
         """Return the steps with which a run goes on at ``index``."""
@@ -314,6 +331,9 @@ class Controller(Attachable):
             raise StepOutputError(f"'num_samples' must be an int, got {samples!r} ({type(samples).__name__})")
         steps = self._steps
         override = self._override
+        if self._unfitted:
+            self._unfitted, self._decided = False, True
+            self._fitted(steps, True)  # the ratio alone: this iteration was run with these steps
         if override.left > 0:
             override.left -= 1
             self._decided = True
@@ -394,7 +414,7 @@ class Controller(Attachable):
             self._write(self._engine)
 
     def _fitted(self, steps: int, overridden: bool) -> int:
-        """Return loaded steps as the current limits allow them; those of an override are not the law's."""
+        """Return steps as the current limits allow them; those of an override are not the law's."""
         return steps if overridden else self._clamp_steps(steps)
 
     def _clamp_steps(self, steps: int) -> int:

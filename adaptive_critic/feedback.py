@@ -64,7 +64,7 @@ class FeedbackController(Controller):
     Args:
         law: proposes the real-valued ratio.
         signal: gives the law's inputs; its names must be the law's.
-        initial: ratio at the start, within the limits.
+        initial: ratio at the start, within the limits; clamped to others that are assigned later.
         limits: (lower, upper) of the integer. With lower = 0 the ratio may sink to 0.1, so that some iterations skip
             the critic. None bounds it below only: at 1, or at 0 for laws of whole numbers.
         update_every: iterations between decisions, at least 1. Gains are per iteration.
@@ -129,9 +129,9 @@ class FeedbackController(Controller):
 
     def _clear(self) -> None:
         super()._clear()
-        self._ratio = self._initial
+        self._ratio = self._bounded(self._initial)
         self._carry = 0.0
-        self._law_now: tuple[Any, ...] = self._law.init(self._initial)
+        self._law_now: tuple[Any, ...] = self._law.init(self._ratio)
         self._since = 0
         self.bad_observations = 0
         self._doubts.reset()
@@ -205,6 +205,9 @@ class FeedbackController(Controller):
         n, self._carry = diffuse(self._ratio, self._carry)
         return n
 
+    def _resumed_steps(self, index: int) -> int:
+        return self._fitted(self._steps, False)  # limits may have been assigned in an iteration that did not end
+
     def _next_steps(self, output: Any, metrics: Mapping[str, Any], steps: int, index: int) -> int:
         self._measurement.gather(output, metrics, steps)
         if not self._metrics:
@@ -277,7 +280,7 @@ class FeedbackController(Controller):
         return apply
 
     def _fitted(self, steps: int, overridden: bool) -> int:
-        """Clamp the loaded ratio, too; round again where that changes it, so that the carry is not of the other one."""
+        """Clamp the ratio, too; round again where that changes it, so that the carry is not of the other one."""
         ratio = self._bounded(self._ratio)
         fits = ratio == self._ratio and steps == self._clamp_steps(steps)
         if not (fits or overridden):

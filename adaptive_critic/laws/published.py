@@ -8,6 +8,7 @@ critic updates of the next iteration grows by one, else it shrinks by one.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -54,8 +55,8 @@ class AccuracyLadderLaw:
     whole: ClassVar[bool] = True
 
     def init(self, ratio: float) -> LadderState:
-        """Return the state on the rung of ``ratio``."""
-        return LadderState(math.nan, self.rungs.index(int(ratio)), 0)
+        """Return the state on the rung of ``ratio``, or on the one below where limits hold it between two."""
+        return LadderState(math.nan, max(bisect_right(self.rungs, ratio) - 1, 0), 0)
 
     def update(self, state: LadderState, observation: Observation, ratio: float) -> tuple[LadderState, float]:
         """Average, and climb if it is time."""
