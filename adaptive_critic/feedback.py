@@ -185,9 +185,8 @@ class FeedbackController(Controller):
         """What the law regulates, NaN before the first decision."""
         return self._law.measurement(self._law_now)
 
-    def attach(self, engine: Engine) -> None:
-        """See :meth:`Controller.attach`."""
-        super().attach(engine)
+    def _join(self, engine: Engine) -> None:
+        super()._join(engine)
         self._measurement.ranks = distributed.world_size()
 
     def _on_started(self, engine: Engine) -> None:

@@ -244,6 +244,15 @@ def test_an_attribute_of_someone_else_is_overwritten_with_a_warning() -> None:
     assert trainer.state.num_discriminator_steps == 5
 
 
+@every_handler
+def test_the_warning_points_to_the_line_that_attached(code: str) -> None:
+    trainer = Trainer()
+    trainer.state.num_discriminator_steps = 9
+    with pytest.warns(UserWarning, match="is overwritten") as caught:
+        make(code).attach(trainer)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
 def test_a_foreign_write_is_warned_of_once_and_overwritten() -> None:
     trainer, controller = Trainer(), WassersteinGapController(initial=4)
     controller.attach(trainer)
