@@ -142,6 +142,71 @@ def test_what_needs_a_newer_ignite_says_so() -> None:
     assert [page for page in sorted(using) if not re.search(r"(Ignite|below:|came with) 0\.5\.5", texts[page])] == []
 
 
+def _training_of_start(seed: int) -> dict[str, Any]:
+    """Return what docs/start.md leaves to the reader, with networks that learn, on the same data whatever the seed."""
+    torch.manual_seed(seed)
+    names = left_to_the_reader("")
+    points: Any = torch.randn(256, 2, generator=torch.Generator().manual_seed(0))
+    names["loader"] = DataLoader(points, batch_size=32, shuffle=True)
+    generator, critic = names["generator"], names["discriminator"]
+
+    def critic_update(real: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        d_real, d_fake = critic(real).mean(), critic(generator(torch.randn(len(real), 64)).detach()).mean()
+        names["optimizer_d"].zero_grad()
+        (d_fake - d_real).backward()
+        names["optimizer_d"].step()
+        return d_real.detach(), d_fake.detach(), (d_fake - d_real).detach()
+
+    def generator_update() -> tuple[torch.Tensor, torch.Tensor]:
+        g_fake = critic(generator(torch.randn(32, 64))).mean()
+        names["optimizer_g"].zero_grad()
+        (-g_fake).backward()
+        names["optimizer_g"].step()
+        return -g_fake.detach(), g_fake.detach()
+
+    return names | {"critic_update": critic_update, "generator_update": generator_update}
+
+
+def test_what_start_saves_goes_on_in_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is built afresh, from another seed; the run that is not interrupted is in a folder of its own."""
+    code = "".join(code for heading, code in snippets("docs/start.md") if heading[:2] in ("1.", "3.", "5."))
+    code, runs = re.subn(r"^trainer\.run\(.*\n", "", code, flags=re.M)  # of section 3, which that of section 5 replaces
+    assert runs == 1
+    code = code.replace("10_000", "40").replace("every=500", "every=10")
+    assert "max_iters=40" in code
+    assert "every=10" in code
+    state = torch.get_rng_state()
+
+    def train(folder: str, seed: int, fails_at: int = 0) -> dict[str, Any]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / folder)
+        names = _training_of_start(seed)
+        update = names["generator_update"]
+
+        def failing() -> Any:
+            if names["trainer"].state.iteration == fails_at:
+                raise MemoryError
+            return update()
+
+        names["generator_update"] = failing
+        exec(compile(code, "docs/start.md", "exec"), names)
+        return names
+
+    whole = train("whole", 0)
+    with pytest.raises(MemoryError):
+        train("interrupted", 0, fails_at=27)
+    resumed = train("interrupted", 1)
+    assert resumed["resumed"].iteration == 20
+    assert resumed["trainer"].state.iteration == whole["trainer"].state.iteration == 40
+    for name in ("generator", "discriminator"):
+        for ours, theirs in zip(resumed[name].parameters(), whole[name].parameters(), strict=True):
+            assert torch.equal(ours, theirs), name
+    for name in ("controller", "real_batches"):
+        assert repr(resumed[name].state_dict()) == repr(whole[name].state_dict()), name
+    assert train("interrupted", 0)["resumed"].iteration == 40, "a finished run stays as it is"
+    torch.set_rng_state(state)
+
+
 def test_complete_script_trains(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = (code for heading, code in snippets("docs/start.md") if heading == "A complete script")
     state = torch.get_rng_state()
