@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,10 @@ _ENTRIES_CHECKED = 200  # iterations in which the number of entries is compared 
 # The longest that was seen in a run with nothing wrong is 191: the critic's rate 1/25 of the generator's, n fixed at 1.
 _NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap before it is told
 _NEGATIVE_DECISIONS = 50  # and decisions, where means over many iterations hide the ones that are positive
+_HELD_DECISIONS = 20  # decisions in a row without a finite observation before it is told
 _SLACK = 1e-3  # a mean in half precision may lie beyond its bounds by this much
+
+_KEYS = ("d_real", "d_fake", "d_loss", "g_loss", "g_fake", "g_fake_accuracy", "gap_before", "gap_after")
 
 _logger = logging.getLogger("adaptive_critic")
 
@@ -43,7 +47,10 @@ class Doubts:
         self._domain_told = False
         self._gap_told = False
         self._stand_in_told = self._may_stand_in
+        self._held_told = False
         self._negative = (0, 0)  # iterations and decisions in a row
+        self.held = 0
+        """decisions in a row that found nothing finite to observe"""
 
     def check_entries(self, output: Any, steps: int, iteration: int) -> None:
         """Tell if the step seems to make another number of critic updates than it was asked for.
@@ -84,6 +91,27 @@ class Doubts:
             )  # fmt: skip
         return True
 
+    def check_held(self, output: Any) -> None:
+        """Tell if no decision has had an observation for long, with what is not finite in the latest.
+
+        Args:
+            output: the step's output, or the running metrics that are read instead.
+        """
+        if self.held < _HELD_DECISIONS or self._held_told:
+            return
+        self._held_told = True
+        entries = output if isinstance(output, Mapping) else {}
+        numbers = {key: _numbers(value) for key, value in entries.items() if key in _KEYS}
+        bad = {key: found for key, found in numbers.items() if not all(map(math.isfinite, found))}
+        shown = bad or numbers  # finite ones can lead to a component that is not, or another rank has what is bad
+        _logger.warning(
+            "%d decisions in a row have found no finite observation of %s, so the number of critic updates is held. "
+            "The latest iteration has %s. If it stays like this the run has diverged: look at the training step, or "
+            "attach a guard (on_divergence=), which acts on it",
+            self.held, " and ".join(map(repr, self._signal.names)),
+            ", ".join(f"{key!r}: {_listed(found)}" for key, found in shown.items()) or "none of it",
+        )  # fmt: skip
+
     def check_gap(self, mean: Sequence[float], iterations: int) -> None:
         """Tell if real samples have been scored below generated ones for longer than any critic that learns leaves it.
 
@@ -106,3 +134,17 @@ class Doubts:
                 "real: are the two swapped, or do the scores have the other sign? If not, the critic learns nothing",
                 self._negative[0], used - gap,
             )  # fmt: skip
+
+
+def _numbers(value: Any) -> list[float]:
+    """Return what is in an entry."""
+    if isinstance(value, torch.Tensor):
+        return [float(number) for number in value.detach().flatten().tolist()]
+    if isinstance(value, (tuple, list)):
+        return [number for item in value for number in _numbers(item)]
+    return [float(value)] if isinstance(value, (int, float)) else []
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    """Return numbers in brackets, a few of many."""
+    return f"[{', '.join(f'{number:.4g}' for number in numbers[:3])}{', ...' if len(numbers) > 3 else ''}]"

@@ -217,7 +217,11 @@ class FeedbackController(Controller):
         if self._since >= self.update_every:
             self._since = 0
             self._decide()
+            self._doubts.check_held(self._entries(output, metrics))
         return self._steps_at(index)
+
+    def _entries(self, output: Any, metrics: Mapping[str, Any]) -> Any:
+        return {key: metrics.get(name) for key, name in self._metrics.items()} if self._metrics else output
 
     def _take_back(self) -> None:
         if not self._law.whole:
@@ -232,7 +236,7 @@ class FeedbackController(Controller):
             return
         good, bad, *sums = values
         if bad > 0.0 or not all(map(math.isfinite, values)):  # a sum of finite numbers can overflow
-            self.bad_observations += 1
+            self._hold()
             return
         if good <= 0.0:
             return
@@ -246,10 +250,15 @@ class FeedbackController(Controller):
         observation = Observation(mean, tuple(value / good for value in sums[half:]), iterations, round(good))
         state, proposed = self._law.update(self._law_now, observation, self._ratio)
         if math.isnan(proposed):
-            self.bad_observations += 1
+            self._hold()
             return
         self._law_now, self._ratio = state, self._bounded(proposed)
         self._decided = True
+        self._doubts.held = 0
+
+    def _hold(self) -> None:
+        self.bad_observations += 1
+        self._doubts.held += 1
 
     # --- state --------------------------------------------------------------------------------------------------
 

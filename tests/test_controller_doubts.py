@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 from adaptive_critic import (
     AccuracyGateController,
     AccuracyLadderController,
+    LossChangeRateController,
     LossRatioPIDController,
     WassersteinGap,
     WassersteinGapController,
@@ -178,3 +179,66 @@ def test_a_wasserstein_loss_may_be_negative_where_it_is_one(caplog: pytest.LogCa
             controller.observe({"d_real": [1.0], "d_fake": [0.5], "d_loss": [-0.5], "g_loss": -0.4})
     assert controller.bad_observations == 0
     assert told(caplog) == []
+
+
+# --- nothing finite -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, torch.tensor])
+def test_a_run_of_nothing_but_bad_observations_is_told_once(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+    controller = WassersteinGapController(initial=3)
+
+    def observe(iterations: int, value: float) -> None:
+        for _ in range(iterations):
+            g_fake = kind([value])[0]
+            controller.observe(
+                {"d_real": kind([1.0] * 5), "d_fake": kind([value] * 5), "g_fake": g_fake, "g_loss": 0.5}
+            )
+
+    observe(20, math.nan)  # the first has none before it, and is no observation
+    assert told(caplog) == []
+    observe(1, math.nan)
+    (message,) = told(caplog)
+    assert message == (
+        "20 decisions in a row have found no finite observation of 'used' and 'gap', so the number of critic updates "
+        "is held. The latest iteration has 'd_fake': [nan, nan, nan, ...], 'g_fake': [nan]. If it stays like this the run "
+        "has diverged: look at the training step, or attach a guard (on_divergence=), which acts on it"
+    )
+    observe(5, 0.5)
+    observe(100, math.inf)
+    assert len(told(caplog)) == 1, "once per run"
+    controller.reset()
+    observe(100, -math.inf)
+    assert len(told(caplog)) == 2
+
+
+def test_bad_observations_that_are_not_in_a_row_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    controller = LossRatioPIDController("hinge")
+    for iteration in range(200):
+        controller.observe({"d_loss": [1.0 if iteration % 20 == 0 else math.nan], "g_loss": 1.0})
+    assert controller.bad_observations == 190
+    assert told(caplog) == []
+
+
+def test_what_no_entry_shows_is_told_with_what_there_is(caplog: pytest.LogCaptureFixture) -> None:
+    """A loss of exactly 0 has no relative change."""
+    controller = LossChangeRateController()
+    for _ in range(50):
+        controller.observe({"d_loss": [0.0], "g_loss": 1.0, "images": "many"})
+    (message,) = told(caplog)
+    assert "no finite observation of 'd_rate' and 'g_rate'" in message
+    assert "The latest iteration has 'd_loss': [0], 'g_loss': [1]. If" in message
+
+
+def test_metrics_that_are_not_finite_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    controller = WassersteinGapController(gap_before="before", gap_after="after")
+    trainer = Engine(lambda engine, batch: None)
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def set_metrics(engine: Engine) -> None:
+        engine.state.metrics.update(before=math.nan, after=1.0)
+
+    controller.attach(trainer)
+    trainer.run(range(60))
+    (message,) = told(caplog)
+    assert "The latest iteration has 'gap_before': [nan]. If" in message
