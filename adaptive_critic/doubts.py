@@ -18,6 +18,7 @@ _ENTRIES_CHECKED = 200  # iterations in which the number of entries is compared 
 # The longest that was seen in a run with nothing wrong is 191: the critic's rate 1/25 of the generator's, n fixed at 1.
 _NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap before it is told
 _NEGATIVE_DECISIONS = 50  # and decisions, where means over many iterations hide the ones that are positive
+_SAME_ITERATIONS = 10  # iterations in a row with one number for loss and score before it is told
 _HELD_DECISIONS = 20  # decisions in a row without a finite observation before it is told
 _SLACK = 1e-3  # a mean in half precision may lie beyond its bounds by this much
 
@@ -48,6 +49,8 @@ class Doubts:
         self._gap_told = False
         self._stand_in_told = self._may_stand_in
         self._held_told = False
+        self._score_told = not isinstance(self._signal, GapShare)
+        self._same = 0  # iterations in a row
         self._negative = (0, 0)  # iterations and decisions in a row
         self.held = 0
         """decisions in a row that found nothing finite to observe"""
@@ -77,6 +80,27 @@ class Doubts:
         if not self._stand_in_told and has_stand_in(output):
             self._stand_in_told = True
             _logger.warning(STAND_IN)
+
+    def check_score(self, output: Any, iteration: int) -> None:
+        """Tell if the generator's loss is returned for the score of its batch, which is its negative or something else.
+
+        Of tensors only one that is returned twice is found: comparing the values of two would wait for the device.
+
+        Args:
+            output: the step's output.
+            iteration: iterations before this one; only early ones are looked at.
+        """
+        if self._score_told or iteration >= _ENTRIES_CHECKED or not isinstance(output, Mapping):
+            return
+        self._same = self._same + 1 if _is_one_number(output.get("g_fake"), output.get("g_loss")) else 0
+        if self._same >= _SAME_ITERATIONS:
+            self._score_told = True
+            _logger.warning(
+                "'g_fake' has been the same number as 'g_loss' for %d iterations in a row. It must be the critic's "
+                "mean score of the generator's batch, higher for more real; under a Wasserstein objective that is -g_loss: "
+                "return that, or leave 'g_fake' out",
+                self._same,
+            )  # fmt: skip
 
     def is_impossible(self, mean: Sequence[float]) -> bool:
         """Return whether the signal's first component can't have this mean; tell so if it can't."""
@@ -134,6 +158,13 @@ class Doubts:
                 "real: are the two swapped, or do the scores have the other sign? If not, the critic learns nothing",
                 self._negative[0], used - gap,
             )  # fmt: skip
+
+
+def _is_one_number(one: Any, other: Any) -> bool:
+    """Return whether two entries are one number other than 0, or one tensor's memory; reads nothing from the device."""
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one.device == other.device and one.data_ptr() == other.data_ptr() != 0
+    return isinstance(one, (int, float)) and isinstance(other, (int, float)) and one == other != 0.0
 
 
 def _numbers(value: Any) -> list[float]:

@@ -211,6 +211,7 @@ class FeedbackController(Controller):
         self._measurement.gather(output, metrics, steps)
         if not self._metrics:
             self._doubts.check_stand_in(output)
+            self._doubts.check_score(output, self.generator_updates)
             if self._engine is not None:
                 self._doubts.check_entries(output, steps, self.generator_updates)
         self._since += 1

@@ -181,6 +181,53 @@ def test_a_wasserstein_loss_may_be_negative_where_it_is_one(caplog: pytest.LogCa
     assert told(caplog) == []
 
 
+# --- the loss in the place of the score ---------------------------------------------------------------------------
+
+
+def loss_as_score(iteration: int, form: str) -> dict[str, Any]:
+    value = -1.0 - 0.1 * math.sin(iteration)
+    if form == "floats":
+        return {"g_loss": value, "g_fake": value}
+    loss = torch.tensor(value, requires_grad=True)
+    return {"g_loss": loss.detach(), "g_fake": loss if form == "the tensor" else loss.detach()}
+
+
+@pytest.mark.parametrize("form", ["floats", "the tensor", "the tensor, detached twice"])
+@pytest.mark.parametrize("make", [WassersteinGapController, LossRatioPIDController])
+def test_a_loss_returned_as_the_score_is_told_once(make: Any, form: str, caplog: pytest.LogCaptureFixture) -> None:
+    controller = make(limits=(1, 1), initial=1)
+    for iteration in range(9):
+        controller.observe(scores(iteration, 1.0, 0.0) | loss_as_score(iteration, form))
+    assert told(caplog) == []
+    for iteration in range(9, 50):
+        controller.observe(scores(iteration, 1.0, 0.0) | loss_as_score(iteration, form))
+    (message,) = told(caplog)
+    assert message.startswith("'g_fake' has been the same number as 'g_loss' for 10 iterations in a row.")
+    controller.reset()
+    for iteration in range(10):
+        controller.observe(scores(iteration, 1.0, 0.0) | loss_as_score(iteration, form))
+    assert len(told(caplog)) == 2, "once per run"
+
+
+@pytest.mark.parametrize("form", ["floats", "tensors", "one buffer", "zeros", "now and then"])
+def test_a_score_of_its_own_is_no_doubt(form: str, caplog: pytest.LogCaptureFixture) -> None:
+    controller = WassersteinGapController(limits=(1, 1), initial=1)
+    buffer = torch.zeros(2)
+    for iteration in range(300):
+        entries: dict[str, Any] = {"g_loss": -0.5, "g_fake": 0.5}
+        if form == "tensors":
+            entries = {key: torch.tensor(value) for key, value in entries.items()}
+        elif form == "one buffer":
+            buffer.copy_(torch.tensor(list(entries.values())))
+            entries = dict(zip(entries, buffer.unbind(), strict=True))
+        elif form == "zeros":
+            entries = {"g_loss": 0.0, "g_fake": 0.0}
+        elif form == "now and then" and iteration % 10:
+            entries = {"g_loss": 0.5, "g_fake": 0.5}
+        controller.observe(scores(iteration, 1.0, 0.0) | entries)
+    assert told(caplog) == []
+
+
 # --- nothing finite -----------------------------------------------------------------------------------------------
 
 
@@ -201,8 +248,8 @@ def test_a_run_of_nothing_but_bad_observations_is_told_once(kind: Any, caplog: p
     (message,) = told(caplog)
     assert message == (
         "20 decisions in a row have found no finite observation of 'used' and 'gap', so the number of critic updates "
-        "is held. The latest iteration has 'd_fake': [nan, nan, nan, ...], 'g_fake': [nan]. If it stays like this the run "
-        "has diverged: look at the training step, or attach a guard (on_divergence=), which acts on it"
+        "is held. The latest iteration has 'd_fake': [nan, nan, nan, ...], 'g_fake': [nan]. If it stays like this "
+        "the run has diverged: look at the training step, or attach a guard (on_divergence=), which acts on it"
     )
     observe(5, 0.5)
     observe(100, math.inf)
