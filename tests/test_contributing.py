@@ -43,11 +43,12 @@ def section() -> str:
 
 
 def with_rows(text: str, rows: str, table: str) -> str:
-    """Return a module with the imports among ``rows`` before its own, and the rest at the top of ``table``."""
+    """Return a module with the imports among ``rows`` before its own, and the rest at the end of ``table``."""
     lines = rows.splitlines(keepends=True)
     imports = "".join(line for line in lines if line.startswith("from "))
     rest = "".join(line for line in lines if not line.startswith("from "))
-    text, found = re.subn(rf"^{table}\b[^=\n]*= [\[({{]\n", lambda match: match[0] + rest, text, flags=re.M)
+    whole = rf"^{table}\b[^=\n]*= [\[({{]\n.*?(?=^[\])}}])"
+    text, found = re.subn(whole, lambda match: match[0] + rest, text, flags=re.M | re.S)
     assert found == 1, f"{found} tables {table}"
     at = re.search(r"^from (?!__future__)", text, re.M)
     assert at is not None
