@@ -97,8 +97,8 @@ class Doubts:
             self._score_told = True
             _logger.warning(
                 "'g_fake' has been the same number as 'g_loss' for %d iterations in a row. It must be the critic's "
-                "mean score of the generator's batch, higher for more real; under a Wasserstein objective that is -g_loss: "
-                "return that, or leave 'g_fake' out",
+                "mean score of the generator's batch, higher for more real; under a Wasserstein objective that is "
+                "-g_loss: return that, or leave 'g_fake' out",
                 self._same,
             )  # fmt: skip
 

@@ -94,7 +94,7 @@ class FeedbackController(Controller):
         if signal.names != law.inputs:
             raise ValueError(f"the law needs {law.inputs}, the signal gives {signal.names}")
         self._law = checked(law)
-        self.update_every = integer("update_every", update_every, at_least=1)
+        self._update_every = integer("update_every", update_every, at_least=1)
         lagged = lagged if lagged is None else boolean("lagged", lagged)
         self._metrics = dict(metrics or {})
         for key, name in self._metrics.items():
@@ -136,6 +136,22 @@ class FeedbackController(Controller):
         self.bad_observations = 0
         self._doubts.reset()
         self._measurement.reset()
+
+    @property
+    def update_every(self) -> int:
+        """Iterations between decisions. It stays as it was given.
+
+        Raises:
+            AttributeError: if another number is assigned.
+        """
+        return self._update_every
+
+    @update_every.setter
+    def update_every(self, update_every: object) -> None:
+        raise AttributeError(
+            f"update_every={update_every!r} can't be assigned, it stays {self._update_every}: make another controller "
+            "with it, and give it the state of this one (load_state_dict)"
+        )
 
     @property
     def law(self) -> FeedbackLaw[Any]:
@@ -215,7 +231,7 @@ class FeedbackController(Controller):
             if self._engine is not None:
                 self._doubts.check_entries(output, steps, self.generator_updates)
         self._since += 1
-        if self._since >= self.update_every:
+        if self._since >= self._update_every:
             self._since = 0
             self._decide()
             self._doubts.check_held(self._entries(output, metrics))

@@ -141,3 +141,12 @@ def test_other_limits_are_in_force_from_the_next_decision_on() -> None:
     assert controller.limits == (7, 9)
     feed(controller, STREAM[30:31])
     assert controller.num_discriminator_steps >= 7
+
+
+def test_another_update_every_needs_another_controller() -> None:
+    controller, twin = used(FEEDBACK["gap"]), make_feedback(FEEDBACK["gap"], update_every=4)
+    with pytest.raises(AttributeError, match=r"^update_every=0 can't be assigned, it stays 1: make another controller"):
+        controller.update_every = 0
+    assert controller.update_every == 1
+    twin.load_state_dict(controller.state_dict())
+    assert (twin.update_every, twin.ratio) == (4, controller.ratio)
