@@ -419,3 +419,16 @@ def test_merge_reports() -> None:
     assert merged["d_fake"] == [5.0, 6.0, 7.0]
     assert (merged["g_fake"], merged["num_samples"]) == (2.0, 16)
     assert merge_reports([]) == {}
+
+
+def test_an_attribute_that_is_driven_already_is_refused() -> None:
+    model, controller = Elsewhere(7), StepDecayController(milestones={0: 4, 1: 2})
+    with AttributeActuator(model, "_critic_steps", controller):
+        with pytest.raises(
+            RuntimeError, match=r"^name='_critic_steps': an AttributeActuator drives it already .* restore\(\) that"
+        ):
+            AttributeActuator(model, "_critic_steps", FixedController(3))
+        assert model._critic_steps == 4, "the attempt has begun no round"
+        assert controller.generator_updates == 0
+    with AttributeActuator(model, "_critic_steps", FixedController(3)):
+        assert model._critic_steps == 3

@@ -13,6 +13,8 @@ from adaptive_critic.controller import Controller
 
 __all__ = ["AttributeActuator", "merge_reports"]
 
+_DRIVEN = "_adaptive_critic_driven"  # on the class made for an object: the name of its attribute that is driven
+
 
 def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Make one StepOutput of what was reported in a round.
@@ -72,7 +74,8 @@ class AttributeActuator:
             another class (built-in types).
         ValueError: if ``obj`` has no such attribute.
         RuntimeError: if the controller is attached to an engine, which lets it observe
-            already, or has a guard (``on_divergence``), which acts through an engine.
+            already, or has a guard (``on_divergence``), which acts through an engine; if
+            another AttributeActuator drives the attribute already.
 
     Example:
         >>> from adaptive_critic import StepDecayController
@@ -103,6 +106,11 @@ class AttributeActuator:
             raise TypeError(f"controller={controller!r}: expected a controller, got {type(controller).__name__}")
         if not callable(combine):
             raise TypeError(f"combine={combine!r}: expected a function of the list of reports")
+        if any(vars(cls).get(_DRIVEN) == name for cls in type(obj).__mro__):  # before a read, which begins a round
+            raise RuntimeError(
+                f"name={name!r}: an AttributeActuator drives it already on this {type(obj).__name__} object; "
+                "restore() that one first"
+            )
         if not hasattr(obj, name):
             raise ValueError(f"name={name!r}: {type(obj).__name__} object has no such attribute")
         controller._check_alone()
@@ -140,6 +148,7 @@ class AttributeActuator:
             "__qualname__": own.__qualname__,
             "__class__": property(lambda _: shown),  # pickle compares this with the class that it writes
             "__reduce_ex__": reduce,
+            _DRIVEN: self.name,
             self.name: property(read, write),
         }
         return type(own)(own.__name__, (own,), names)
