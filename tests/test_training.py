@@ -453,7 +453,7 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"objective": "hinge", "clip": 0.01}, ValueError, r"clip=0\.01 with objective 'hinge'"),
     ({"data": 5}, TypeError, "loader=5: expected an iterable of batches"),
     ({"device": "meta"}, ValueError, "device='meta', but the generator is on 'cpu'"),
-    ({"ema": 1.0}, ValueError, r"decay=1\.0"),
+    ({"ema": 1.0}, ValueError, r"^ema=1\.0"),
 ]
 
 
@@ -502,3 +502,40 @@ def test_the_trainer_counts_iterations_and_epochs_as_ignite_does() -> None:
     setup.trainer.add_event_handler("EPOCH_COMPLETED", lambda engine: epochs.append(engine.state.iteration))
     setup.trainer.run(max_epochs=2, epoch_length=3)
     assert (setup.trainer.state.iteration, epochs) == (6, [3, 6])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"conditional": 1}, TypeError, "^conditional=1: expected True or False, got int$"),
+        ({"non_blocking": "no"}, TypeError, "^non_blocking='no': expected True or False, got str$"),
+        ({"prepare_batch": "first"}, TypeError, "^prepare_batch='first': expected a function of a batch, or None$"),
+        ({"sample_latent": 3}, TypeError, "^sample_latent=3: expected a callable"),
+        ({"latent_dim": []}, ValueError, r"^latent_dim=\[\]: expected an int of at least 1, or a sequence of some$"),
+        ({"latent_dim": ()}, ValueError, r"^latent_dim=\(\): expected an int"),
+        ({"device": 7}, TypeError, "^device=7: expected a torch.device, text such as 'cuda:0', or None, got int$"),
+        ({"device": ["cpu"]}, TypeError, r"^device=\['cpu'\]: expected a torch.device"),
+        ({"device": "gpu"}, ValueError, "^device='gpu': expected what torch.device takes"),
+        ({"device": ""}, ValueError, "^device='': expected what torch.device takes"),
+        ({"ema": 1.0}, ValueError, r"^ema=1\.0: expected a number at least 0 and below 1$"),
+        ({"ema": "slow"}, TypeError, "^ema='slow': expected a finite number, got str$"),
+    ],
+)
+def test_bad_options_are_quoted_when_the_trainer_is_made(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Setup(**options)
+
+
+def test_a_function_without_latents_is_told() -> None:
+    with pytest.raises(TypeError, match=r"^sample_latent\(8\) returned None: expected 8 latents, such as a tensor$"):
+        Setup(sample_latent=lambda batch: None).trainer.run(max_epochs=1, epoch_length=1)
+
+
+@pytest.mark.parametrize(("batch", "shape"), [(torch.empty(0, 2), r"\(0, 2\)"), (torch.tensor(1.0), r"\(\)")])
+def test_a_batch_without_samples_is_told(batch: torch.Tensor, shape: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^a batch has samples of shape {shape}: expected \(batch, \.\.\.\) with one"
+    ):
+        Setup(data=[batch]).trainer.run(max_epochs=1, epoch_length=1)

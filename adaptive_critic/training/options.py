@@ -12,13 +12,14 @@ import torch
 from ignite.utils import convert_tensor
 from torch import Tensor, nn
 
-from adaptive_critic.checks import integer
+from adaptive_critic.checks import boolean, integer, real
 from adaptive_critic.training.ema import ExponentialMovingAverage, unwrapped
 from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.step import MicroBatch
 
 __all__ = [
     "averaged",
+    "check_batches",
     "check_networks",
     "configured",
     "latent_source",
@@ -68,7 +69,14 @@ def resolved_device(generator: nn.Module, device: str | torch.device | None) -> 
     home = next((parameter.device for parameter in generator.parameters()), torch.device("cpu"))
     if device is None:
         return home
-    wanted = torch.device(device)
+    if not isinstance(device, (str, torch.device)):
+        raise TypeError(
+            f"device={device!r}: expected a torch.device, text such as 'cuda:0', or None, got {type(device).__name__}"
+        )
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"device={device!r}: expected what torch.device takes, such as 'cpu' or 'cuda:0'") from None
     if wanted.type != home.type:
         raise ValueError(
             f"device={str(wanted)!r}, but the generator is on {str(home)!r}: networks are not moved here; "
@@ -104,7 +112,7 @@ def averaged(generator: nn.Module, ema: float | ExponentialMovingAverage | None)
         if ema.followed is not unwrapped(generator):
             raise ValueError("ema follows another network: make it with ExponentialMovingAverage(generator, ...)")
         return ema
-    return None if ema is None else ExponentialMovingAverage(generator, ema)
+    return None if ema is None else ExponentialMovingAverage(generator, real("ema", ema, at_least=0.0, below=1.0))
 
 
 def latent_source(
@@ -119,11 +127,28 @@ def latent_source(
     if sample_latent is not None:
         if not callable(sample_latent):
             raise TypeError(f"sample_latent={sample_latent!r}: expected a callable from a batch size to latents")
-        return lambda batch: convert_tensor(sample_latent(batch), device=device)  # type: ignore[return-value]
+        return partial(_drawn, sample_latent, device)
     dims = tuple(latent_dim) if isinstance(latent_dim, Sequence) else (latent_dim,)
+    if not dims:
+        raise ValueError(f"latent_dim={latent_dim!r}: expected an int of at least 1, or a sequence of some")
     for dim in dims:
         integer("latent_dim", dim, at_least=1)
     return lambda batch: torch.randn(batch, *dims, device=device)
+
+
+def _drawn(sample_latent: Callable[[int], Tensor], device: torch.device, batch: int) -> Tensor:
+    latents: Any = sample_latent(batch)
+    if latents is None:
+        raise TypeError(f"sample_latent({batch}) returned None: expected {batch} latents, such as a tensor")
+    return cast(Tensor, convert_tensor(latents, device=device))
+
+
+def check_batches(prepare_batch: object, conditional: object, non_blocking: object) -> None:
+    """Check what says how batches are taken."""
+    if prepare_batch is not None and not callable(prepare_batch):
+        raise TypeError(f"prepare_batch={prepare_batch!r}: expected a function of a batch, or None")
+    boolean("conditional", conditional)
+    boolean("non_blocking", non_blocking)
 
 
 def configured(objective: Objective, gradient_penalty: float | None, r1: float | None, clip: float | None) -> Objective:
@@ -158,6 +183,10 @@ def make_micro_batch(
         raise ValueError(
             f"a batch is a {_kind(batch)}: expected a tensor of samples or a tuple that begins with one; "
             "prepare_batch= can make that"
+        )
+    if parts[0].dim() == 0 or len(parts[0]) == 0:
+        raise ValueError(
+            f"a batch has samples of shape {tuple(parts[0].shape)}: expected (batch, ...) with one at least"
         )
     samples, *labels = (
         convert_tensor(part, device=device, non_blocking=non_blocking) for part in parts[: 1 + conditional]

@@ -16,6 +16,7 @@ from adaptive_critic.training.ema import ExponentialMovingAverage
 from adaptive_critic.training.objectives import Objective, get_objective
 from adaptive_critic.training.options import (
     averaged,
+    check_batches,
     check_networks,
     configured,
     latent_source,
@@ -129,12 +130,13 @@ def create_gan_trainer(
           :meth:`InfiniteBatches.load_state_dict`.
 
     Raises:
-        TypeError: if a network is no module, an optimizer no optimizer, or a number no
-            number.
+        TypeError: if a network is no module, an optimizer no optimizer, a number no
+            number, a function no function, or ``device`` no device.
         ValueError: if the objective is unknown; if neither or both of ``latent_dim``
             and ``sample_latent`` are given; if an optimizer steps parameters of another
             network; if a number is out of range; if options contradict each other.
-            While running: if a batch lacks labels, or scores are not one per sample.
+            While running: if a batch is empty or lacks labels, or scores are not one
+            per sample.
 
     Note:
         With ``DistributedDataParallel`` networks: wrap them before calling this, use a
@@ -166,6 +168,7 @@ def create_gan_trainer(
         ['batches', 'discriminator', 'generator', 'optimizer_d', 'optimizer_g', 'random_state', 'trainer']
     """
     check_networks(generator, discriminator, optimizer_g, optimizer_d)
+    check_batches(prepare_batch, conditional, non_blocking)
     integer("gradient_accumulation_steps", gradient_accumulation_steps, at_least=1)
     batches = data if isinstance(data, InfiniteBatches) else infinite_batches(data)
     if batches.reuse != "never" and gradient_accumulation_steps > 1:
