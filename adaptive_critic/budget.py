@@ -10,7 +10,7 @@ from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
 from adaptive_critic.attachable import Attachable
-from adaptive_critic.checks import integer, real
+from adaptive_critic.checks import attribute_name, integer, real
 from adaptive_critic.events import CriticEvents
 
 __all__ = ["Spent", "StopAtBudget"]
@@ -89,9 +89,7 @@ class StopAtBudget(Attachable):
         self.generator_cost = real("generator_cost", generator_cost, at_least=0)
         if self.critic_cost == self.generator_cost == 0:
             raise ValueError("critic_cost=0 and generator_cost=0: at least one must be above 0")
-        if not isinstance(param_name, str):
-            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
-        self.param_name = param_name
+        self.param_name = attribute_name("param_name", param_name)
         self._loaded = False
         self._clear()
 

@@ -6,7 +6,9 @@ import inspect
 import math
 from numbers import Integral, Real
 
-__all__ = ["boolean", "describe", "finite", "integer", "limits_pair", "real"]
+__all__ = ["attribute_name", "boolean", "describe", "finite", "integer", "limits_pair", "real", "shortened"]
+
+_LARGEST = 2**63  # what a state may hold
 
 
 def describe(value: object) -> str:
@@ -14,6 +16,15 @@ def describe(value: object) -> str:
     if inspect.isroutine(value):
         return f"{value.__module__}.{value.__qualname__}"
     return repr(value)
+
+
+def shortened(value: object) -> str:
+    """Return ``repr(value)``, its beginning if it is long; an int of thousands of digits has no repr at all."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return f"an int of {value.bit_length() if isinstance(value, int) else 'many'} bits"
+    return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
 def _is_number(value: object) -> bool:
@@ -30,7 +41,9 @@ def integer(name: str, value: object, at_least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}={value!r}: expected an int of at least {at_least}, got {type(value).__name__}")
     if value < at_least:
-        raise ValueError(f"{name}={value!r}: expected an int of at least {at_least}")
+        raise ValueError(f"{name}={shortened(value)}: expected an int of at least {at_least}")
+    if value > _LARGEST:
+        raise ValueError(f"{name}={shortened(value)}: expected an int of at most 2**63")
     return int(value)
 
 
@@ -43,7 +56,10 @@ def finite(name: str, value: object) -> float:
     """
     if not _is_number(value):
         raise TypeError(f"{name}={value!r}: expected a finite number, got {type(value).__name__}")
-    number = float(value)  # type: ignore[arg-type]  # _is_number does not narrow
+    try:
+        number = float(value)  # type: ignore[arg-type]  # _is_number does not narrow
+    except OverflowError:
+        raise ValueError(f"{name}={shortened(value)}: expected a number that a float can hold") from None
     if not math.isfinite(number):
         raise ValueError(f"{name}={value!r}: expected a finite number")
     return number
@@ -96,6 +112,20 @@ def boolean(name: str, value: object) -> bool:
     return value
 
 
+def attribute_name(name: str, value: object) -> str:
+    """Return ``value`` if it is a name that works as an attribute.
+
+    Raises:
+        TypeError: if it is not a str.
+        ValueError: if it is no name.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}: expected a str, got {type(value).__name__}")
+    if not value.isidentifier():
+        raise ValueError(f"{name}={value!r}: expected a name that works as an attribute")
+    return value
+
+
 def limits_pair(value: object) -> tuple[int, int]:
     """Return ``value`` as a pair (lower, upper) of ints with 0 <= lower <= upper and 1 <= upper.
 
@@ -109,6 +139,8 @@ def limits_pair(value: object) -> tuple[int, int]:
     for bound in (lower, upper):
         if isinstance(bound, bool) or not isinstance(bound, Integral):
             raise TypeError(f"limits={value!r}: expected ints, {bound!r} is a {type(bound).__name__}")
+    if max(abs(lower), abs(upper)) > _LARGEST:
+        raise ValueError(f"limits=({shortened(lower)}, {shortened(upper)}): expected ints of at most 2**63")
     if lower < 0:
         raise ValueError(f"limits={value!r}: lower must be at least 0")
     if lower > upper:

@@ -189,7 +189,7 @@ class Controller(Attachable):
             RuntimeError: if the controller is not attached.
         """
         release(self._leave(), self.param_name)
-        if self.guard is not None:
+        if self.guard is not None and self.guard._engine is not None:  # it may have been detached by itself
             self.guard.detach()
 
     def reset(self) -> None:
@@ -327,8 +327,10 @@ class Controller(Attachable):
         if self._output_transform is not None:
             output = self._output_transform(output)
         samples = output.get("num_samples", 0) if isinstance(output, (dict, Mapping)) else 0
-        if not isinstance(samples, (int, Integral)):
-            raise StepOutputError(f"'num_samples' must be an int, got {samples!r} ({type(samples).__name__})")
+        if isinstance(samples, bool) or not isinstance(samples, (int, Integral)) or samples < 0:
+            raise StepOutputError(
+                f"'num_samples' must be an int of at least 0, got {samples!r} ({type(samples).__name__})"
+            )
         steps = self._steps
         override = self._override
         if self._unfitted:

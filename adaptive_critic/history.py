@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
 from adaptive_critic.attachable import Attachable
-from adaptive_critic.checks import integer
+from adaptive_critic.checks import attribute_name, integer
 
 __all__ = ["ControllerHistory", "HistoryPoint", "plot_history"]
 
@@ -93,9 +93,7 @@ class ControllerHistory(Attachable):
 
     def __init__(self, max_points: int = 2000, *, param_name: str = "num_discriminator_steps") -> None:
         self.max_points = integer("max_points", max_points, at_least=2)
-        if not isinstance(param_name, str):
-            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
-        self.param_name = param_name
+        self.param_name = attribute_name("param_name", param_name)
         prefix = "" if param_name == "num_discriminator_steps" else f"{param_name}_"
         self._ratio_name, self._signal_name = f"{prefix}critic_ratio", f"{prefix}critic_signal"
         self._clear()

@@ -6,6 +6,8 @@ from typing import Any
 
 from ignite.engine import State
 
+from adaptive_critic.checks import attribute_name
+
 __all__ = ["Published"]
 
 _DEFAULT = "num_discriminator_steps"
@@ -26,10 +28,7 @@ class Published:
     """
 
     def __init__(self, param_name: str) -> None:
-        if not isinstance(param_name, str):
-            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
-        if not param_name.isidentifier():
-            raise ValueError(f"param_name={param_name!r}: expected a name that works as an attribute")
+        attribute_name("param_name", param_name)
         if hasattr(State(), param_name) or param_name in (*_BESIDE, *_OF_OTHERS):
             raise ValueError(f"param_name={param_name!r}: engine.state.{param_name} has a meaning of its own already")
         prefix = "" if param_name == _DEFAULT else f"{param_name}_"

@@ -55,7 +55,7 @@ TABLE = {
     "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "signals"}),
     "history": Row({"ignite", "matplotlib"}, {"attachable", "checks", "state"}),
     "overriding": Row(set(), set()),
-    "publishing": Row({"ignite"}, set()),
+    "publishing": Row({"ignite"}, {"checks"}),
     "controller": Row(
         {"ignite"},
         {

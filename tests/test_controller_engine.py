@@ -922,3 +922,13 @@ def test_a_step_that_reads_the_number_is_not_told_anything(caplog: pytest.LogCap
 def test_attributes_that_mean_something_else_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"param_name='{name}'"):
         FixedController(3, param_name=name)
+
+
+def test_a_controller_whose_guard_was_detached_by_itself_can_be_detached() -> None:
+    trainer, controller = Trainer(), FixedController(5, on_divergence="hold")
+    controller.attach(trainer)
+    assert controller.guard is not None
+    controller.guard.detach()
+    controller.detach()
+    FixedController(3).attach(trainer)
+    assert trainer.state.num_discriminator_steps == 3

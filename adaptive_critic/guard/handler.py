@@ -9,7 +9,7 @@ from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
 from adaptive_critic.attachable import Attachable
-from adaptive_critic.checks import boolean, integer
+from adaptive_critic.checks import attribute_name, boolean, integer
 from adaptive_critic.events import register_events
 from adaptive_critic.guard import saving
 from adaptive_critic.guard.actions import checked_mode, expected_modes
@@ -139,15 +139,18 @@ class DivergenceGuard(Attachable):
         output_transform: Callable[[Any], Any] | None = None,
         param_name: str = _PARAM_NAME,
     ) -> None:
+        if not isinstance(on_collapse, str):
+            raise TypeError(
+                f"on_collapse={on_collapse!r}: expected one of {', '.join(map(repr, _ON_COLLAPSE))}, "
+                f"got {type(on_collapse).__name__}"
+            )
         if on_collapse not in _ON_COLLAPSE:
             raise ValueError(f"on_collapse={on_collapse!r}: expected one of {', '.join(map(repr, _ON_COLLAPSE))}")
         if output_transform is not None and not callable(output_transform):
             raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
-        if not isinstance(param_name, str):
-            raise TypeError(f"param_name={param_name!r}: expected a str, got {type(param_name).__name__}")
         mode = checked_mode(on_divergence)
         self.on_collapse = on_collapse
-        self.param_name = param_name
+        self.param_name = attribute_name("param_name", param_name)
         rules = DivergenceRules(patience, window, warmup, threshold, floor, relative_floor, dead)
         self._monitor = Monitor(rules, integer("check_every", check_every, at_least=1), output_transform)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
@@ -157,7 +160,7 @@ class DivergenceGuard(Attachable):
             if isinstance(on_divergence, str) and on_divergence != "rollback":
                 raise ValueError(f"to_restore is used by 'rollback' only, and on_divergence={on_divergence!r}")
             self.snapshots = Snapshots(checked_objects(to_restore), patience, every)
-        elif on_divergence == "rollback":
+        elif mode == "rollback":
             raise ValueError(
                 "on_divergence='rollback' needs to_restore={'generator': ..., 'optimizer_g': ..., ...}: the models, "
                 "optimizers and whatever else has to go back with them"
@@ -356,7 +359,7 @@ def as_guard(
         )
     if on_divergence is None or isinstance(on_divergence, DivergenceGuard):
         return on_divergence
-    if on_divergence == "rollback":
+    if isinstance(on_divergence, str) and on_divergence == "rollback":
         raise ValueError(
             "on_divergence='rollback' has to be told what to restore: "
             "on_divergence=DivergenceGuard('rollback', to_restore={'generator': generator, ...})"

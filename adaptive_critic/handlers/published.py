@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adaptive_critic.checks import integer, limits_pair
+from adaptive_critic.checks import finite, integer, limits_pair
 from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.laws import AccuracyGateLaw, AccuracyLadderLaw, LossChangeRateLaw, TwoThresholdLaw
@@ -92,6 +92,7 @@ class AccuracyLadderController(FeedbackController):
     ) -> None:
         if initial is None:
             initial = _lowest_rung(limits)
+        finite("initial", initial)  # an array of several is neither in the ladder nor not
         if initial not in _RUNGS:
             raise ValueError(
                 f"initial={initial!r}: expected a rung of the ladder, one of {', '.join(map(str, _RUNGS))}"

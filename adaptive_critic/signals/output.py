@@ -20,7 +20,9 @@ class StepOutputError(ValueError):
 
 def _describe(value: Any) -> str:
     if isinstance(value, torch.Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
+        return f"a tensor of shape {tuple(value.shape)}{' of complex numbers' if value.is_complex() else ''}"
+    if type(value).__name__ == "ndarray":
+        return f"{value!r} (a NumPy array; torch.as_tensor(...) makes a tensor of it)"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"a {type(value).__name__} of {len(value)} entries"
     return f"{value!r} ({type(value).__name__})"
@@ -44,7 +46,7 @@ def _lookup(output: Any, key: str) -> Any:
 
 def _as_scalar(value: Any, key: str) -> Scalar:
     if isinstance(value, torch.Tensor):
-        if value.ndim == 0:
+        if value.ndim == 0 and not value.is_complex():
             return value
     elif isinstance(value, Real) and not isinstance(value, bool):
         return float(value)
@@ -71,14 +73,14 @@ def tensor_entry(value: Any, index: int) -> torch.Tensor | None:
             entry = value[index]
         except IndexError:  # a 0-d tensor, or nothing in it
             return None
-        if isinstance(entry, torch.Tensor) and entry.ndim == 0:
+        if isinstance(entry, torch.Tensor) and entry.ndim == 0 and not entry.is_complex():
             return entry
     return None
 
 
 def _entry(value: Any, key: str, index: int) -> Scalar:
     if isinstance(value, torch.Tensor):
-        if value.ndim == 1 and value.shape[0] > 0:
+        if value.ndim == 1 and value.shape[0] > 0 and not value.is_complex():
             return value[index]
     elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0:
         return _as_scalar(value[index], f"{key}[{index}]")

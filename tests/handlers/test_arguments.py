@@ -6,11 +6,19 @@ import math
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from adaptive_critic import OBJECTIVES, FixedController, LossRatioPIDController, StopAtBudget, create_gan_trainer
-from tests.handlers.table import FEEDBACK, HANDLERS, feed, healthy, make
+from adaptive_critic import (
+    OBJECTIVES,
+    FixedController,
+    LossRatioPIDController,
+    StepOutputError,
+    StopAtBudget,
+    create_gan_trainer,
+)
+from tests.handlers.table import FEEDBACK, HANDLERS, NAMES, feed, healthy, make
 
 CASES: list[tuple[str, type[Exception], str]] = [
     # limits of every handler
@@ -260,3 +268,75 @@ def test_a_start_that_was_not_given_gives_way_to_the_limits(code: str, start: in
     feed(controller, healthy(1))
     controller.reset()
     assert controller.ratio == start
+
+
+# --- what a stranger tried --------------------------------------------------------------------------------------
+
+UNUSUAL: list[tuple[str, type[Exception], str]] = [
+    ("DivergenceGuard(param_name='')", ValueError, "^param_name='': expected a name that works as an attribute$"),
+    ("StopAtBudget(cost=1, param_name='')", ValueError, "^param_name='': expected a name"),
+    ("ControllerHistory(param_name='two words')", ValueError, "^param_name='two words': expected a name"),
+    ("DivergenceGuard(param_name=3)", TypeError, "^param_name=3: expected a str, got int$"),
+    ("FixedController(10**400)", ValueError, r"^steps=10{39}\.\.\. \(401 characters\): expected an int of at most"),
+    ("FixedController(10**5000)", ValueError, "^steps=an int of 16610 bits: expected an int of at most"),
+    (
+        "WassersteinGapController(base=10**400)",
+        ValueError,
+        r"^base=10{39}\..*: expected a number that a float can hold$",
+    ),
+    ("WassersteinGapController(initial=10**400, limits=None)", ValueError, "^initial=10{39}.*that a float can hold$"),
+    ("WassersteinGapController(limits=(1, 10**400))", ValueError, r"^limits=\(1, 10{39}.*\): expected ints of at most"),
+    (
+        "WassersteinGapController(limits=(-10**5000, 10**5000))",
+        ValueError,
+        r"^limits=.*: expected ints of at most 2\*\*63$",
+    ),
+    (
+        "WassersteinGapController(on_divergence=torch.ones(2))",
+        TypeError,
+        r"^on_divergence=tensor\(\[1., 1.\]\): expected",
+    ),
+    ("WassersteinGapController(on_divergence=np.ones(2))", TypeError, r"^on_divergence=array\(\[1., 1.\]\): expected"),
+    ("DivergenceGuard(np.ones(2))", TypeError, r"^on_divergence=array"),
+    (
+        "DivergenceGuard(on_collapse=np.ones(2))",
+        TypeError,
+        r"^on_collapse=array\(.*\): expected one of 'report'.* got ndarray$",
+    ),
+    (
+        "AccuracyLadderController(initial=np.ones(2))",
+        TypeError,
+        r"^initial=array\(.*\): expected a finite number, got nd",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "error", "message"), UNUSUAL, ids=[case[0] for case in UNUSUAL])
+def test_unusual_arguments_are_quoted(code: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        eval(code, NAMES | {"np": np, "torch": torch})
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"num_samples": -1}, r"^'num_samples' must be an int of at least 0, got -1 \(int\)$"),
+        ({"num_samples": True}, r"^'num_samples' must be an int of at least 0, got True \(bool\)$"),
+        (
+            {"g_fake": torch.tensor(1j)},
+            r"^'g_fake' must be a 0-d tensor .* got a tensor of shape \(\) of complex numbers$",
+        ),
+        ({"d_real": torch.tensor([1j])}, r"^'d_real' must hold one entry .* got a tensor of shape \(1,\) of complex"),
+        ({"d_fake": [torch.tensor(1j)]}, r"^'d_fake\[0\]' must be a 0-d tensor .* of complex numbers$"),
+        (
+            {"g_fake": np.array(1.0)},
+            r"^'g_fake' must .* got array\(1\.\) \(a NumPy array; torch\.as_tensor\(\.\.\.\) makes",
+        ),
+        ({"d_real": np.array([1.0])}, r"^'d_real' must .* \(a NumPy array; torch\.as_tensor"),
+    ],
+)
+def test_unusual_outputs_are_quoted(entry: dict[str, Any], message: str) -> None:
+    controller = make("WassersteinGapController(initial=1)")
+    with pytest.raises(StepOutputError, match=message):
+        controller.observe({"d_real": [1.0], "d_fake": [0.5], "g_fake": 0.25} | entry)
+    assert (controller.samples_seen, controller.generator_updates) == (0, 0)
