@@ -42,9 +42,10 @@ def integer(name: str, value: object, at_least: int) -> int:
         raise TypeError(f"{name}={value!r}: expected an int of at least {at_least}, got {type(value).__name__}")
     if value < at_least:
         raise ValueError(f"{name}={shortened(value)}: expected an int of at least {at_least}")
-    if value > _LARGEST:
+    number = int(value)
+    if number > _LARGEST:
         raise ValueError(f"{name}={shortened(value)}: expected an int of at most 2**63")
-    return int(value)
+    return number
 
 
 def finite(name: str, value: object) -> float:
