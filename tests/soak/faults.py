@@ -116,7 +116,7 @@ def limits(soak: Soak) -> None:
     """Other limits."""
     if soak.twin is not None:
         soak.controller.limits = soak.random.choice(soak.case.limits)
-        soak.twin.narrow(soak.controller.limits)
+        soak.twin.clamp(soak.controller.limits)
 
 
 def law(soak: Soak) -> None:

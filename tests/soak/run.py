@@ -114,7 +114,8 @@ class Soak:
         if isinstance(self.controller, FeedbackController):
             assert self.case.signal is not None
             self.twin = Twin(self.controller, self.case.signal())
-            self.require(self.twin.ratio == self.case.build().ratio, f"a run begins with the ratio {self.twin.ratio}")
+            start = self.twin.clamped(self.case.build().ratio)
+            self.require(self.twin.ratio == start, f"a run begins with the ratio {self.twin.ratio}")
 
     def make_engine(self) -> None:
         """Make an engine, and what is attached to it but for the controller."""
@@ -362,7 +363,7 @@ class Soak:
             controller.bad_observations == twin.held,
             f"{controller.bad_observations} decisions were held, {twin.held} by the twin",
         )
-        if twin.settled and not overridden:
+        if not overridden:
             assert twin.limits is not None
             lower, upper = twin.limits
             self.require(lower <= n <= upper, f"n is {n}, outside of [{lower}, {upper}]")

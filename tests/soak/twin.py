@@ -33,8 +33,6 @@ class Twin:
         self.ratio = controller.ratio
         self.held = 0
         """decisions that a bad observation has held"""
-        self.settled = False
-        """whether the law has decided since the limits were changed"""
         self._signal = signal
         self._every = controller.update_every
         self._state: tuple[Any, ...] = self.law.init(self.ratio)
@@ -46,16 +44,13 @@ class Twin:
         self._before: tuple[float, ...] | None = None
         self._waiting: list[tuple[float, ...]] = []
 
-    def narrow(self, limits: tuple[int, int]) -> None:
-        """Take other limits, which hold from the next decision on."""
-        self.limits, self.settled = limits, False
-
     def clamp(self, limits: tuple[int, int]) -> None:
-        """Take other limits at once, as a controller does that a state is loaded into."""
-        self.limits, self.settled = limits, True
-        self.ratio = self._clamped(self.ratio)
+        """Take other limits, which hold at once."""
+        self.limits = limits
+        self.ratio = self.clamped(self.ratio)
 
-    def _clamped(self, ratio: float) -> float:
+    def clamped(self, ratio: float) -> float:
+        """Return the ratio, or the bound that it is beyond."""
         assert self.limits is not None
         lower, upper = self.limits
         return min(max(ratio, float(lower) if self.law.whole else max(float(lower), 0.1)), float(upper))
@@ -94,7 +89,7 @@ class Twin:
             self.held += 1
             return
         self._state, proposed = self.law.update(self._state, Observation(mean, square, count, count), self.ratio)
-        self.ratio, self.settled = self._clamped(proposed), True
+        self.ratio = self.clamped(proposed)
 
 
 def _sum(values: Sequence[float]) -> float:
