@@ -56,7 +56,9 @@ def _constraints(session: nox.Session, exact: dict[str, str]) -> str:
     """Write constraints.txt with these versions in the place of its own, and return its path."""
     lines = Path("constraints.txt").read_text(encoding="utf-8").splitlines()
     others = [line for line in lines if line.startswith("#") or Requirement(line).name not in exact]
-    path = Path(session.create_tmp()) / "constraints.txt"
+    # Not session.create_tmp(): that becomes the tests' folder for temporary files, and Ignite takes a meeting point
+    # "file://..." with "env" anywhere in its path for "env://".
+    path = Path(session.virtualenv.location) / "constraints.txt"
     path.write_text("\n".join([*others, *(f"{name}=={version}" for name, version in exact.items())]), encoding="utf-8")
     return str(path)
 
