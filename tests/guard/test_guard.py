@@ -437,7 +437,7 @@ def test_a_terminated_run_goes_on_with_what_is_known() -> None:
         ({"threshold": -1}, ValueError, "threshold=-1"),
         ({"save_snapshots": 1}, TypeError, "save_snapshots=1"),
         ({"output_transform": 1}, TypeError, "output_transform=1"),
-        ({"param_name": 1}, TypeError, "param_name=1"),
+        ({"param_name": 1}, TypeError, "param_name=1: expected .*, got int$"),
     ],
 )
 def test_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -219,7 +219,7 @@ def test_a_controller_can_go_back_with_its_own_guard() -> None:
     [
         ([1], TypeError, r"to_restore=\[1\]: expected a dict from names to models, optimizers, ..., got list"),
         ({}, ValueError, "expected at least one model to restore"),
-        ({1: torch.nn.Linear(1, 1)}, TypeError, "to_restore has the key 1"),
+        ({1: torch.nn.Linear(1, 1)}, TypeError, "to_restore has the key 1: expected names, got int$"),
         ({"model": 3}, TypeError, r"to_restore\['model'\] has no state_dict\(\): expected a model, .*, got int$"),
         ({"trainer": Engine(lambda engine, batch: None)}, TypeError, r"to_restore\['trainer'\] is an Engine"),
     ],
@@ -227,6 +227,17 @@ def test_a_controller_can_go_back_with_its_own_guard() -> None:
 def test_what_can_be_restored(to_restore: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         DivergenceGuard("rollback", to_restore=to_restore)
+
+
+def test_nothing_is_kept_at_first_and_after_it_is_forgotten() -> None:
+    snapshots = Snapshots({"model": torch.nn.Linear(1, 1)}, 2, 1)
+    empty = {"promoted": None, "candidate": None, "clean_checks": 0}
+    assert snapshots.state_dict() == empty
+    for iteration in (1, 2):
+        snapshots.follow(iteration, clean=True)
+    assert snapshots.state_dict()["clean_checks"] == 1
+    snapshots.clear()
+    assert snapshots.state_dict() == empty
 
 
 def test_an_object_without_load_state_dict() -> None:

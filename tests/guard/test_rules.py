@@ -178,6 +178,12 @@ def test_nothing_is_judged_before_the_warmup() -> None:
     assert verdicts(rules, [{"d_loss": [1.0]}, {"d_loss": [1.0]}, loud]) == [None, None, None]
 
 
+def test_a_warmup_of_one_check_judges_the_second() -> None:
+    rules = DivergenceRules(patience=1, warmup=1)
+    found = verdicts(rules, [{"d_loss": [1.0]}, {"d_loss": [1e6]}])
+    assert [verdict and verdict.rule for verdict in found] == [None, "explosion"]
+
+
 def test_a_single_spike_within_a_check_is_ignored() -> None:
     rules = DivergenceRules(patience=1, warmup=3)
     checks = [{"d_loss": [1.0] * 5}] * 3 + [{"d_loss": [1.0, 1.0, 1e9, 1.0, 1.0]}]

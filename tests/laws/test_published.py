@@ -22,6 +22,12 @@ def test_the_ladder_is_climbed_at_the_update_that_ends_the_grace_and_not_before(
     assert ratios == [1, 1, 2, 2, 2, 5, 5]
 
 
+@pytest.mark.parametrize(("ratio", "after"), [(1.0, 2.0), (5.0, 10.0), (7.0, 10.0), (0.5, 2.0)])
+def test_the_ladder_is_climbed_from_the_rung_of_the_ratio_or_the_one_below(ratio: float, after: float) -> None:
+    law = AccuracyLadderLaw(grace=1)
+    assert law.update(law.init(ratio), seen(0.5), ratio)[1] == after
+
+
 @pytest.mark.parametrize(("accuracy", "ratio"), [(0.5, 2.0), (0.75, 2.0), (0.7500001, 1.0)])
 def test_the_ladder_is_climbed_at_the_threshold_and_below(accuracy: float, ratio: float) -> None:
     law = AccuracyLadderLaw(threshold=0.75, grace=1)
