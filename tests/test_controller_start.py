@@ -80,6 +80,13 @@ def test_an_override_of_one_iteration_is_for_the_first_of_a_run() -> None:
     assert ran == [7, 5, 5]
 
 
+def test_a_step_that_returns_nothing_has_seen_no_samples() -> None:
+    engine, controller = engine_of([]), FixedController(5)
+    controller.attach(engine)
+    engine.run(range(3))
+    assert (controller.samples_seen, controller.critic_updates) == (0, 15)
+
+
 def test_an_override_fires_the_event_if_it_changes_the_number() -> None:
     engine, controller = engine_of([]), FixedController(5)
     controller.attach(engine)

@@ -30,6 +30,7 @@ _WINDOW = ("tests/guard/test_window.py", "tests/guard/test_guard.py", _RANKS)
 _CONTROLLER = (
     "tests/test_controller_engine.py",
     "tests/test_controller_start.py",
+    "tests/test_controller_limits.py",
     "tests/handlers/test_arguments.py",
     "tests/handlers/test_state.py",
     "tests/guard/test_state.py::test_a_controller_saves_its_guard",
