@@ -22,11 +22,12 @@ batch: str = next(infinite_batches([1, 2]))
 """
 
 
-def strict(folder: Path, cache: Path, *files: Path) -> str:
+def strict(cache: Path, *files: Path) -> str:
     out, errors, _ = api.run(
         ["--strict", "--config-file=", f"--cache-dir={cache}", "--no-error-summary", *map(str, files)]
     )
-    return (out + errors).replace(f"{folder}/", "")
+    # mypy keeps errors in its cache with the folder that the file was in then.
+    return re.sub(r"^\S*/(?=(?:user|wrong)\.py:)", "", out + errors, flags=re.MULTILINE)
 
 
 def test_every_public_name_is_used() -> None:
@@ -39,7 +40,7 @@ def test_a_users_code_passes_and_wrong_code_does_not(tmp_path: Path, pytestconfi
     user, wrong = tmp_path / "user.py", tmp_path / "wrong.py"
     user.write_text(USER.read_text())
     wrong.write_text(WRONG)
-    found = strict(tmp_path, pytestconfig.cache.mkdir("mypy-user"), user, wrong).splitlines()
+    found = strict(pytestconfig.cache.mkdir("mypy-user"), user, wrong).splitlines()
     assert [line for line in found if not line.startswith("wrong.py")] == []
     lines = [(int(line.split(":")[1]), line.rpartition("[")[2]) for line in found if "error:" in line]
     expected = ["arg-type]", "assignment]", "arg-type]", "call-arg]", "assignment]"]

@@ -62,7 +62,7 @@ def sample(engine: Engine, controller: Controller, history: ControllerHistory) -
     objects = sum(
         count
         for found, count in of_class.items()
-        if found.__module__.partition(".")[0] == "adaptive_critic" and found is not HistoryPoint
+        if str(found.__module__).partition(".")[0] == "adaptive_critic" and found is not HistoryPoint
     )
     del of_class
     registries = [vars(module).get("__warningregistry__", {}) for module in list(sys.modules.values())]
