@@ -58,7 +58,7 @@ crash-test: $(VENV)/.stamp-test  ## kill and resume trainings, of two ranks too,
 	$(BIN)/python -m tests.crash $(ARGS)
 
 .PHONY: soak-test
-soak-test: $(VENV)/.stamp-test  ## a million iterations with random faults: nothing grows or drifts (an hour; ARGS="--iterations 50000")
+soak-test: $(VENV)/.stamp-test  ## a million iterations with random faults: nothing grows or drifts (minutes; ARGS="--iterations 50000")
 	$(BIN)/python -m tests.soak $(ARGS)
 
 .PHONY: experiments
