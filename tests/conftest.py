@@ -2,14 +2,17 @@
 
 `HYPOTHESIS_PROFILE` picks a profile. `ci`, the default, draws the same examples in every run, so that a red
 run is red again; `mutation` (make mutation-test) draws few of them. `long` and `long-stateful` (make
-test-long) draw new ones. `HYPOTHESIS_MAX_EXAMPLES` sets how many. Tests set no `max_examples` of their own: it
-would win over the profile and make the long run short.
+test-long) draw new ones: 100,000 for each law, handler and other subject, in equal parts for its properties, and 2,000
+runs of a state machine. `HYPOTHESIS_MAX_EXAMPLES` sets how many each property gets. Tests set no `max_examples` of
+their own: it would win over the profile and make the long run short.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import unittest
+from collections import Counter
 
 import pytest
 import torch
@@ -60,3 +63,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Nothing else here is a unittest.TestCase: Hypothesis turns a state machine into one.
         if test_class is not None and issubclass(test_class, unittest.TestCase):
             item.add_marker(pytest.mark.stateful)
+        elif hasattr(getattr(item, "obj", None), "hypothesis"):  # what @given leaves; the mark comes later
+            _properties[_subject(item)] += 1
+
+
+_properties: Counter[str] = Counter()
+
+
+def _subject(item: pytest.Item) -> str:
+    """Return whom a property is about: the law or the handler of its row, or what its module is about."""
+    directory = item.path.parent
+    callspec = getattr(item, "callspec", None)
+    return f"{directory.name}: {callspec.id}" if callspec and directory.name in ("laws", "handlers") else str(item.path)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give each property its part of the long run's examples."""
+    profile = os.environ.get("HYPOTHESIS_PROFILE")
+    if profile != "long" or "HYPOTHESIS_MAX_EXAMPLES" in os.environ or not item.get_closest_marker("hypothesis"):
+        return
+    share = math.ceil(settings.get_profile("long").max_examples / _properties[_subject(item)])
+    # One function has many rows, and each has a share of its own: the decorator may be used but once.
+    item.obj._hypothesis_internal_use_settings = settings(max_examples=share)  # type: ignore[attr-defined]

@@ -60,6 +60,10 @@ class GapShareLaw:
     kappa is meaningless. r* at or below 0 (the generator's update seems to have raised the gap) counts as an error of
     -1, a gap at or below 0 as +1 (the critic has no advantage left). Averages and standard deviation scale with the
     critic and do not depend on its offset, so the law is invariant under D -> a*D + b, a > 0.
+
+    With ``contrast`` 0, an iteration whose generator uses up more never lowers the next ratio. With more it may, a
+    little: an u that stands out from those before raises Var u, and what it adds to kappa can be less than what
+    :math:`\sigma` loses.
     """
 
     setpoint: float = 0.05

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import types
 from collections.abc import Iterable, Sequence
+from itertools import starmap
 from typing import Any, NamedTuple
 
 import ignite.handlers
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 import adaptive_critic
 from adaptive_critic.controller import Controller
 from adaptive_critic.feedback import FeedbackController
+from tests.streams import streams
 
 OPEN_LOOP = {
     "fixed": "FixedController(3)",
@@ -51,10 +55,14 @@ def make(code: str, **more: Any) -> Controller:
     """Return the handler that the code constructs, with more keywords."""
     keywords = ", ".join(f"{name}={value!r}" for name, value in more.items())
     separator = "" if code.endswith("()") or not more else ", "
-    code = f"{code[:-1]}{separator}{keywords})"
-    controller = eval(code, dict(NAMES))
+    controller = eval(_compiled(f"{code[:-1]}{separator}{keywords})"), NAMES)
     assert isinstance(controller, Controller)
     return controller
+
+
+@functools.cache
+def _compiled(code: str) -> types.CodeType:
+    return compile(code, code, "eval")
 
 
 def make_feedback(code: str, **more: Any) -> FeedbackController:
@@ -74,14 +82,25 @@ class Sample(NamedTuple):
     g_fake_accuracy: float
 
 
-def samples(scores: st.SearchStrategy[float], accuracies: st.SearchStrategy[float]) -> st.SearchStrategy[Sample]:
-    return st.builds(Sample, scores, scores, scores, scores, scores, accuracies)
+class Kind(NamedTuple):
+    """Where the numbers of samples come from."""
+
+    scores: st.SearchStrategy[float]
+    accuracies: st.SearchStrategy[float]
+
+    def sample(self) -> st.SearchStrategy[Sample]:
+        return st.builds(Sample, *[self.scores] * 5, self.accuracies)
+
+    def stream(self, longest: int, least: int = 0) -> st.SearchStrategy[list[Sample]]:
+        return streams([self.scores] * 5 + [self.accuracies], longest, least).map(
+            lambda rows: list(starmap(Sample, rows))
+        )
 
 
-ANY = samples(st.floats(), st.floats())
-FINITE = samples(st.floats(-1e4, 1e4, width=32), st.floats(0.0, 1.0, width=32))
+ANY = Kind(st.floats(), st.floats())
+FINITE = Kind(st.floats(-1e4, 1e4, width=32), st.floats(0.0, 1.0, width=32))
 # Eighths of small integers are the same number in every floating-point type.
-EXACT = samples(st.integers(-128, 128).map(lambda k: k / 8), st.integers(0, 128).map(lambda k: k / 128))
+EXACT = Kind(st.integers(-128, 128).map(lambda k: k / 8), st.integers(0, 128).map(lambda k: k / 128))
 
 FORMS = ("floats", "tuple", "tensor")
 
@@ -122,9 +141,10 @@ def snapshot(controller: Controller) -> str:
     return json.dumps(controller.state_dict(), sort_keys=True)
 
 
+@functools.cache
 def healthy(count: int, share: float = 0.2, start: int = 0) -> Sequence[Sample]:
     """Return samples of a run in which every law has something to do."""
-    return [
+    return tuple(
         Sample(
             d_real=2.0 + 0.1 * math.sin(0.7 * k),
             d_fake=share * (1.0 + 0.5 * math.sin(1.3 * k)),
@@ -134,4 +154,4 @@ def healthy(count: int, share: float = 0.2, start: int = 0) -> Sequence[Sample]:
             g_fake_accuracy=0.5 + 0.45 * math.sin(0.23 * k),
         )
         for k in range(start, start + count)
-    ]
+    )

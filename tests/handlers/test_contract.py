@@ -52,7 +52,7 @@ def test_every_handler_has_a_row() -> None:
 
 
 @each(HANDLERS)
-@given(stream=st.lists(ANY, max_size=40), form=st.sampled_from(FORMS))
+@given(stream=ANY.stream(40), form=st.sampled_from(FORMS))
 def test_an_int_within_limits_for_any_stream(code: str, stream: list[Sample], form: str) -> None:
     controller = make(code)
     lower, upper = controller.limits or (0 if "Gate" in code else 1, math.inf)
@@ -67,7 +67,7 @@ def test_an_int_within_limits_for_any_stream(code: str, stream: list[Sample], fo
 
 
 @each(DIFFUSED)
-@given(more=timings, stream=st.lists(ANY, max_size=60))
+@given(more=timings, stream=ANY.stream(60))
 def test_the_sum_of_n_stays_within_a_half_of_the_sum_of_ratios(
     code: str, more: dict[str, Any], stream: list[Sample]
 ) -> None:
@@ -77,7 +77,7 @@ def test_the_sum_of_n_stays_within_a_half_of_the_sum_of_ratios(
 
 
 @each({name: code for name, code in FEEDBACK.items() if name in WHOLE})
-@given(stream=st.lists(ANY, max_size=40))
+@given(stream=ANY.stream(40))
 def test_rules_of_whole_numbers_are_not_diffused(code: str, stream: list[Sample]) -> None:
     controller = make(code)
     steps, ratios = feed(controller, stream)
@@ -118,7 +118,7 @@ def through_torch(state: dict[str, Any]) -> Any:
 @each(FEEDBACK)
 @given(
     more=timings,
-    stream=st.lists(FINITE | EXACT | ANY, min_size=1, max_size=25),
+    stream=st.one_of(FINITE.stream(25, least=1), EXACT.stream(25, least=1), ANY.stream(25, least=1)),
     form=st.sampled_from(FORMS),
     dtype=st.sampled_from(DTYPES),
     data=st.data(),
@@ -184,7 +184,7 @@ def test_the_repr_makes_an_equal_handler(code: str) -> None:
 
 
 @each(FEEDBACK)
-@given(stream=st.lists(EXACT, max_size=25), form=st.sampled_from(FORMS[1:]), dtype=st.sampled_from(DTYPES))
+@given(stream=EXACT.stream(25), form=st.sampled_from(FORMS[1:]), dtype=st.sampled_from(DTYPES))
 def test_the_form_and_the_type_of_the_output_make_no_difference(
     code: str, stream: list[Sample], form: str, dtype: torch.dtype
 ) -> None:
@@ -194,14 +194,14 @@ def test_the_form_and_the_type_of_the_output_make_no_difference(
 
 
 @each(FEEDBACK)
-@given(stream=st.lists(EXACT, max_size=40), every=st.integers(1, 7))
+@given(stream=EXACT.stream(40), every=st.integers(1, 7))
 def test_the_form_makes_no_difference_over_several_iterations(code: str, stream: list[Sample], every: int) -> None:
     plain, tensors = make(code, update_every=every), make(code, update_every=every)
     assert feed(plain, stream) == feed(tensors, stream, "tensor")
 
 
 @each(FEEDBACK)
-@given(stream=st.lists(ANY, max_size=60), every=st.integers(1, 4))
+@given(stream=ANY.stream(60), every=st.integers(1, 4))
 def test_lagged_decides_the_same_one_decision_later(code: str, stream: list[Sample], every: int) -> None:
     """Each decision is that of the unlagged twin one decision before."""
     if "(0, " in code or "Gate" in code:

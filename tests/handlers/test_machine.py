@@ -43,16 +43,16 @@ class Interruptions(RuleBasedStateMachine):
         self._do(self.twin, action)
         self.since_saved.append(action)
 
-    @rule(sample=FINITE, form=st.sampled_from(FORMS))
+    @rule(sample=FINITE.sample(), form=st.sampled_from(FORMS))
     def observe(self, sample: Sample, form: str) -> None:
         self._both(("observe", (sample, form)))
 
-    @rule(sample=FINITE, count=st.integers(2, 12))
+    @rule(sample=FINITE.sample(), count=st.integers(2, 12))
     def observe_many(self, sample: Sample, count: int) -> None:
         for _ in range(count):
             self._both(("observe", (sample, "floats")))
 
-    @rule(sample=ANY)
+    @rule(sample=ANY.sample())
     def observe_anything(self, sample: Sample) -> None:
         self._both(("observe", (sample, "floats")))
 

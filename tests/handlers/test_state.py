@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import math
 import operator
@@ -56,6 +57,12 @@ def used(code: str, **more: Any) -> Any:
     return controller
 
 
+@functools.cache
+def used_state(code: str, **more: Any) -> Any:
+    """Return the state of a used one, to be copied before it is changed."""
+    return used(code, **more).state_dict()
+
+
 def check_loads_or_refuses(code: str, state: Any, **more: Any) -> None:
     """Load into a controller: it is unchanged after a StateError, and otherwise keeps its contract."""
     controller = used(code, **more)
@@ -89,7 +96,7 @@ def test_arbitrary_data_is_refused(code: str, state: Any) -> None:
 @given(data=st.data(), lagged=st.booleans())
 def test_one_entry_replaced_by_anything(code: str, data: st.DataObject, lagged: bool) -> None:
     more = {"lagged": True} if lagged and code in FEEDBACK.values() else {}
-    state = used(code, **more).state_dict()
+    state = used_state(code, **more)
     path = data.draw(st.sampled_from(paths(state)))
     check_loads_or_refuses(code, replaced(state, path, data.draw(NUMBERS | ANYTHING)), **more)
 
@@ -97,7 +104,7 @@ def test_one_entry_replaced_by_anything(code: str, data: st.DataObject, lagged: 
 @every_feedback
 @given(data=st.data(), every=st.sampled_from([1, 3]))
 def test_numbers_of_a_law_replaced_by_other_numbers(code: str, data: st.DataObject, every: int) -> None:
-    state = used(code, update_every=every, lagged=True).state_dict()
+    state = used_state(code, update_every=every, lagged=True)
     inner = [path for path in paths(state) if path[0] == "law" and len(path) > 2]
     chosen = data.draw(st.lists(st.sampled_from(inner), min_size=1, max_size=3, unique=True))
     for path in sorted(chosen, key=len, reverse=True):  # the inner ones first: an outer one may leave no way in

