@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from adaptive_critic.moments import Moments
 from adaptive_critic.signals.base import ANY_NUMBER, Picked
+from tests.streams import streams
 
 
 class Sums:
@@ -44,7 +45,7 @@ class Changes(Sums):
 
 
 number = st.integers(-1000, 1000).map(lambda k: k / 16) | st.sampled_from([math.nan, math.inf])
-iterations = st.lists(st.tuples(number, number, st.booleans()), max_size=100)
+iterations = streams([number, number, st.booleans()], longest=100)
 Iterations = list[tuple[float, float, bool]]
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive_critic.guard.rules import DivergenceRules, Judgement, RulesState, Verdict, gather
+from tests.streams import streams
 
 Columns = Mapping[str, Sequence[float]]
 
@@ -105,13 +106,15 @@ def test_constant_streams_are_clean(values: list[float], length: int) -> None:
 
 
 @given(
-    st.lists(st.lists(st.tuples(exact, exact), min_size=1, max_size=5), min_size=1, max_size=30),
+    streams([exact, exact], longest=90, least=1),
+    st.integers(1, 5),
     exact,
     st.integers(1, 3),
 )
 def test_adding_a_constant_to_the_critic_changes_no_judgement(
-    checks: list[list[tuple[float, float]]], offset: float, patience: int
+    iterations: list[tuple[float, float]], every: int, offset: float, patience: int
 ) -> None:
+    checks = [iterations[first : first + every] for first in range(0, len(iterations), every)]
     rules = DivergenceRules(patience=patience, warmup=2, threshold=2.0, floor=0.1)
     plain = [scores(*zip(*check, strict=True)) for check in checks]
     moved = [scores(*zip(*[(r + offset, f + offset) for r, f in check], strict=True)) for check in checks]
@@ -344,8 +347,9 @@ columns = st.dictionaries(
 )
 
 
-@given(st.lists(columns, max_size=20))
-def test_any_stream_keeps_the_state_bounded_and_finite(checks: list[Columns]) -> None:
+@given(streams([columns], longest=40))
+def test_any_stream_keeps_the_state_bounded_and_finite(drawn: list[tuple[Columns]]) -> None:
+    checks = [check for (check,) in drawn]
     rules = DivergenceRules(patience=2, window=4, warmup=2)
     judgements, state = judge(rules, checks)
     assert 0 <= state.suspicious < 2

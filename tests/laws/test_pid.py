@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive_critic.laws import DistancePIDLaw, Observation, PIDLaw, RatesPIDLaw, SharePIDLaw
+from tests.streams import streams
 
 # No averaging, and room to move: what is tested shows at once.
 LAW = DistancePIDLaw(setpoint=0.3, kp=0.5, ki=0.02, smoothing=0.0, slew=10.0, ideal=2.0)
@@ -128,7 +129,7 @@ def test_deadband(strength: float, error: float) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(-1.0, 1.0), st.integers(1, 20)), min_size=1, max_size=30),
+    streams([st.floats(-1.0, 1.0), st.integers(1, 20)], longest=30, least=1),
     st.floats(0.001, 1.0),
 )
 def test_slew_limit(steps: list[tuple[float, int]], slew: float) -> None:

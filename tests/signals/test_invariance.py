@@ -18,11 +18,17 @@ from hypothesis import strategies as st
 from adaptive_critic import LossRatioPIDController, WassersteinGap, WassersteinGapController
 from adaptive_critic.feedback import FeedbackController
 from tests.handlers.table import FORMS, healthy
+from tests.streams import streams
 
 N = 5
 score = st.integers(-16 * 1024, 16 * 1024).map(lambda k: k / 1024)
-iteration = st.tuples(st.lists(score, min_size=N, max_size=N), st.lists(score, min_size=N, max_size=N), score)
 Iteration = tuple[Sequence[float], Sequence[float], float]
+
+
+def iterations(longest: int, least: int) -> st.SearchStrategy[list[Iteration]]:
+    rows = streams([score] * (2 * N + 1), longest, least)
+    return rows.map(lambda drawn: [(row[:N], row[N : 2 * N], row[-1]) for row in drawn])
+
 
 CONTROLLERS: dict[str, dict[str, Any]] = {
     "gap": {"warmup": 2, "gain": 0.1, "window": 4, "limits": (1, 20)},
@@ -71,7 +77,7 @@ def trajectory(name: str, outs: Sequence[dict[str, Any]]) -> list[tuple[int, flo
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 @given(
-    stream=st.lists(iteration, min_size=1, max_size=30),
+    stream=iterations(longest=30, least=1),
     exponent=st.integers(-20, 20),
     offset=st.integers(-1024, 1024),
     form=st.sampled_from(FORMS),
@@ -113,7 +119,7 @@ def test_losses_are_not_invariant_and_the_gap_rules_do_not_look_at_them() -> Non
         assert trajectory(name, with_losses) == trajectory(name, outs)
 
 
-@given(stream=st.lists(iteration, min_size=2, max_size=20), exponent=st.integers(-10, 10), offset=st.integers(-64, 64))
+@given(stream=iterations(longest=20, least=2), exponent=st.integers(-10, 10), offset=st.integers(-64, 64))
 def test_the_metric_scales_with_the_critic_and_has_no_offset(
     stream: list[Iteration], exponent: int, offset: int
 ) -> None:
