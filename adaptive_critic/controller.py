@@ -168,7 +168,8 @@ class Controller(Attachable):
         known = claim(engine, self.param_name, self)
         register_events(engine)
         self._join(engine)
-        self._seen = engine.state.iteration
+        begun = engine.last_event_name is Events.ITERATION_STARTED  # an iteration that its step is yet to run
+        self._seen = engine.state.iteration - begun
         if self.guard is not None:
             try:
                 self.guard.attach(engine)
@@ -177,7 +178,7 @@ class Controller(Attachable):
                 release(engine, self.param_name)
                 raise
         if not self._loaded and self._override.left == 0:
-            self._steps = self._resumed_steps(engine.state.iteration)
+            self._steps = self._resumed_steps(self._seen)
         self._write(engine)
         if found is not None and not known:
             warnings.warn(f"engine.state.{self.param_name}={found!r} is overwritten by {self!r}", stacklevel=2)

@@ -94,6 +94,25 @@ def test_the_value_is_there_before_iteration_1(code: str) -> None:
     assert seen == [make(code).num_discriminator_steps] * 3
 
 
+@every_handler
+@pytest.mark.parametrize("event", [Events.ITERATION_STARTED, Events.GET_BATCH_COMPLETED, Events.ITERATION_COMPLETED])
+def test_attached_in_the_middle_of_a_run(code: str, event: Events) -> None:
+    """The next step reads its own iteration's value, and is the first to be observed."""
+    trainer, controller = Trainer(), make(code)
+    trainer.state.num_discriminator_steps = 7
+    trainer.add_event_handler(event(once=4), lambda: controller.attach(trainer))
+    with pytest.warns(UserWarning, match="num_discriminator_steps=7 is overwritten"):
+        run(trainer, 30)
+    before = 3 if event is Events.ITERATION_STARTED else 4  # a batch is got while the iteration before is current
+    assert trainer.ran[:before] == [7] * before
+    if code in OPEN_LOOP.values():
+        assert trainer.ran[before:] == expected(code, 30)[before:]
+    else:
+        assert trainer.ran[before:] == feed(make(code), STREAM[before:30])[0]
+    assert controller.generator_updates == 30 - before
+    assert controller.critic_updates == sum(trainer.ran[before:])
+
+
 def test_the_article() -> None:
     """25 critic updates for 25 iterations, then 10: counted in the inner loop."""
     counted: dict[int, int] = {}
