@@ -157,6 +157,8 @@ class FeedbackController(Controller):
     def law(self) -> FeedbackLaw[Any]:
         """What proposes the ratio. It is frozen; another one of its class, with other numbers, may take its place.
 
+        Those of its numbers that the constructor takes can be read and assigned one by one: ``controller.kp = 1.0``.
+
         The state stays, so that the ratio goes on from where it is. In a distributed run every rank must assign the
         same, between two runs or at the same iteration.
 
@@ -168,8 +170,10 @@ class FeedbackController(Controller):
             >>> from dataclasses import replace
             >>> from adaptive_critic import LossRatioPIDController
             >>> controller = LossRatioPIDController("hinge")
-            >>> controller.law = replace(controller.law, kp=1.0)
-            >>> controller.law = replace(controller.law, kp=-1.0)
+            >>> controller.law = replace(controller.law, kp=1.0, ki=0.1)
+            >>> controller.kp
+            1.0
+            >>> controller.kp = -1.0
             Traceback (most recent call last):
                 ...
             ValueError: kp=-1.0: expected a number at least 0
@@ -189,7 +193,12 @@ class FeedbackController(Controller):
             _try(law, self._law_now, self._ratio)
         except (ArithmeticError, LookupError, ValueError) as error:
             raise ValueError(f"law={law!r} can't go on from {self._law_now}: {error}") from None
-        self._law = law
+        before, self._law = self._law, law
+        try:
+            self._checked_limits(self._limits)  # a gate's steps have to lie within them
+        except ValueError:
+            self._law = before
+            raise
 
     @property
     def ratio(self) -> float:

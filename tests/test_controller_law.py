@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,7 @@ BAD: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("two thresholds", {"generator_threshold": float("inf")}, ValueError, "^generator_threshold=inf"),
     ("gate", {"threshold": 1.0}, ValueError, r"^threshold=1\.0"),
     ("gate", {"steps": 0}, ValueError, "^steps=0"),
+    ("gate", {"steps": 3}, ValueError, r"^steps=3 is outside limits=\(0, 2\)"),
 ]
 
 
@@ -66,6 +68,43 @@ def test_a_law_with_a_number_out_of_range_is_quoted_and_changes_nothing(
     law: Any = controller.law
     with pytest.raises(error, match=message):
         controller.law = replace(law, **fields)
+    assert (controller.law, snapshot(controller)) == before
+
+
+def arguments(controller: FeedbackController) -> list[str]:
+    """Return the numbers of the law that the constructor takes."""
+    law: Any = controller.law
+    taken = inspect.signature(type(controller)).parameters
+    return [field.name for field in dataclasses.fields(law) if field.name in taken]
+
+
+@pytest.mark.parametrize("name", FEEDBACK)
+def test_a_number_of_the_law_can_be_read_and_assigned_by_its_name(name: str) -> None:
+    controller = used(FEEDBACK[name])
+    names = arguments(controller)
+    assert names
+    for field in names:
+        law: Any = controller.law
+        number = getattr(law, field)
+        assert getattr(controller, field) == number
+        less = max(number - 1, 1) if isinstance(number, int) else number * 0.96875
+        setattr(controller, field, less)
+        assert controller.law == replace(law, **{field: less})
+        assert getattr(controller, field) == less
+        assert field not in vars(controller)
+
+
+@pytest.mark.parametrize(("name", "fields", "error", "message"), BAD)
+def test_a_number_out_of_range_is_refused_by_its_name_too(
+    name: str, fields: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    ((field, number),) = list(fields.items())[:1]
+    controller = used(FEEDBACK[name])
+    if len(fields) > 1 or field not in arguments(controller):
+        return
+    before = controller.law, snapshot(controller)
+    with pytest.raises(error, match=message):
+        setattr(controller, field, number)
     assert (controller.law, snapshot(controller)) == before
 
 

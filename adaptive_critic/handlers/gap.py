@@ -7,6 +7,7 @@ from typing import Any
 
 from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.handlers.law_numbers import LawNumber
 from adaptive_critic.laws import GapShareLaw
 from adaptive_critic.signals import GapShare, GapShareFromMetrics, Signal
 
@@ -75,6 +76,13 @@ class WassersteinGapController(FeedbackController):
         >>> steps
         9
     """
+
+    setpoint = LawNumber()
+    base = LawNumber()
+    contrast = LawNumber()
+    gain = LawNumber()
+    window = LawNumber()
+    warmup = LawNumber()
 
     def __init__(
         self,

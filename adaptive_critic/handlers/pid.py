@@ -10,6 +10,7 @@ from typing import Any
 
 from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.handlers.law_numbers import LawNumber
 from adaptive_critic.laws import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
 from adaptive_critic.signals import CriticLoss, CriticLossChecked, GapShare, LossChanges, Signal
 from adaptive_critic.state import StateError
@@ -99,6 +100,16 @@ class LossRatioPIDController(FeedbackController):
         >>> steps
         1
     """
+
+    setpoint = LawNumber()
+    kp = LawNumber()
+    ki = LawNumber()
+    kd = LawNumber()
+    smoothing = LawNumber()
+    deadband = LawNumber()
+    error_limit = LawNumber()
+    slew = LawNumber()
+    tracking_time = LawNumber()
 
     def __init__(
         self,

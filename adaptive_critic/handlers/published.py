@@ -8,6 +8,7 @@ from typing import Any
 from adaptive_critic.checks import finite, integer, limits_pair
 from adaptive_critic.feedback import FeedbackController, initial_within
 from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.handlers.law_numbers import LawNumber
 from adaptive_critic.laws import AccuracyGateLaw, AccuracyLadderLaw, LossChangeRateLaw, TwoThresholdLaw
 from adaptive_critic.signals import BothLosses, GeneratedAccuracy, RelativeLossChanges
 
@@ -74,6 +75,10 @@ class AccuracyLadderController(FeedbackController):
         >>> [controller.observe({"g_fake_accuracy": 0.5}) for _ in range(6)]
         [1, 1, 2, 2, 2, 5]
     """
+
+    threshold = LawNumber()
+    grace = LawNumber()
+    smoothing = LawNumber()
 
     def __init__(
         self,
@@ -150,6 +155,8 @@ class LossChangeRateController(FeedbackController):
         [1, 2, 3, 2, 1]
     """
 
+    balance = LawNumber()
+
     def __init__(
         self,
         *,
@@ -212,6 +219,9 @@ class TwoThresholdController(FeedbackController):
         [2, 3, 3, 2]
     """
 
+    critic_threshold = LawNumber()
+    generator_threshold = LawNumber()
+
     def __init__(
         self,
         critic_threshold: float,
@@ -272,6 +282,9 @@ class AccuracyGateController(FeedbackController):
         >>> [controller.observe({"g_fake_accuracy": a}) for a in (0.7, 0.9, 0.8)]
         [1, 0, 1]
     """
+
+    steps = LawNumber()
+    threshold = LawNumber()
 
     def __init__(
         self,
