@@ -36,7 +36,8 @@ def watch(task: Task, contender: str, seed: int) -> dict[str, Any]:
     def keep(engine: Engine, record: dict[str, Any]) -> None:
         alarms.append(f"iteration {record['iteration']}: {record['reason']}")
 
-    guard = DivergenceGuard(keep, max_interventions=10**9)
+    optimizers = {"optimizer_g": training.game.optimizer_g, "optimizer_d": training.game.optimizer_d}
+    guard = DivergenceGuard(keep, to_restore=optimizers, max_interventions=10**9)
     guard.attach(training.trainer)
     ledger = training.run()
     return {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
@@ -17,6 +19,7 @@ from adaptive_critic.guard.monitor import Monitor
 from adaptive_critic.guard.responding import Record, Responder
 from adaptive_critic.guard.rules import DivergenceRules
 from adaptive_critic.guard.snapshots import Restorable, Snapshots, checked_objects
+from adaptive_critic.guard.updates import Updates
 
 __all__ = ["DivergenceGuard", "as_guard"]
 
@@ -37,8 +40,10 @@ class DivergenceGuard(Attachable):
       ``patience`` checks in a row, beyond
       :math:`m + \text{threshold} \cdot \max(\text{MAD}, \text{floor}, \text{relative\_floor} \cdot m)`, with the
       running median m and median absolute deviation MAD: by default at least 10 score units and ten times the median
-      above it. The defaults are wide, since a healthy run's gap grows by orders of magnitude while the critic learns. A
-      run that is wrong from its first iterations has no healthy past to compare with, and is found when something is
+      above it. The defaults are wide, since a healthy run's gap grows by orders of magnitude while the critic learns.
+      Or one step of an optimizer in ``to_restore`` moves its weights by more than ``update_limit`` times the median of
+      the ``window`` largest distances that were measured before, as after a learning rate that is too high by so much.
+      A run that is wrong from its first iterations has no healthy past to compare with, and is found when something is
       not finite;
     - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row: the
       critic no longer responds to what it is shown;
@@ -78,7 +83,9 @@ class DivergenceGuard(Attachable):
     Args:
         on_divergence: a mode, or a function of (engine, record).
         to_restore: for ``"rollback"``: models, optimizers, EMA, gradient scaler, ... by name. Two copies of them are
-            held in memory. The engine can't be among them; a controller can, its counts then go back too.
+            held in memory. The engine can't be among them; a controller can, its counts then go back too. While the
+            guard is attached, each torch optimizer among them has two hooks on its ``step``, which copy its weights in
+            one step out of ``check_every`` iterations and measure how far it moves them.
         check_every: iterations from check to check, at least 1. Collapse needs two iterations with critic updates.
         patience: checks, at least 1: that an explosion or a collapse lasts before it counts, and that have to be clean
             before a copy is trusted.
@@ -93,6 +100,8 @@ class DivergenceGuard(Attachable):
         floor: lower bound of the deviation in the units of the score, above 0.
         relative_floor: lower bound of the deviation as a share of the median, at least 0.
         dead: share of the running median under which a gap or a spread counts as none, at least 0, below 1.
+        update_limit: times the usual distance that an optimizer's update may move the weights, above 1; None if that is
+            not to be judged, as with a schedule that raises the rate so much at once above all it was before.
         snapshot_every: iterations from copy to copy, at least 1.
         save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, and a resumed run
             can't roll back until a new copy has been trusted.
@@ -134,6 +143,7 @@ class DivergenceGuard(Attachable):
         floor: float = 0.2,
         relative_floor: float = 0.2,
         dead: float = 1e-4,
+        update_limit: float | None = 5.0,
         snapshot_every: int = 200,
         save_snapshots: bool = True,
         output_transform: Callable[[Any], Any] | None = None,
@@ -152,7 +162,9 @@ class DivergenceGuard(Attachable):
         self.on_collapse = on_collapse
         self.param_name = attribute_name("param_name", param_name)
         rules = DivergenceRules(patience, window, warmup, threshold, floor, relative_floor, dead)
-        self._monitor = Monitor(rules, integer("check_every", check_every, at_least=1), output_transform)
+        if update_limit is not None:
+            rules = replace(rules, update_limit=update_limit)
+        check_every = integer("check_every", check_every, at_least=1)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
         self.snapshots: Snapshots | None = None
         every = integer("snapshot_every", snapshot_every, at_least=1)
@@ -165,6 +177,11 @@ class DivergenceGuard(Attachable):
                 "on_divergence='rollback' needs to_restore={'generator': ..., 'optimizer_g': ..., ...}: the models, "
                 "optimizers and whatever else has to go back with them"
             )
+        self._updates: Updates | None = None
+        if to_restore is not None and update_limit is not None:
+            optimizers = {name: one for name, one in to_restore.items() if isinstance(one, torch.optim.Optimizer)}
+            self._updates = Updates(optimizers) if optimizers else None
+        self._monitor = Monitor(rules, check_every, output_transform, self._updates)
         self._responder = Responder(
             mode,
             self.snapshots,
@@ -207,7 +224,13 @@ class DivergenceGuard(Attachable):
             distributed.all_equal(repr(self))
         register_events(engine)
         self._join(engine)
+        if self._updates is not None:
+            self._updates.watch(self._iteration_before_check)
         self._publish(engine)
+
+    def _iteration_before_check(self) -> int | None:
+        """Return the number of the iteration that is running, if a check follows it."""
+        return self._engine.state.iteration if self._engine is not None and self._monitor.next_is_due else None
 
     def detach(self) -> None:
         """Stop watching.
@@ -216,6 +239,8 @@ class DivergenceGuard(Attachable):
             RuntimeError: if the guard is not attached.
         """
         self._leave()
+        if self._updates is not None:
+            self._updates.leave()
 
     def reset(self) -> None:
         """Go back to the state after construction."""
@@ -312,7 +337,7 @@ class DivergenceGuard(Attachable):
         """
         if self.snapshots is not None and self.snapshots.busy:
             return
-        loaded = saving.read(state, self._monitor.rules, self.snapshots)
+        loaded = saving.read(state, self._monitor, self.snapshots)
         self._responder.restore(loaded.interventions, loaded.cooldown_left, loaded.records)
         self._monitor.state = loaded.rules
         self._monitor.window.restore(loaded.masks, loaded.rows)

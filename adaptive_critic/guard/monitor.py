@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adaptive_critic.guard.rules import DivergenceRules, Judgement, gather
+from adaptive_critic.guard.rules import PREFIX, DivergenceRules, Judgement, gather
+from adaptive_critic.guard.updates import Updates
 from adaptive_critic.guard.window import ScoreWindow
 
 __all__ = ["Monitor"]
@@ -18,11 +19,19 @@ class Monitor:
         rules: what counts as a divergence.
         check_every: iterations from check to check.
         output_transform: turns the step's output into a StepOutput, or None.
+        updates: measures an update of each optimizer in the last iteration before a check, or None.
     """
 
-    def __init__(self, rules: DivergenceRules, check_every: int, output_transform: Callable[[Any], Any] | None) -> None:
+    def __init__(
+        self,
+        rules: DivergenceRules,
+        check_every: int,
+        output_transform: Callable[[Any], Any] | None,
+        updates: Updates | None = None,
+    ) -> None:
         self.rules = rules
-        self.window = ScoreWindow()
+        self.updates = updates
+        self.window = ScoreWindow() if updates is None else ScoreWindow([PREFIX + name for name in updates.names])
         self._check_every = check_every
         self._output_transform = output_transform
         self.seen = 0
@@ -39,6 +48,11 @@ class Monitor:
         """Whether enough iterations wait for a check."""
         return len(self.window) >= self._check_every
 
+    @property
+    def next_is_due(self) -> bool:
+        """Whether there will be enough after one more."""
+        return len(self.window) + 1 >= self._check_every
+
     def gather(self, iteration: int, output: Any) -> None:
         """Add an iteration, unless it was added already.
 
@@ -49,7 +63,7 @@ class Monitor:
             return
         if self._output_transform is not None:
             output = self._output_transform(output)
-        self.window.add(output)
+        self.window.add(output, () if self.updates is None else self.updates.take(iteration))
         self.seen = iteration
 
     def check(self) -> tuple[Judgement, int]:

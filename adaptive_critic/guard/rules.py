@@ -10,12 +10,15 @@ from typing import NamedTuple, TypeAlias
 
 from adaptive_critic.checks import integer, real
 
-__all__ = ["DivergenceRules", "Evidence", "Judgement", "RulesState", "Verdict", "gather"]
+__all__ = ["PREFIX", "DivergenceRules", "Evidence", "Judgement", "RulesState", "Verdict", "gather"]
 
 LEVELS = ("gap", "spread", "d_loss", "d_penalty")
 """what is watched for explosion; a constant added to the critic changes none of them, unless it changes the loss"""
 
-_NEVER_DEAD = ("d_loss", "d_penalty")  # 0 for a critic that always wins, and for one that is as smooth as it should be
+PREFIX = "update of "
+"""what the name of an optimizer follows where the sizes of its updates are judged"""
+
+_MAY_DIE = ("gap", "spread")  # losses are 0 for a critic that always wins, updates at the end of a schedule
 
 
 class Evidence(NamedTuple):
@@ -24,7 +27,8 @@ class Evidence(NamedTuple):
     non_finite: tuple[str, ...]
     """names of what has a NaN or an infinity among its values, of levels too large for a float"""
     levels: dict[str, float]
-    """median of |gap|, of the larger spread, of |d_loss|, of |d_penalty|; those that there were values for"""
+    """median of |gap|, of the larger spread, of |d_loss|, of |d_penalty|, of each optimizer's updates; those that there
+    were values for"""
     gap: tuple[float, float] | None
     """mean of the gap and its standard error; None with fewer than two critic updates"""
 
@@ -53,7 +57,7 @@ class RulesState(NamedTuple):
     """What the rules remember."""
 
     history: dict[str, tuple[float, ...]]
-    """each level at the latest checks, without the suspicious ones"""
+    """each level at the latest checks, without the suspicious ones; of updates the largest, in ascending order"""
     suspicious: int
     """checks in a row with a level beyond one of its limits"""
     significant: int
@@ -68,7 +72,7 @@ def gather(columns: Mapping[str, Sequence[float]]) -> Evidence:
     Args:
         columns: all values by name: ``d_loss`` of every critic update; ``d_real``, ``d_fake``, ``d_real_std``,
             ``d_fake_std``, ``d_penalty`` of each iteration's last one; ``g_loss``, ``g_fake`` of each iteration. Any
-            may be absent.
+            may be absent. ``update of NAME`` is how far an update of that optimizer moved its weights.
     """
     non_finite = tuple(
         name
@@ -86,6 +90,7 @@ def gather(columns: Mapping[str, Sequence[float]]) -> Evidence:
         )
         if values
     }
+    levels |= {name: median(values) for name, values in columns.items() if name.startswith(PREFIX)}
     overflowed = tuple(name for name, level in levels.items() if not level < math.inf)
     if overflowed:
         return Evidence(overflowed, {}, None)
@@ -125,8 +130,9 @@ class DivergenceRules:
     - non_finite: a loss, a score or the penalty is NaN or infinite. One check is enough.
     - explosion: at ``patience`` checks in a row a level x is beyond
       m + threshold * max(MAD, floor, relative_floor * m), where m is the median and MAD the median absolute deviation
-      of the level over the last ``window`` checks that were not suspicious. A level is judged once ``warmup`` checks
-      have been seen.
+      of the level over the last ``window`` checks that were not suspicious; or an optimizer's update moves its weights
+      by more than ``update_limit`` times the median of the ``window`` largest distances so far. Either is judged once
+      ``warmup`` checks have been seen.
     - dead: the gap or the spread is, at ``patience`` checks in a row, below ``dead`` times its median: the critic no
       longer responds to what it is shown. A critic that merely can't tell the two apart still has noise in both.
     - collapse: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was outside at
@@ -141,6 +147,7 @@ class DivergenceRules:
             never an explosion.
         relative_floor: the same as a share of the median, at least 0.
         dead: share of the median under which a gap or a spread counts as none, at least 0, below 1; 0 for never.
+        update_limit: times the usual distance that an update may move the weights, above 1.
 
     Raises:
         TypeError: if an argument is not a number.
@@ -163,6 +170,7 @@ class DivergenceRules:
     floor: float = 0.2
     relative_floor: float = 0.2
     dead: float = 1e-4
+    update_limit: float = 5.0
 
     def __post_init__(self) -> None:
         integer("patience", self.patience, at_least=1)
@@ -173,6 +181,7 @@ class DivergenceRules:
         real("floor", self.floor, above=0)
         real("relative_floor", self.relative_floor, at_least=0)
         real("dead", self.dead, at_least=0, below=1)
+        real("update_limit", self.update_limit, above=1)
 
     def init(self) -> RulesState:
         """Return the state before the first check."""
@@ -210,21 +219,25 @@ class DivergenceRules:
         """Return the new history, and (level, limit) of the levels that are too high, and too low."""
         grown, beyond, dead = dict(history), {}, {}
         for name, level in levels.items():
-            past = history.get(name, ())
+            past, update = history.get(name, ()), name.startswith(PREFIX)
             if len(past) >= self.warmup:
-                lower, upper = self.limits(past)
+                lower, upper = self.limits(past, update)
                 if level > upper:
                     beyond[name] = (level, upper)
                     continue
-                if level < lower and name not in _NEVER_DEAD:
+                if level < lower and name in _MAY_DIE:
                     dead[name] = (level, lower)
                     continue
-            grown[name] = (*past[-self.window + 1 :], level)
+            # A critic that has won may have no gradient for long: the largest updates stay, or the next would explode.
+            kept = sorted((*past, level)) if update else (*past, level)
+            grown[name] = tuple(kept[-self.window :])
         return grown, beyond, dead
 
-    def limits(self, past: Sequence[float]) -> tuple[float, float]:
-        """Return (lower, upper): a level outside is suspicious, given the levels of earlier checks."""
+    def limits(self, past: Sequence[float], update: bool = False) -> tuple[float, float]:
+        """Return (lower, upper): a level (or an update) outside is suspicious, given those of earlier checks."""
         centre = median(past)
+        if update:
+            return 0.0, self.update_limit * centre
         deviation = median([abs(level - centre) for level in past])
         upper = centre + self.threshold * max(deviation, self.floor, self.relative_floor * centre)
         return self.dead * centre, upper

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adaptive_critic import state as saved
-from adaptive_critic.guard.rules import LEVELS, DivergenceRules, RulesState
+from adaptive_critic.guard.monitor import Monitor
+from adaptive_critic.guard.rules import LEVELS, PREFIX, DivergenceRules, RulesState
 from adaptive_critic.guard.snapshots import Snapshot, Snapshots
 from adaptive_critic.guard.window import ScoreWindow
 from adaptive_critic.state import StateError
@@ -45,8 +46,10 @@ def _rules(state: Mapping[str, Any], rules: DivergenceRules) -> RulesState:
     saved_history = saved.mapping(state, "history")
     history = {}
     for name in saved_history:
-        if name not in LEVELS:
-            raise StateError(f"the history is of {name!r}: expected one of {', '.join(map(repr, LEVELS))}")
+        if name not in LEVELS and not name.startswith(PREFIX):
+            raise StateError(
+                f"the history is of {name!r}: expected one of {', '.join(map(repr, LEVELS))}, or {PREFIX!r} and a name"
+            )
         levels = saved.floats(saved_history, name)
         if not all(0 <= level < math.inf for level in levels):
             raise StateError(f"history[{name!r}]={levels!r}: expected finite numbers of at least 0")
@@ -66,13 +69,13 @@ def _list(state: Mapping[str, Any], key: str) -> Sequence[Any]:
     return value
 
 
-def _window(state: Mapping[str, Any]) -> tuple[list[int], list[tuple[float, ...]]]:
+def _window(state: Mapping[str, Any], window: ScoreWindow) -> tuple[list[int], list[tuple[float, ...]]]:
     entries = _list(state, "rows")
     masks = list(saved.integers(state, "masks", len(entries)))
     named = {str(index): row for index, row in enumerate(entries)}
     rows = [saved.floats(named, key) for key in named]
     for mask, row in zip(masks, rows, strict=True):
-        if not ScoreWindow.is_row(mask, row):
+        if not window.is_row(mask, row):
             raise StateError(f"the row {row!r} of the window can't have the mask {mask!r}")
     return masks, rows
 
@@ -97,14 +100,14 @@ def _record(entry: Any) -> dict[str, Any]:
     }
 
 
-def read(state: Any, rules: DivergenceRules, snapshots: Snapshots | None) -> Loaded:
+def read(state: Any, monitor: Monitor, snapshots: Snapshots | None) -> Loaded:
     """Check a state and return its entries.
 
     Raises:
         StateError: if an entry is missing, of the wrong type or out of range.
     """
     state = saved.header(state, "DivergenceGuard", FORMAT)
-    masks, rows = _window(saved.mapping(state, "window"))
+    masks, rows = _window(saved.mapping(state, "window"), monitor.window)
     promoted = candidate = None
     clean_checks = 0
     if snapshots is not None and "snapshots" in state:
@@ -115,7 +118,7 @@ def read(state: Any, rules: DivergenceRules, snapshots: Snapshots | None) -> Loa
     return Loaded(
         saved.integer(state, "interventions"),
         saved.integer(state, "cooldown_left"),
-        _rules(saved.mapping(state, "rules"), rules),
+        _rules(saved.mapping(state, "rules"), monitor.rules),
         masks,
         rows,
         [_record(entry) for entry in _list(state, "records")],

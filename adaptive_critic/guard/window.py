@@ -13,14 +13,14 @@ from adaptive_critic.signals.output import Scalar, StepOutputError, last, scalar
 
 __all__ = ["ScoreWindow"]
 
-# The scalars of a row, in order; the entries of d_loss follow. Bit i of its mask says whether the i-th is there. Saved
-# masks are read by later releases: a new scalar goes to the end.
+# The scalars of a row, in order; sizes of updates follow, then the entries of d_loss. Bit i of its mask says whether
+# the i-th is there. Saved masks are read by later releases: a new scalar goes behind the sizes, of any number.
 _SCALARS = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
 _BITS = tuple((1 << index, key) for index, key in enumerate(_SCALARS))
 _WATCHED = (*_SCALARS, "d_loss")
 
 
-def _pack(values: list[Any], vector: torch.Tensor | None, mask: int) -> Row:
+def _pack(values: list[Any], vector: torch.Tensor | None, names: list[str]) -> Row:
     """Copy the scalars of one iteration, and losses that are in one tensor (n,) already, into a row."""
     try:
         row = (torch.stack(values) if vector is None else torch.hstack([*values, vector])).detach()
@@ -30,7 +30,6 @@ def _pack(values: list[Any], vector: torch.Tensor | None, mask: int) -> Row:
         pass
     if vector is not None:
         values = [*values, *vector.unbind()]
-    names = [key for bit, key in _BITS if mask & bit]
     names += ["d_loss"] * (len(values) - len(names))
     scalars = [scalar({name: value}, name) for name, value in zip(names, values, strict=True)]
     like = next((value for value in scalars if isinstance(value, torch.Tensor)), None)
@@ -66,9 +65,14 @@ class ScoreWindow:
     ``add`` costs one stack of 0-d tensors, which copies, and no synchronisation. ``read`` is one read on the host and,
     in a distributed run, one all_reduce: values become means over the ranks, and a NaN or an infinity on one rank makes
     the mean of all of them non-finite. An output that is refused is raised there too, on all ranks.
+
+    Args:
+        updates: names of what ``add`` is given beside the output.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, updates: Sequence[str] = ()) -> None:
+        self._updates = tuple(updates)
+        self._bits = (*_BITS, *((1 << index, name) for index, name in enumerate(updates, start=len(_SCALARS))))
         self.ranks = 1
         """ranks of the run, set when it begins and not asked for again: a group that is gone looks like one process"""
         self._rows: list[Row] = []
@@ -82,17 +86,18 @@ class ScoreWindow:
         """Forget all iterations."""
         self._rows, self._masks, self._error = [], [], ""
 
-    def add(self, output: Any) -> None:
+    def add(self, output: Any, updates: Sequence[torch.Tensor | None] = ()) -> None:
         """Add an iteration.
 
         Args:
             output: a StepOutput with at least one of the watched keys.
+            updates: sizes of updates, 0-d, None where there is none, or nothing at all.
 
         Raises:
             StepOutputError: if there is none, or an entry has another shape; with several ranks, at the next ``read``.
         """
         try:
-            row, mask = self._row(output)
+            row, mask = self._row(output, updates)
         except StepOutputError as error:
             if self.ranks == 1:
                 raise
@@ -100,8 +105,7 @@ class ScoreWindow:
         self._rows.append(row)
         self._masks.append(mask)
 
-    @staticmethod
-    def _row(output: Any) -> tuple[Row, int]:
+    def _row(self, output: Any, updates: Sequence[torch.Tensor | None]) -> tuple[Row, int]:
         try:
             get = output.get
         except AttributeError:
@@ -118,18 +122,24 @@ class ScoreWindow:
                 if value is not None:
                     values.append(value)
                     mask |= bit
+        watched = len(values)
+        for (bit, _), size in zip(self._bits[len(_BITS) :], updates, strict=False):
+            if size is not None:
+                values.append(size)
+                mask |= bit
+        scalars = len(values)
         vector = None
         losses = get("d_loss")
         if isinstance(losses, torch.Tensor) and losses.ndim == 1:
             vector = losses if losses.numel() else None
         elif losses is not None:
             values += _entries(losses)
-        if not values and vector is None:
+        if not watched and len(values) == scalars and vector is None:
             raise StepOutputError(
                 f"DivergenceGuard watches {', '.join(_WATCHED)}; the training step's output has none of them, it has "
                 f"{sorted(map(str, output))} (output_transform= adapts other outputs)"
             )
-        return _pack(values, vector, mask), mask
+        return _pack(values, vector, [key for bit, key in self._bits if mask & bit]), mask
 
     def read(self) -> dict[str, list[float]]:
         """Return the values of all iterations by name (those that there are), as means over the ranks.
@@ -139,7 +149,8 @@ class ScoreWindow:
             RuntimeError: if the process group is gone.
         """
         if self.ranks > 1:
-            return means_over_ranks(self._rows, self._masks, _WATCHED, self._error, self.ranks)
+            names = (*_SCALARS, *self._updates, "d_loss")
+            return means_over_ranks(self._rows, self._masks, names, self._error, self.ranks)
         flat = self._flat()
         columns: dict[str, list[float]] = {}
         start = 0
@@ -147,7 +158,7 @@ class ScoreWindow:
             block = flat[start : start + length * count]
             start += length * count
             column = 0
-            for bit, key in _BITS:
+            for bit, key in self._bits:
                 if mask & bit:
                     columns.setdefault(key, []).extend(block[column::length])
                     column += 1
@@ -179,7 +190,6 @@ class ScoreWindow:
         """Put checked entries of a state in force."""
         self._masks, self._rows = list(masks), list(rows)
 
-    @staticmethod
-    def is_row(mask: int, row: Sequence[float]) -> bool:
+    def is_row(self, mask: int, row: Sequence[float]) -> bool:
         """Return whether a row of this length can belong to the mask."""
-        return 0 <= mask < 1 << len(_SCALARS) and len(row) >= mask.bit_count()
+        return 0 <= mask < 1 << len(self._bits) and len(row) >= mask.bit_count()

@@ -567,7 +567,7 @@ def test_it_takes_every_number_of_its_rules_with_the_same_default() -> None:
     for field in dataclasses.fields(DivergenceRules):
         assert ours[field.name] == field.default
     given: dict[str, Any] = {"patience": 4, "window": 9, "warmup": 6, "threshold": 2.0}
-    given |= {"floor": 0.5, "relative_floor": 0.3, "dead": 0.01}
+    given |= {"floor": 0.5, "relative_floor": 0.3, "dead": 0.01, "update_limit": 2.0}
     assert set(given) == {field.name for field in dataclasses.fields(DivergenceRules)}
     assert DivergenceGuard(**given)._monitor.rules == DivergenceRules(**given)
     assert not hasattr(adaptive_critic, "DivergenceRules")

@@ -117,7 +117,7 @@ def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
     for output in (written(form, "tensor", form), {"g_loss": 2.0}):
         window.add(output)
     state = window.state_dict()
-    assert all(ScoreWindow.is_row(mask, row) for mask, row in zip(state["masks"], state["rows"], strict=True))
+    assert all(ScoreWindow().is_row(mask, row) for mask, row in zip(state["masks"], state["rows"], strict=True))
     other.restore(state["masks"], [tuple(row) for row in state["rows"]])
     assert other.read() == window.read()
     assert len(other) == 2
@@ -139,7 +139,7 @@ def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
 )
 def test_which_rows_a_mask_can_have(mask: int, entries: int, possible: bool) -> None:
     """A score for each bit, and then any number of losses."""
-    assert ScoreWindow.is_row(mask, [1.0] * entries) is possible
+    assert ScoreWindow().is_row(mask, [1.0] * entries) is possible
 
 
 def test_no_row_has_more_than_all_scores() -> None:
@@ -147,8 +147,8 @@ def test_no_row_has_more_than_all_scores() -> None:
     keys = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
     window.add(dict.fromkeys(keys, 1.0))
     ((mask,), (row,)) = window.state_dict().values()
-    assert ScoreWindow.is_row(mask, row)
-    assert not ScoreWindow.is_row(mask + 1, [*row, 1.0, 1.0])
+    assert ScoreWindow().is_row(mask, row)
+    assert not ScoreWindow().is_row(mask + 1, [*row, 1.0, 1.0])
 
 
 def test_an_output_that_is_refused_leaves_no_iteration_behind() -> None:

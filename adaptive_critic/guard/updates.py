@@ -1,0 +1,82 @@
+"""How far optimizers move their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+__all__ = ["Updates"]
+
+
+class Updates:
+    """Measures an update of each optimizer in the iterations that are asked for, by hooks of its ``step``.
+
+    The size is the Euclidean distance between the weights before and after the first step of an iteration, so that it
+    does not depend on how many there are. It stays on the device. For the duration of that step there is a second copy
+    of those weights that have a gradient; the other steps cost two calls that return at once.
+
+    Args:
+        optimizers: by name.
+    """
+
+    def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
+        self._optimizers = dict(optimizers)
+        self.names = tuple(self._optimizers)
+        self._hooks: list[Any] = []
+        self._due: Callable[[], int | None] = lambda: None
+        self._iteration: int | None = None
+        self._before: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self._sizes: dict[str, torch.Tensor] = {}
+
+    def watch(self, due: Callable[[], int | None]) -> None:
+        """Measure from now on.
+
+        Args:
+            due: called at each step; returns the number of the iteration if it is one to measure in.
+        """
+        self._due = due
+        for name, optimizer in self._optimizers.items():
+            self._hooks.append(optimizer.register_step_pre_hook(self._hook(self._begin, name)))
+            self._hooks.append(optimizer.register_step_post_hook(self._hook(self._end, name)))
+
+    @staticmethod
+    def _hook(function: Callable[[str, torch.optim.Optimizer], None], name: str) -> Callable[..., None]:
+        return lambda optimizer, *_: function(name, optimizer)
+
+    def leave(self) -> None:
+        """Measure no longer."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+
+    def take(self, iteration: int) -> list[torch.Tensor | None]:
+        """Return what was measured in this iteration, 0-d, in the order of ``names``; None where there was no step."""
+        sizes = self._sizes if iteration == self._iteration else {}
+        self._sizes = {}
+        return [sizes.get(name) for name in self.names]
+
+    def _begin(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        iteration = self._due()
+        if iteration is None:
+            return
+        if iteration != self._iteration:
+            self._iteration, self._before, self._sizes = iteration, {}, {}
+        if name not in self._sizes:
+            weights = [_local(p) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            self._before[name] = [(weight, weight.clone()) for weight in weights]
+
+    def _end(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        before = self._before.pop(name, None)
+        if before:
+            moved = [torch.linalg.vector_norm(weight - old) for weight, old in before]
+            device = moved[0].device
+            dtype = torch.float32 if device.type == "mps" else torch.float64
+            self._sizes[name] = torch.linalg.vector_norm(torch.stack([size.to(device, dtype) for size in moved]))
+
+
+def _local(weight: torch.Tensor) -> torch.Tensor:
+    """Return the weight itself, or this rank's part of one that is spread over ranks."""
+    to_local: Callable[[], torch.Tensor] | None = getattr(weight, "to_local", None)
+    return weight.detach() if to_local is None else to_local().detach()
