@@ -71,10 +71,12 @@ _properties: Counter[str] = Counter()
 
 
 def _subject(item: pytest.Item) -> str:
-    """Return whom a property is about: the law or the handler of its row, or what its module is about."""
-    directory = item.path.parent
+    """Return whom a property is about: the law or the handler of its row, the guard, or what its module is about."""
+    directory = item.path.parent.name
     callspec = getattr(item, "callspec", None)
-    return f"{directory.name}: {callspec.id}" if callspec and directory.name in ("laws", "handlers") else str(item.path)
+    if callspec and directory in ("laws", "handlers"):
+        return f"{directory}: {callspec.id}"
+    return directory if directory == "guard" else str(item.path)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
