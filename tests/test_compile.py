@@ -30,7 +30,8 @@ def _fresh_compiler() -> Iterator[None]:
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:The .grad attribute of a Tensor:UserWarning"
 )
-def test_compiled_updates_are_not_compiled_again_as_n_changes() -> None:
+@pytest.mark.parametrize("mode", ["hold", "rollback"])
+def test_compiled_updates_are_not_compiled_again_as_n_changes(mode: str) -> None:
     torch.manual_seed(0)
     generator, critic = mlp(2, 2), mlp(2, 1)
     optimizer_g = torch.optim.SGD(generator.parameters(), lr=0.01)
@@ -69,7 +70,10 @@ def test_compiled_updates_are_not_compiled_again_as_n_changes() -> None:
         return {"d_real": d_real, "d_fake": d_fake, "d_loss": d_loss, "g_loss": g_loss}
 
     trainer = Engine(train_step)
-    StepDecayController(milestones=STAIRS, on_divergence=DivergenceGuard(check_every=4)).attach(trainer)
+    # The one that rolls back has hooks on the optimizers, whose steps are compiled.
+    restored = {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d} if mode == "rollback" else None
+    guard = DivergenceGuard(mode, to_restore=restored, check_every=4)
+    StepDecayController(milestones=STAIRS, on_divergence=guard).attach(trainer)
     follower = WassersteinGapController(param_name="other", warmup=3)
     follower.attach(trainer)
     trainer.run(range(30))
@@ -78,6 +82,8 @@ def test_compiled_updates_are_not_compiled_again_as_n_changes() -> None:
     # The second update of a network may differ from the first, which finds no gradients yet; n = 2 has it.
     assert compiled[1:] == [compiled[1]] * 29
     assert follower.bad_observations == 0
+    updates = [name for name in guard._monitor.state.history if name.startswith("update of ")]
+    assert len(updates) == (2 if mode == "rollback" else 0)
 
 
 @pytest.mark.parametrize(

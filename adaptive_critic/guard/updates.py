@@ -43,7 +43,11 @@ class Updates:
 
     @staticmethod
     def _hook(function: Callable[[str, torch.optim.Optimizer], None], name: str) -> Callable[..., None]:
-        return lambda optimizer, *_: function(name, optimizer)
+        # A compiled step would be compiled anew for every number that is compared here.
+        hook: Callable[..., None] = torch.compiler.disable(  # type: ignore[no-untyped-call]  # torch's own annotation
+            lambda optimizer, *_: function(name, optimizer)
+        )
+        return hook
 
     def leave(self) -> None:
         """Measure no longer."""

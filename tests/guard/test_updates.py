@@ -14,6 +14,7 @@ from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.guard.rules import PREFIX, DivergenceRules, gather
 from adaptive_critic.guard.updates import Updates, _local
 from adaptive_critic.state import StateError
+from experiments.bench.counting import host_reads
 from tests.guard.engines import healthy
 
 MAKERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -154,6 +155,14 @@ def test_it_is_measured_once_in_ten_iterations_whatever_the_number_of_steps() ->
     assert sum(1 for count in copies if count) == 6
     history = training.guard._monitor.state.history
     assert len(history[PREFIX + "optimizer"]) == 6
+
+
+@pytest.mark.parametrize("limit", [5.0, None])
+def test_a_size_costs_no_read_of_its_own(limit: float | None) -> None:
+    training = Training("sgd", update_limit=limit)
+    with host_reads() as reads:
+        training.run(60)
+    assert reads == ["tolist"] * 6
 
 
 # --- judging ------------------------------------------------------------------------------------------------------
