@@ -41,7 +41,7 @@ test: $(VENV)/.stamp-test  ## everything that must hold: lint, format, types, te
 
 # ARGS may leave nothing for one of the two: pytest's exit code 5.
 .PHONY: test-long
-test-long: $(VENV)/.stamp-test  ## property tests with 100,000 random examples each, state machines with 2,000 runs (hours)
+test-long: $(VENV)/.stamp-test  ## 100,000 random examples for each law and handler, 2,000 runs of state machines (hours)
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n $(WORKERS) -m 'hypothesis and not stateful' $(ARGS) || [ $$? = 5 ]
 	HYPOTHESIS_PROFILE=long-stateful $(BIN)/python -m pytest -n $(WORKERS) -m stateful $(ARGS) || [ $$? = 5 ]
 
