@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = (
     *("adaptive_critic", "experiments", "pyproject.toml", "tests/__init__.py", "tests/conftest.py"),
+    "tests/streams.py",
     *("tests/laws", "tests/handlers", "tests/test_architecture.py", "tests/test_controller_law.py"),
 )
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "results", "weights", "*.png")
