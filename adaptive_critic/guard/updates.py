@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,6 @@ class Updates:
         self._optimizers = dict(optimizers)
         self.names = tuple(self._optimizers)
         self._hooks: list[Any] = []
-        self._due: Callable[[], int | None] = lambda: None
         self._iteration: int | None = None
         self._before: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
         self._sizes: dict[str, torch.Tensor] = {}
@@ -36,18 +36,10 @@ class Updates:
         Args:
             due: called at each step; returns the number of the iteration if it is one to measure in.
         """
-        self._due = due
         for name, optimizer in self._optimizers.items():
-            self._hooks.append(optimizer.register_step_pre_hook(self._hook(self._begin, name)))
-            self._hooks.append(optimizer.register_step_post_hook(self._hook(self._end, name)))
-
-    @staticmethod
-    def _hook(function: Callable[[str, torch.optim.Optimizer], None], name: str) -> Callable[..., None]:
-        # A compiled step would be compiled anew for every number that is compared here.
-        hook: Callable[..., None] = torch.compiler.disable(  # type: ignore[no-untyped-call]  # torch's own annotation
-            lambda optimizer, *_: function(name, optimizer)
-        )
-        return hook
+            begin, end = partial(self._begin, due, name), partial(self._end, name)
+            self._hooks.append(optimizer.register_step_pre_hook(_uncompiled(begin)))
+            self._hooks.append(optimizer.register_step_post_hook(_uncompiled(end)))
 
     def leave(self) -> None:
         """Measure no longer."""
@@ -61,8 +53,8 @@ class Updates:
         self._sizes = {}
         return [sizes.get(name) for name in self.names]
 
-    def _begin(self, name: str, optimizer: torch.optim.Optimizer) -> None:
-        iteration = self._due()
+    def _begin(self, due: Callable[[], int | None], name: str, optimizer: torch.optim.Optimizer) -> None:
+        iteration = due()
         if iteration is None:
             return
         if iteration != self._iteration:
@@ -78,6 +70,14 @@ class Updates:
             device = moved[0].device
             dtype = torch.float32 if device.type == "mps" else torch.float64
             self._sizes[name] = torch.linalg.vector_norm(torch.stack([size.to(device, dtype) for size in moved]))
+
+
+def _uncompiled(function: Callable[[torch.optim.Optimizer], None]) -> Callable[..., None]:
+    """Return a hook that a compiled step leaves alone: else it is compiled anew for every number compared here."""
+    hook: Callable[..., None] = torch.compiler.disable(  # type: ignore[no-untyped-call]  # torch's own annotation
+        lambda optimizer, *_: function(optimizer)
+    )
+    return hook
 
 
 def _local(weight: torch.Tensor) -> torch.Tensor:

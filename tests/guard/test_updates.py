@@ -98,6 +98,7 @@ def test_the_size_is_the_distance_of_the_first_step_of_an_iteration_that_is_due(
     (_, size) = updates.take(8)
     assert size is not None
     assert float(size) == pytest.approx(4 * math.sqrt(5))
+    assert (size.shape, size.dtype) == ((), torch.float64)
     updates.leave()
     assert hooks(optimizer) == hooks(idle) == 0
     step(5.0)
@@ -112,7 +113,7 @@ def test_weights_without_a_gradient_are_not_copied() -> None:
     optimizer.step()
     assert updates.take(1) == [None]
     weights[0].grad = torch.ones(3)
-    updates._begin("optimizer", optimizer)
+    updates._begin(lambda: 2, "optimizer", optimizer)
     assert [old.shape for _, old in updates._before["optimizer"]] == [(3,)]
 
 
@@ -144,8 +145,8 @@ def test_it_is_measured_once_in_ten_iterations_whatever_the_number_of_steps() ->
     updates: Any = training.guard._updates
     begin = updates._begin
 
-    def counted(name: str, optimizer: torch.optim.Optimizer) -> None:
-        begin(name, optimizer)
+    def counted(due: Any, name: str, optimizer: torch.optim.Optimizer) -> None:
+        begin(due, name, optimizer)
         copies.append(len(updates._before.get(name, ())))
 
     updates.leave()

@@ -16,7 +16,8 @@ class Module(NamedTuple):
 
 
 _LAWS = ("tests/laws/test_contract.py",)
-_RULES = ("tests/guard/test_rules.py", "tests/guard/test_guard.py")
+_UPDATES = "tests/guard/test_updates.py"
+_RULES = ("tests/guard/test_rules.py", "tests/guard/test_guard.py", _UPDATES)
 _GUARD = ("tests/guard/test_guard.py", "tests/guard/test_rollback.py")
 # Of the moments at which a resumed run is compared with an uninterrupted one: one of eleven, in each of three modes.
 _RESUMED = "tests/guard/test_state.py::test_a_resumed_run_equals_the_uninterrupted_one"
@@ -26,7 +27,7 @@ _STATE = (
 )
 _RANKS = "tests/guard/test_ranks.py::test_values_are_means_over_the_ranks"
 _COPIES = "tests/test_controller_copies.py::test_a_guard_with_objects_to_restore_is_not_copied"
-_WINDOW = ("tests/guard/test_window.py", "tests/guard/test_guard.py", _RANKS)
+_WINDOW = ("tests/guard/test_window.py", "tests/guard/test_guard.py", _RANKS, _UPDATES)
 _CONTROLLER = (
     "tests/test_controller_engine.py",
     "tests/test_controller_start.py",
@@ -47,11 +48,14 @@ MODULES = {
     "laws.published": Module("laws", "adaptive_critic/laws/published.py", (*_LAWS, "tests/laws/test_published.py")),
     "laws.schedules": Module("laws", "adaptive_critic/laws/schedules.py", ("tests/laws/test_schedules.py",)),
     "guard.rules": Module("guard", "adaptive_critic/guard/rules.py", _RULES),
+    "guard.updates": Module("guard", "adaptive_critic/guard/updates.py", (_UPDATES,)),
     "guard.window": Module("guard", "adaptive_critic/guard/window.py", _WINDOW),
-    "guard.monitor": Module("guard", "adaptive_critic/guard/monitor.py", (*_GUARD, "tests/guard/test_monitor.py")),
+    "guard.monitor": Module(
+        "guard", "adaptive_critic/guard/monitor.py", (*_GUARD, "tests/guard/test_monitor.py", _UPDATES)
+    ),
     "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", _GUARD),
     "guard.snapshots": Module("guard", "adaptive_critic/guard/snapshots.py", ("tests/guard/test_rollback.py", *_STATE)),
     "guard.responding": Module("guard", "adaptive_critic/guard/responding.py", (*_GUARD, *_STATE)),
-    "guard.handler": Module("guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE, _RANKS, _COPIES)),
+    "guard.handler": Module("guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE, _RANKS, _COPIES, _UPDATES)),
     "controller": Module("controller", "adaptive_critic/controller.py", _CONTROLLER),
 }
