@@ -94,14 +94,15 @@ def test_a_number_of_the_law_can_be_read_and_assigned_by_its_name(name: str) -> 
         assert field not in vars(controller)
 
 
-@pytest.mark.parametrize(("name", "fields", "error", "message"), BAD)
+@pytest.mark.parametrize(
+    ("name", "fields", "error", "message"),
+    [row for row in BAD if len(row[1]) == 1 and not {"ideal", "rungs"} & set(row[1])],  # which no constructor takes
+)
 def test_a_number_out_of_range_is_refused_by_its_name_too(
     name: str, fields: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    ((field, number),) = list(fields.items())[:1]
+    ((field, number),) = fields.items()
     controller = used(FEEDBACK[name])
-    if len(fields) > 1 or field not in arguments(controller):
-        return
     before = controller.law, snapshot(controller)
     with pytest.raises(error, match=message):
         setattr(controller, field, number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -161,9 +160,7 @@ class DivergenceGuard(Attachable):
         mode = checked_mode(on_divergence)
         self.on_collapse = on_collapse
         self.param_name = attribute_name("param_name", param_name)
-        rules = DivergenceRules(patience, window, warmup, threshold, floor, relative_floor, dead)
-        if update_limit is not None:
-            rules = replace(rules, update_limit=update_limit)
+        rules = DivergenceRules(patience, window, warmup, threshold, floor, relative_floor, dead, update_limit)
         check_every = integer("check_every", check_every, at_least=1)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
         self.snapshots: Snapshots | None = None
@@ -177,11 +174,9 @@ class DivergenceGuard(Attachable):
                 "on_divergence='rollback' needs to_restore={'generator': ..., 'optimizer_g': ..., ...}: the models, "
                 "optimizers and whatever else has to go back with them"
             )
-        self._updates: Updates | None = None
-        if to_restore is not None and update_limit is not None:
-            optimizers = {name: one for name, one in to_restore.items() if isinstance(one, torch.optim.Optimizer)}
-            self._updates = Updates(optimizers) if optimizers else None
-        self._monitor = Monitor(rules, check_every, output_transform, self._updates)
+        judged = {} if to_restore is None or update_limit is None else to_restore
+        optimizers = {name: one for name, one in judged.items() if isinstance(one, torch.optim.Optimizer)}
+        self._monitor = Monitor(rules, check_every, output_transform, Updates(optimizers))
         self._responder = Responder(
             mode,
             self.snapshots,
@@ -224,8 +219,7 @@ class DivergenceGuard(Attachable):
             distributed.all_equal(repr(self))
         register_events(engine)
         self._join(engine)
-        if self._updates is not None:
-            self._updates.watch(self._iteration_before_check)
+        self._monitor.updates.watch(self._iteration_before_check)
         self._publish(engine)
 
     def _iteration_before_check(self) -> int | None:
@@ -239,8 +233,7 @@ class DivergenceGuard(Attachable):
             RuntimeError: if the guard is not attached.
         """
         self._leave()
-        if self._updates is not None:
-            self._updates.leave()
+        self._monitor.updates.leave()
 
     def reset(self) -> None:
         """Go back to the state after construction."""

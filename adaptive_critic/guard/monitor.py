@@ -19,7 +19,7 @@ class Monitor:
         rules: what counts as a divergence.
         check_every: iterations from check to check.
         output_transform: turns the step's output into a StepOutput, or None.
-        updates: measures an update of each optimizer in the last iteration before a check, or None.
+        updates: measures an update of each optimizer, if there are any, in the last iteration before a check.
     """
 
     def __init__(
@@ -27,11 +27,11 @@ class Monitor:
         rules: DivergenceRules,
         check_every: int,
         output_transform: Callable[[Any], Any] | None,
-        updates: Updates | None = None,
+        updates: Updates,
     ) -> None:
         self.rules = rules
         self.updates = updates
-        self.window = ScoreWindow() if updates is None else ScoreWindow([PREFIX + name for name in updates.names])
+        self.window = ScoreWindow([PREFIX + name for name in updates.names])
         self._check_every = check_every
         self._output_transform = output_transform
         self.seen = 0
@@ -63,7 +63,7 @@ class Monitor:
             return
         if self._output_transform is not None:
             output = self._output_transform(output)
-        self.window.add(output, () if self.updates is None else self.updates.take(iteration))
+        self.window.add(output, self.updates.take(iteration))
         self.seen = iteration
 
     def check(self) -> tuple[Judgement, int]:

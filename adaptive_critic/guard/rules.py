@@ -147,7 +147,7 @@ class DivergenceRules:
             never an explosion.
         relative_floor: the same as a share of the median, at least 0.
         dead: share of the median under which a gap or a spread counts as none, at least 0, below 1; 0 for never.
-        update_limit: times the usual distance that an update may move the weights, above 1.
+        update_limit: times the usual distance that an update may move the weights, above 1; None for any.
 
     Raises:
         TypeError: if an argument is not a number.
@@ -170,7 +170,7 @@ class DivergenceRules:
     floor: float = 0.2
     relative_floor: float = 0.2
     dead: float = 1e-4
-    update_limit: float = 5.0
+    update_limit: float | None = 5.0
 
     def __post_init__(self) -> None:
         integer("patience", self.patience, at_least=1)
@@ -181,7 +181,8 @@ class DivergenceRules:
         real("floor", self.floor, above=0)
         real("relative_floor", self.relative_floor, at_least=0)
         real("dead", self.dead, at_least=0, below=1)
-        real("update_limit", self.update_limit, above=1)
+        if self.update_limit is not None:
+            real("update_limit", self.update_limit, above=1)
 
     def init(self) -> RulesState:
         """Return the state before the first check."""
@@ -237,7 +238,7 @@ class DivergenceRules:
         """Return (lower, upper): a level (or an update) outside is suspicious, given those of earlier checks."""
         centre = median(past)
         if update:
-            return 0.0, self.update_limit * centre
+            return 0.0, math.inf if self.update_limit is None else self.update_limit * centre
         deviation = median([abs(level - centre) for level in past])
         upper = centre + self.threshold * max(deviation, self.floor, self.relative_floor * centre)
         return self.dead * centre, upper

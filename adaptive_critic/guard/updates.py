@@ -10,6 +10,8 @@ import torch
 
 __all__ = ["Updates"]
 
+_NONE = (None, None)
+
 
 class Updates:
     """Measures an update of each optimizer in the iterations that are asked for, by hooks of its ``step``.
@@ -26,9 +28,8 @@ class Updates:
         self._optimizers = dict(optimizers)
         self.names = tuple(self._optimizers)
         self._hooks: list[Any] = []
-        self._iteration: int | None = None
-        self._before: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-        self._sizes: dict[str, torch.Tensor] = {}
+        self._before: dict[str, tuple[int, list[tuple[torch.Tensor, torch.Tensor]]]] = {}
+        self._sizes: dict[str, tuple[int, torch.Tensor]] = {}
 
     def watch(self, due: Callable[[], int | None]) -> None:
         """Measure from now on.
@@ -49,27 +50,24 @@ class Updates:
 
     def take(self, iteration: int) -> list[torch.Tensor | None]:
         """Return what was measured in this iteration, 0-d, in the order of ``names``; None where there was no step."""
-        sizes = self._sizes if iteration == self._iteration else {}
-        self._sizes = {}
-        return [sizes.get(name) for name in self.names]
+        sizes, self._sizes = self._sizes, {}
+        # That of an iteration that failed after the step is not this one's.
+        return [size if at == iteration else None for at, size in (sizes.get(name, _NONE) for name in self.names)]
 
     def _begin(self, due: Callable[[], int | None], name: str, optimizer: torch.optim.Optimizer) -> None:
         iteration = due()
-        if iteration is None:
-            return
-        if iteration != self._iteration:
-            self._iteration, self._before, self._sizes = iteration, {}, {}
-        if name not in self._sizes:
+        if iteration is not None and self._sizes.get(name, _NONE)[0] != iteration:
             weights = [_local(p) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            self._before[name] = [(weight, weight.clone()) for weight in weights]
+            self._before[name] = iteration, [(weight, weight.clone()) for weight in weights]
 
     def _end(self, name: str, optimizer: torch.optim.Optimizer) -> None:
-        before = self._before.pop(name, None)
-        if before:
+        iteration, before = self._before.pop(name, (None, []))
+        if iteration is not None and before:
             moved = [torch.linalg.vector_norm(weight - old) for weight, old in before]
             device = moved[0].device
             dtype = torch.float32 if device.type == "mps" else torch.float64
-            self._sizes[name] = torch.linalg.vector_norm(torch.stack([size.to(device, dtype) for size in moved]))
+            size = torch.linalg.vector_norm(torch.stack([distance.to(device, dtype) for distance in moved]))
+            self._sizes[name] = iteration, size
 
 
 def _uncompiled(function: Callable[[torch.optim.Optimizer], None]) -> Callable[..., None]:

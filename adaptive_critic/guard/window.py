@@ -20,7 +20,7 @@ _BITS = tuple((1 << index, key) for index, key in enumerate(_SCALARS))
 _WATCHED = (*_SCALARS, "d_loss")
 
 
-def _pack(values: list[Any], vector: torch.Tensor | None, names: list[str]) -> Row:
+def _pack(values: list[Any], vector: torch.Tensor | None, mask: int, bits: Sequence[tuple[int, str]]) -> Row:
     """Copy the scalars of one iteration, and losses that are in one tensor (n,) already, into a row."""
     try:
         row = (torch.stack(values) if vector is None else torch.hstack([*values, vector])).detach()
@@ -30,6 +30,7 @@ def _pack(values: list[Any], vector: torch.Tensor | None, names: list[str]) -> R
         pass
     if vector is not None:
         values = [*values, *vector.unbind()]
+    names = [key for bit, key in bits if mask & bit]
     names += ["d_loss"] * (len(values) - len(names))
     scalars = [scalar({name: value}, name) for name, value in zip(names, values, strict=True)]
     like = next((value for value in scalars if isinstance(value, torch.Tensor)), None)
@@ -71,8 +72,8 @@ class ScoreWindow:
     """
 
     def __init__(self, updates: Sequence[str] = ()) -> None:
-        self._updates = tuple(updates)
-        self._bits = (*_BITS, *((1 << index, name) for index, name in enumerate(updates, start=len(_SCALARS))))
+        self._update_bits = tuple(1 << index for index, _ in enumerate(updates, start=len(_SCALARS)))
+        self._bits = (*_BITS, *zip(self._update_bits, updates, strict=True))
         self.ranks = 1
         """ranks of the run, set when it begins and not asked for again: a group that is gone looks like one process"""
         self._rows: list[Row] = []
@@ -123,7 +124,7 @@ class ScoreWindow:
                     values.append(value)
                     mask |= bit
         watched = len(values)
-        for (bit, _), size in zip(self._bits[len(_BITS) :], updates, strict=False):
+        for bit, size in zip(self._update_bits, updates, strict=False):
             if size is not None:
                 values.append(size)
                 mask |= bit
@@ -139,7 +140,7 @@ class ScoreWindow:
                 f"DivergenceGuard watches {', '.join(_WATCHED)}; the training step's output has none of them, it has "
                 f"{sorted(map(str, output))} (output_transform= adapts other outputs)"
             )
-        return _pack(values, vector, [key for bit, key in self._bits if mask & bit]), mask
+        return _pack(values, vector, mask, self._bits), mask
 
     def read(self) -> dict[str, list[float]]:
         """Return the values of all iterations by name (those that there are), as means over the ranks.
@@ -149,7 +150,7 @@ class ScoreWindow:
             RuntimeError: if the process group is gone.
         """
         if self.ranks > 1:
-            names = (*_SCALARS, *self._updates, "d_loss")
+            names = (*(name for _, name in self._bits), "d_loss")
             return means_over_ranks(self._rows, self._masks, names, self._error, self.ranks)
         flat = self._flat()
         columns: dict[str, list[float]] = {}

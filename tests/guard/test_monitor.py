@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from adaptive_critic.guard.monitor import Monitor
 from adaptive_critic.guard.rules import DivergenceRules
+from adaptive_critic.guard.updates import Updates
 from tests.guard.engines import healthy
 
 
 def test_each_iteration_is_gathered_once() -> None:
-    monitor = Monitor(DivergenceRules(), 3, None)
+    monitor = Monitor(DivergenceRules(), 3, None, Updates({}))
     monitor.gather(0, None)  # nothing has happened yet, as a handler that asks at the start of a run finds it
     assert len(monitor.window) == 0
     for iteration in (1, 1, 2, 2):
@@ -23,6 +24,6 @@ def test_each_iteration_is_gathered_once() -> None:
 
 
 def test_the_output_is_transformed() -> None:
-    monitor = Monitor(DivergenceRules(), 1, lambda output: output["inner"])
+    monitor = Monitor(DivergenceRules(), 1, lambda output: output["inner"], Updates({}))
     monitor.gather(1, {"inner": healthy(1)})
     assert monitor.due

@@ -72,7 +72,8 @@ def moved_by(optimizer: torch.optim.Optimizer, weights: list[torch.nn.Parameter]
 def test_the_size_is_the_distance_of_the_first_step_of_an_iteration_that_is_due() -> None:
     weights = [torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))]
     optimizer = torch.optim.SGD(weights, lr=1.0)
-    idle = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    single = torch.nn.Parameter(torch.zeros(1))
+    idle = torch.optim.SGD([single], lr=1.0)
     updates = Updates({"idle": idle, "busy": optimizer})
     due: list[int | None] = [None]
     updates.watch(lambda: due[0])
@@ -98,7 +99,12 @@ def test_the_size_is_the_distance_of_the_first_step_of_an_iteration_that_is_due(
     (_, size) = updates.take(8)
     assert size is not None
     assert float(size) == pytest.approx(4 * math.sqrt(5))
-    assert (size.shape, size.dtype) == ((), torch.float64)
+    single.grad = torch.ones(1)
+    idle.step()
+    (size, none) = updates.take(8)
+    assert none is None
+    assert size is not None
+    assert (float(size), size.shape, size.dtype) == (1.0, (), torch.float64)
     updates.leave()
     assert hooks(optimizer) == hooks(idle) == 0
     step(5.0)
@@ -114,7 +120,7 @@ def test_weights_without_a_gradient_are_not_copied() -> None:
     assert updates.take(1) == [None]
     weights[0].grad = torch.ones(3)
     updates._begin(lambda: 2, "optimizer", optimizer)
-    assert [old.shape for _, old in updates._before["optimizer"]] == [(3,)]
+    assert [old.shape for _, old in updates._before["optimizer"][1]] == [(3,)]
 
 
 def test_of_weights_that_are_spread_over_ranks_this_ranks_part_is_measured() -> None:
@@ -142,7 +148,7 @@ def test_it_is_measured_once_in_ten_iterations_whatever_the_number_of_steps() ->
     training = Training("sgd")
     training.steps = 4
     copies: list[int] = []
-    updates: Any = training.guard._updates
+    updates: Any = training.guard._monitor.updates
     begin = updates._begin
 
     def counted(due: Any, name: str, optimizer: torch.optim.Optimizer) -> None:
@@ -233,6 +239,7 @@ def test_of_updates_the_largest_are_remembered() -> None:
         assert (judgement.verdict is not None) is (size == 99.0)
     assert state.history == {name: (2.0, 2.5, 3.0)}
     assert rules.limits(state.history[name], update=True) == (0.0, 12.5)
+    assert DivergenceRules(update_limit=None).limits(state.history[name], update=True) == (0.0, math.inf)
 
 
 # --- state --------------------------------------------------------------------------------------------------------
