@@ -86,4 +86,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     share = math.ceil(settings.get_profile("long").max_examples / _properties[_subject(item)])
     # One function has many rows, and each has a share of its own: the decorator may be used but once.
-    item.obj._hypothesis_internal_use_settings = settings(max_examples=share)  # type: ignore[attr-defined]
+    test = getattr(item, "obj", None)
+    function = getattr(test, "__func__", test)  # a method takes no attributes
+    vars(function)["_hypothesis_internal_use_settings"] = settings(max_examples=share)

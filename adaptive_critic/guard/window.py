@@ -92,7 +92,7 @@ class ScoreWindow:
 
         Args:
             output: a StepOutput with at least one of the watched keys.
-            updates: sizes of updates, 0-d, None where there is none, or nothing at all.
+            updates: the size of an update for each of their names, 0-d, None where there is none.
 
         Raises:
             StepOutputError: if there is none, or an entry has another shape; with several ranks, at the next ``read``.
@@ -124,7 +124,7 @@ class ScoreWindow:
                     values.append(value)
                     mask |= bit
         watched = len(values)
-        for bit, size in zip(self._update_bits, updates, strict=False):
+        for bit, size in zip(self._update_bits, updates, strict=True):
             if size is not None:
                 values.append(size)
                 mask |= bit

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from statistics import median, quantiles
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import TerminateOnNan
 from ignite.metrics import RunningAverage
@@ -21,7 +23,7 @@ from adaptive_critic import (
     WGANReferenceController,
 )
 from adaptive_critic.guard import DivergenceGuard
-from experiments.bench.outputs import engine
+from experiments.bench.outputs import VARIANTS, engine, outputs
 
 ITERATIONS = 400  # in a block
 BLOCKS = 15
@@ -67,6 +69,26 @@ def gap(every: int, count: int = 1) -> Callable[[Engine], None]:
     return attach
 
 
+def updating(guard: Callable[[torch.optim.Optimizer], DivergenceGuard] | None) -> Engine:
+    """Return an engine whose step is one update of a small critic by Adam, with this guard over its optimizer."""
+    width, batch = 128, 64
+    critic = torch.nn.Sequential(torch.nn.Linear(2, width), torch.nn.ReLU(), torch.nn.Linear(width, width))
+    critic.extend([torch.nn.ReLU(), torch.nn.Linear(width, 1)])
+    optimizer = torch.optim.Adam(critic.parameters(), lr=1e-4)
+    points, given = torch.randn(batch, 2, generator=torch.Generator().manual_seed(0)), outputs(1, "tensors")
+
+    def step(_: Engine, index: int) -> dict[str, Any]:
+        optimizer.zero_grad()
+        (critic(points) - points[:, :1]).square().mean().backward()
+        optimizer.step()
+        return given[index % VARIANTS]
+
+    trainer = Engine(step)
+    if guard is not None:
+        guard(optimizer).attach(trainer)
+    return trainer
+
+
 def cases() -> list[Case]:
     """Return all rows. Baselines come first: one case is one engine, and all take turns."""
     two, nan = "two RunningAverages", "TerminateOnNan, n=5, tuples"
@@ -100,7 +122,16 @@ def cases() -> list[Case]:
     for form, baseline in (("tuples", nan), ("tensors", nan_tensors)):
         guarded = engine(DivergenceGuard().attach, form=form)
         rows.append(Case(f"DivergenceGuard(), n=5, {form}", baseline, 0.5, guarded))
+    update = "an update of a critic by Adam, 128 wide"
+    rows.append(Case(update, update, None, updating(None)))
+    for limit in (None, 5.0):
+        name = f"that update under DivergenceGuard('rollback', to_restore={{its optimizer}}, update_limit={limit})"
+        rows.append(Case(name, update, None, updating(partial(_rollback, limit))))
     return rows
+
+
+def _rollback(update_limit: float | None, optimizer: torch.optim.Optimizer) -> DivergenceGuard:
+    return DivergenceGuard("rollback", to_restore={"optimizer": optimizer}, update_limit=update_limit)
 
 
 def measure(rows: list[Case], blocks: int = BLOCKS, iterations: int = ITERATIONS) -> Mapping[str, Cost]:

@@ -174,6 +174,7 @@ def test_collapse_is_reported_unless_it_is_to_be_acted_on(on_collapse: str) -> N
     found = [(record["iteration"], record["rule"], record["action"]) for record in guard.history]
     if on_collapse == "act":
         assert (trainer.state.iteration, found, fired) == (130, [(130, "collapse", "terminate")], [130])
+        assert published(trainer).divergence == guard.history[0]
     else:
         assert (trainer.state.iteration, fired, published(trainer).divergence) == (500, [], None)
         assert found == ([(130, "collapse", "report")] if on_collapse == "report" else [])
@@ -426,6 +427,7 @@ def test_a_terminated_run_goes_on_with_what_is_known() -> None:
         ({"on_divergence": "stop"}, ValueError, "on_divergence='stop': expected one of 'hold', 'terminate_epoch', 'te"),
         ({"on_divergence": 3}, TypeError, "on_divergence=3: expected one of 'hold'"),
         ({"on_divergence": "rollback"}, ValueError, "^on_divergence='rollback' needs to_restore=.*: the models, opt"),
+        ({"on_collapse": 1}, TypeError, "on_collapse=1: expected one of 'report', 'act', 'ignore', got int"),
         ({"on_collapse": "stop"}, ValueError, "on_collapse='stop': expected one of 'report', 'act', 'ignore'"),
         ({"check_every": 0}, ValueError, "check_every=0: expected an int of at least 1"),
         ({"check_every": 2.5}, TypeError, "check_every=2.5"),
@@ -450,7 +452,7 @@ def test_arguments(arguments: dict[str, Any], error: type[Exception], message: s
     [
         (None, "got NoneType None; does the step return its output"),
         ("loss", "got str 'loss'"),
-        ({"loss": 1.0}, r"has none of them, it has \['loss'\]"),
+        ({"loss": 1.0}, r"^DivergenceGuard watches d_real, d_fake, .*has none of them, it has \['loss'\]"),
         ({"d_loss": []}, r"has none of them, it has \['d_loss'\]"),
         ({"d_loss": torch.zeros(0)}, r"has none of them, it has \['d_loss'\]"),
         ({"g_loss": torch.zeros(2, 2)}, r"'g_loss' must .* got a tensor of shape \(2, 2\)"),
@@ -571,6 +573,17 @@ def test_it_takes_every_number_of_its_rules_with_the_same_default() -> None:
     assert set(given) == {field.name for field in dataclasses.fields(DivergenceRules)}
     assert DivergenceGuard(**given)._monitor.rules == DivergenceRules(**given)
     assert not hasattr(adaptive_critic, "DivergenceRules")
+
+
+def test_what_is_no_mode_of_a_controller_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^on_divergence=5: expected one of 'hold', .*, a DivergenceGuard, or None$"):
+        FixedController(5, on_divergence=5)  # type: ignore[arg-type]
+
+
+def test_a_copy_may_be_taken_after_every_iteration() -> None:
+    model = torch.nn.Linear(1, 1)
+    guard = DivergenceGuard("rollback", to_restore={"model": model}, snapshot_every=1)
+    assert "snapshot_every=1" in repr(guard)
 
 
 def test_a_guard_of_another_controller_is_refused() -> None:

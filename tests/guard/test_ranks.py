@@ -160,6 +160,22 @@ def test_values_are_means_over_the_ranks(monkeypatch: pytest.MonkeyPatch) -> Non
     assert guard.state_dict()["rules"]["history"] == {"d_loss": [3.5, 3.5], "d_penalty": [1.25, 1.25]}
 
 
+def test_two_ranks_compare_what_they_start_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_equal", lambda text: None)
+    monkeypatch.setattr(distributed, "sum_over_ranks", lambda vector: 2 * vector)
+    monkeypatch.setattr(distributed, "same_start", compared.append)
+    trainer = trainer_of(healthy)
+    DivergenceGuard(check_every=4).attach(trainer)
+    trainer.run(range(6))
+    trainer.run(range(6), max_epochs=2)
+    assert [text.partition(", state")[0] for text in compared] == [
+        "DivergenceGuard at iteration 0, 0 interventions, cooldown for 0, 0 iterations since the last check",
+        "DivergenceGuard at iteration 6, 0 interventions, cooldown for 0, 2 iterations since the last check",
+    ]
+
+
 def test_no_collective_without_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(vector: torch.Tensor) -> torch.Tensor:
         raise AssertionError("an all_reduce in a run of one process")

@@ -247,6 +247,14 @@ def test_a_critic_that_no_longer_responds_is_found(name: str) -> None:
     assert found[-1].values[f"{name}_limit"] == 2e-4
 
 
+def test_all_levels_that_are_dead_are_given() -> None:
+    alive = {**scores([3.0] * 5, [1.0] * 5), "d_real_std": [2.0] * 5, "d_fake_std": [1.0] * 5}
+    dead = {key: [1e-5] * 5 for key in alive}
+    verdict = verdicts(DivergenceRules(patience=1, warmup=3), [alive] * 6 + [dead])[-1]
+    assert verdict is not None
+    assert verdict.reason == "gap 0 is below 0.0002, spread 1e-05 is below 0.0002 at 1 checks in a row"
+
+
 def test_the_loss_of_a_critic_that_always_wins_may_vanish() -> None:
     assert verdicts(DivergenceRules(), [{"d_loss": [1.4]}] * 20 + [{"d_loss": [0.0]}] * 20) == [None] * 40
 

@@ -96,6 +96,12 @@ def test_integers_and_precisions() -> None:
 def test_floats_among_tensors_keep_their_precision() -> None:
     outputs = [{"g_loss": 0.1}, {"g_loss": torch.tensor(0.1, dtype=torch.float64)}]
     assert read(*outputs) == {"g_loss": [0.1, 0.1]}
+    assert read({"g_loss": torch.tensor(0.2, dtype=torch.float64), "g_fake": 0.1}) == {"g_loss": [0.2], "g_fake": [0.1]}
+
+
+def test_whole_numbers_become_floats() -> None:
+    (loss,) = read({"g_loss": torch.tensor(3)})["g_loss"]
+    assert (type(loss), loss) == (float, 3.0)
 
 
 def test_gathering_reads_no_tensor_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:

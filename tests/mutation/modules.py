@@ -26,6 +26,7 @@ _STATE = (
     *(f"--deselect={_RESUMED}[{at}-" for at in (1, 8, 33, 36, 37, 50, 73, 76, 90, 119)),
 )
 _RANKS = "tests/guard/test_ranks.py::test_values_are_means_over_the_ranks"
+_STARTS = "tests/guard/test_ranks.py::test_two_ranks_compare_what_they_start_from"
 _COPIES = "tests/test_controller_copies.py::test_a_guard_with_objects_to_restore_is_not_copied"
 _WINDOW = ("tests/guard/test_window.py", "tests/guard/test_guard.py", _RANKS, _UPDATES)
 _CONTROLLER = (
@@ -56,6 +57,8 @@ MODULES = {
     "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", _GUARD),
     "guard.snapshots": Module("guard", "adaptive_critic/guard/snapshots.py", ("tests/guard/test_rollback.py", *_STATE)),
     "guard.responding": Module("guard", "adaptive_critic/guard/responding.py", (*_GUARD, *_STATE)),
-    "guard.handler": Module("guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE, _RANKS, _COPIES, _UPDATES)),
+    "guard.handler": Module(
+        "guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE, _RANKS, _STARTS, _COPIES, _UPDATES)
+    ),
     "controller": Module("controller", "adaptive_critic/controller.py", _CONTROLLER),
 }
