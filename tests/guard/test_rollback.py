@@ -16,6 +16,7 @@ from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.guard.snapshots import Snapshots, checked_objects
 from adaptive_critic.handlers import FixedController
 from tests.guard.engines import broken, exploded, healthy, record_steps
+from tests.streams import streams
 
 
 class Training:
@@ -308,10 +309,11 @@ class Counter:
         self.value = state["value"]
 
 
-@given(st.lists(st.booleans(), max_size=60), st.integers(1, 4), st.integers(1, 5))
+@given(streams([st.booleans()], longest=60), st.integers(1, 4), st.integers(1, 5))
 def test_only_what_was_followed_by_patience_clean_checks_is_promoted(
-    checks: list[bool], patience: int, every: int
+    drawn: list[tuple[bool]], patience: int, every: int
 ) -> None:
+    checks = [clean for (clean,) in drawn]
     counter = Counter()
     snapshots = Snapshots(checked_objects({"counter": counter}), patience, every)
     for iteration, clean in enumerate(checks, start=1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import pytest
@@ -349,25 +350,48 @@ def test_arm_lets_a_collapse_be_found_again() -> None:
 
 anything = st.floats(allow_nan=True, allow_infinity=True)
 columns = st.dictionaries(
-    st.sampled_from(["d_real", "d_fake", "d_loss", "g_loss", "g_fake", "d_real_std", "d_fake_std"]),
+    st.sampled_from(["d_real", "d_fake", "d_loss", "g_loss", "g_fake", "d_real_std", "d_fake_std", "d_penalty"]),
     st.lists(anything, min_size=1, max_size=4),
     max_size=5,
 )
+distance = anything.map(abs)
+updates = st.fixed_dictionaries(
+    {}, optional={f"update of {name}": st.lists(distance, min_size=1, max_size=2) for name in "gd"}
+)
 
 
-@given(streams([columns], longest=40))
-def test_any_stream_keeps_the_state_bounded_and_finite(drawn: list[tuple[Columns]]) -> None:
-    checks = [check for (check,) in drawn]
+@given(streams([columns, updates], longest=40))
+def test_any_stream_keeps_the_state_bounded_and_finite(drawn: list[tuple[Columns, Columns]]) -> None:
+    checks = [{**seen, **moved} for seen, moved in drawn]
     rules = DivergenceRules(patience=2, window=4, warmup=2)
     judgements, state = judge(rules, checks)
     assert 0 <= state.suspicious < 2
     assert 0 <= state.significant <= 2
     assert 0 <= state.flat < 2
-    for levels in state.history.values():
+    for name, levels in state.history.items():
         assert len(levels) <= 4
         assert all(0 <= level < math.inf for level in levels)
+        if name.startswith("update of "):
+            assert list(levels) == sorted(levels)
     # Judging depends on nothing but what was given.
     assert judge(rules, checks) == (judgements, state)
+
+
+@given(streams([exact.map(abs)], longest=60), st.integers(1, 3), st.integers(-40, 40))
+def test_updates_are_judged_by_the_largest_so_far_in_any_unit(
+    drawn: list[tuple[float]], patience: int, exponent: int
+) -> None:
+    rules, kept, row = DivergenceRules(patience=patience, window=5, warmup=3), list[float](), 0
+    expected = []
+    for (size,) in drawn:
+        if len(kept) >= 3 and size > 5.0 * median(kept):
+            row += 1
+        else:
+            kept, row = sorted([*kept, size])[-5:], 0
+        expected.append(row == patience)
+        row %= patience
+    found = verdicts(rules, [{"update of g": [size * 2.0**exponent]} for (size,) in drawn])
+    assert [verdict is not None for verdict in found] == expected
 
 
 @pytest.mark.parametrize(
