@@ -460,6 +460,7 @@ def test_arguments(arguments: dict[str, Any], error: type[Exception], message: s
         ({"d_loss": torch.zeros(2, 2)}, r"'d_loss' must .* got a tensor of shape \(2, 2\)"),
         ({"d_loss": [torch.zeros(1), torch.zeros(1)]}, r"'d_loss' must .* got a tensor of shape \(1,\)"),
         ({"d_real": [torch.zeros(3)], "g_loss": 1.0}, r"'d_real' must .* got a tensor of shape \(3,\)"),
+        ({"d_real": [torch.zeros(3)], "d_loss": torch.zeros(2)}, r"'d_real' must .* got a tensor of shape \(3,\)"),
     ],
 )
 def test_outputs(output: Any, message: str) -> None:
