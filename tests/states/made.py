@@ -108,6 +108,36 @@ def _guard() -> Subject:
     return Subject(guard, begin, go_on)
 
 
+def _guard_of_updates() -> Subject:
+    """A guard that knows how far updates move the weights, by multiples of 1/4: those are exact wherever they start."""
+    model = nn.Linear(2, 1)
+    for weight in model.parameters():
+        nn.init.zeros_(weight)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.25)
+    guard = DivergenceGuard("rollback", to_restore={"optimizer": optimizer}, check_every=3, window=8)
+
+    def run(until: int, size: float) -> None:
+        def step(engine: Engine, batch: Any) -> dict[str, Any]:
+            for weight in model.parameters():
+                weight.grad = torch.full_like(weight, size * (1 + engine.state.iteration % 5))
+            optimizer.step()
+            return {"d_loss": 0.5}
+
+        trainer = Engine(step)
+        guard.attach(trainer)
+        if until > ITERATIONS:
+            trainer.load_state_dict({"iteration": ITERATIONS, "max_epochs": 1, "epoch_length": until})
+        trainer.run(range(until))
+        guard.detach()
+
+    def go_on() -> Any:
+        run(ITERATIONS + 10, 20.0)
+        (record,) = guard.history
+        return [record["iteration"], record["rule"], record["reason"], record["values"], record["action"]]
+
+    return Subject(guard, lambda: run(ITERATIONS, 1.0), go_on)
+
+
 def _attached(handler: Any, shown: Callable[[], Any]) -> Subject:
     """A handler that follows a run with a schedule."""
 
@@ -173,6 +203,7 @@ def subjects() -> dict[str, Callable[[], Subject]]:
     made["gap with a guard"] = lambda: _guarded(HANDLERS["gap"])
     history, budget = ControllerHistory(max_points=20), StopAtBudget(critic_updates=250)
     made["guard, rollback"] = _guard
+    made["guard, updates"] = _guard_of_updates
     made["budget"] = lambda: _attached(budget, lambda: list(budget.spent))
     made["history"] = lambda: _attached(history, lambda: [list(point)[:6] for point in history.points])
     made["batches"] = _batches
