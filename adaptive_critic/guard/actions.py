@@ -65,7 +65,7 @@ def plan(
         made: interventions that were made already.
         maximum: interventions that may be made.
         controlled: whether there is a controller to ask.
-        snapshot: iteration of the promoted snapshot, or None.
+        snapshot: iteration of the promoted snapshot, None if there is none that can be loaded.
         relapse: whether it comes within the cooldown of an intervention.
     """
     exhausted = f"{made} of {maximum} interventions were made" if made >= maximum else ""

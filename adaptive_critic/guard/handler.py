@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from adaptive_critic.guard.updates import Updates
 __all__ = ["DivergenceGuard", "as_guard"]
 
 _PARAM_NAME = "num_discriminator_steps"
-_ON_COLLAPSE = ("report", "act", "ignore")
+_REACTIONS = ("report", "act", "ignore")
 _BETWEEN_RUNS = (None, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED)
 
 
@@ -31,7 +32,7 @@ class DivergenceGuard(Attachable):
     r"""Watches the losses and scores of a training step, and acts when they diverge.
 
     It gathers them on the device and looks at them once every ``check_every`` iterations: one device-to-host read, and
-    in a distributed run one all_reduce, so that all ranks act together. Four rules:
+    in a distributed run one all_reduce, so that all ranks act together. Five rules:
 
     - *non_finite*: a loss, a score or the penalty is NaN or infinite;
     - *explosion*: the critic's gap :math:`|E[D(x)] - E[D(G(z))]|`, the spread of its scores (where the step reports
@@ -40,15 +41,19 @@ class DivergenceGuard(Attachable):
       :math:`m + \text{threshold} \cdot \max(\text{MAD}, \text{floor}, \text{relative\_floor} \cdot m)`, with the
       running median m and median absolute deviation MAD: by default at least 10 score units and ten times the median
       above it. The defaults are wide, since a healthy run's gap grows by orders of magnitude while the critic learns.
-      Or one step of an optimizer in ``to_restore`` moves its weights by more than ``update_limit`` times the median of
-      the ``window`` largest distances that were measured before, as after a learning rate that is too high by so much.
+      Or one step of an optimizer in ``to_restore`` moves its weights, as a share of their norm, by more than 1 % and
+      ``update_limit`` times the second largest share that was measured before, as after a learning rate that is too
+      high by so much. What was found once is usual from then on, so that a rate raised on purpose ends no run.
       A run that is wrong from its first iterations has no healthy past to compare with, and is found when something is
       not finite;
     - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row: the
       critic no longer responds to what it is shown;
     - *collapse*: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was not. That is
       also what the end of a successful training looks like, where the critic can no longer tell the two apart, so by
-      default it is reported and nothing more.
+      default it is reported and nothing more;
+    - *spike*: while all levels are within their limits, a single gap, spread, loss or penalty is beyond
+      ``spike_limit`` times the limit of an explosion, as after one corrupted batch. Most runs recover by themselves, so
+      by default it is reported and nothing more.
 
     What it then does:
 
@@ -84,7 +89,8 @@ class DivergenceGuard(Attachable):
         to_restore: for ``"rollback"``: models, optimizers, EMA, gradient scaler, ... by name. Two copies of them are
             held in memory. The engine can't be among them; a controller can, its counts then go back too. While the
             guard is attached, each torch optimizer among them has two hooks on its ``step``, which copy its weights in
-            one step out of ``check_every`` iterations and measure how far it moves them.
+            the first step after each check and measure how far it moves them. One whose parameter groups are no longer
+            those of a copy can't go back to it.
         check_every: iterations from check to check, at least 1. Collapse needs two iterations with critic updates.
         patience: checks, at least 1: that an explosion or a collapse lasts before it counts, and that have to be clean
             before a copy is trusted.
@@ -92,15 +98,18 @@ class DivergenceGuard(Attachable):
             wait. What is not finite does not: it is acted on at once, but reported no more often than this.
         max_interventions: at least 1. Afterwards ``"hold"`` and a function are no longer carried out, only reported.
         override_iterations: iterations at the controller's lower limit, at least 1.
-        on_collapse: ``"report"`` (history and log, no event), ``"act"`` as on any divergence, or ``"ignore"``.
+        on_collapse: ``"report"`` (history and log, no event, at most once in ``cooldown`` iterations), ``"act"`` as on
+            any divergence, or ``"ignore"``.
+        on_spike: the same of a spike.
         window: checks that the running median is taken over, at least 3.
         warmup: checks before explosions are judged, from 1 to ``window``.
         threshold: deviations beyond the median that make an explosion, above 0.
         floor: lower bound of the deviation in the units of the score, above 0.
         relative_floor: lower bound of the deviation as a share of the median, at least 0.
         dead: share of the running median under which a gap or a spread counts as none, at least 0, below 1.
-        update_limit: times the usual distance that an optimizer's update may move the weights, above 1; None if that is
-            not to be judged, as with a schedule that raises the rate so much at once above all it was before.
+        update_limit: times the usual share of their norm that an optimizer's update may move the weights, above 1;
+            None if that is not to be judged, as with a schedule that raises the rate so much at once above all it was.
+        spike_limit: times the limit of an explosion that a single value may reach, at least 1.
         snapshot_every: iterations from copy to copy, at least 1.
         save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, and a resumed run
             can't roll back until a new copy has been trusted.
@@ -136,6 +145,7 @@ class DivergenceGuard(Attachable):
         max_interventions: int = 3,
         override_iterations: int = 100,
         on_collapse: str = "report",
+        on_spike: str = "report",
         window: int = 50,
         warmup: int = 5,
         threshold: float = 50.0,
@@ -143,24 +153,21 @@ class DivergenceGuard(Attachable):
         relative_floor: float = 0.2,
         dead: float = 1e-4,
         update_limit: float | None = 5.0,
+        spike_limit: float = 100.0,
         snapshot_every: int = 200,
         save_snapshots: bool = True,
         output_transform: Callable[[Any], Any] | None = None,
         param_name: str = _PARAM_NAME,
     ) -> None:
-        if not isinstance(on_collapse, str):
-            raise TypeError(
-                f"on_collapse={on_collapse!r}: expected one of {', '.join(map(repr, _ON_COLLAPSE))}, "
-                f"got {type(on_collapse).__name__}"
-            )
-        if on_collapse not in _ON_COLLAPSE:
-            raise ValueError(f"on_collapse={on_collapse!r}: expected one of {', '.join(map(repr, _ON_COLLAPSE))}")
         if output_transform is not None and not callable(output_transform):
             raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
         mode = checked_mode(on_divergence)
-        self.on_collapse = on_collapse
+        self.on_collapse = _reaction("on_collapse", on_collapse)
+        self.on_spike = _reaction("on_spike", on_spike)
         self.param_name = attribute_name("param_name", param_name)
-        rules = DivergenceRules(patience, window, warmup, threshold, floor, relative_floor, dead, update_limit)
+        rules = DivergenceRules(
+            patience, window, warmup, threshold, floor, relative_floor, dead, update_limit, spike_limit
+        )
         check_every = integer("check_every", check_every, at_least=1)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
         self.snapshots: Snapshots | None = None
@@ -219,12 +226,12 @@ class DivergenceGuard(Attachable):
             distributed.all_equal(repr(self))
         register_events(engine)
         self._join(engine)
-        self._monitor.updates.watch(self._iteration_before_check)
+        self._monitor.updates.watch(self._iteration_to_measure)
         self._publish(engine)
 
-    def _iteration_before_check(self) -> int | None:
-        """Return the number of the iteration that is running, if a check follows it."""
-        return self._engine.state.iteration if self._engine is not None and self._monitor.next_is_due else None
+    def _iteration_to_measure(self, optimizer: str) -> int | None:
+        """Return the number of the iteration that is running, if an update of this optimizer is to be measured."""
+        return self._engine.state.iteration if self._engine is not None and self._monitor.wants(optimizer) else None
 
     def detach(self) -> None:
         """Stop watching.
@@ -276,8 +283,12 @@ class DivergenceGuard(Attachable):
             clean = clean and self._monitor.state.flat == 0
         elif verdict is not None and verdict.rule == "collapse":
             if self.on_collapse == "report":
-                self._responder.report(engine, verdict)
+                self._responder.report(engine, verdict, logging.INFO)
             verdict, clean = None, True
+        if verdict is not None and verdict.rule == "spike" and self.on_spike != "act":
+            if self.on_spike == "report" and not self._responder.cooldown_left:
+                self._responder.report(engine, verdict, logging.WARNING)
+            verdict, clean = None, self.on_spike == "ignore"
         if self.snapshots is not None:
             self.snapshots.follow(engine.state.iteration, clean)
         put_off = self._responder.respond(engine, verdict, iterations, lambda: self._publish(engine), in_epoch)
@@ -285,7 +296,8 @@ class DivergenceGuard(Attachable):
             self._monitor.rearm()
 
     def _publish(self, engine: Engine) -> None:
-        found = [record for record in self.history if record["rule"] != "collapse" or self.on_collapse == "act"]
+        reactions = {"collapse": self.on_collapse, "spike": self.on_spike}
+        found = [record for record in self.history if reactions.get(record["rule"], "act") == "act"]
         # Two guards on one engine, one for each of two controllers, must not write over each other's.
         prefix = "" if self.param_name == _PARAM_NAME else f"{self.param_name}_"
         setattr(engine.state, f"{prefix}divergence", found[-1] if found else None)
@@ -358,6 +370,16 @@ class DivergenceGuard(Attachable):
             # What the objects hold does not belong here; the names are the same on every rank.
             return f"{{{', '.join(f'{key!r}: {key}' for key in value)}}}"
         return super()._describe(name, value)
+
+
+def _reaction(name: str, value: Any) -> str:
+    """Return what is to be done about something, checked."""
+    expected = f"expected one of {', '.join(map(repr, _REACTIONS))}"
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r}: {expected}, got {type(value).__name__}")
+    if value not in _REACTIONS:
+        raise ValueError(f"{name}={value!r}: {expected}")
+    return value
 
 
 def as_guard(

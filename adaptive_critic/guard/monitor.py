@@ -19,7 +19,7 @@ class Monitor:
         rules: what counts as a divergence.
         check_every: iterations from check to check.
         output_transform: turns the step's output into a StepOutput, or None.
-        updates: measures an update of each optimizer, if there are any, in the last iteration before a check.
+        updates: measures an update of each optimizer, if there are any, in the first iteration with one after a check.
     """
 
     def __init__(
@@ -48,10 +48,9 @@ class Monitor:
         """Whether enough iterations wait for a check."""
         return len(self.window) >= self._check_every
 
-    @property
-    def next_is_due(self) -> bool:
-        """Whether there will be enough after one more."""
-        return len(self.window) + 1 >= self._check_every
+    def wants(self, optimizer: str) -> bool:
+        """Return whether no update of this optimizer was measured since the last check."""
+        return not self.window.has(PREFIX + optimizer)
 
     def gather(self, iteration: int, output: Any) -> None:
         """Add an iteration, unless it was added already.

@@ -62,9 +62,11 @@ class Responder:
         """Put checked entries of a state in force."""
         self.interventions, self.cooldown_left, self.history = interventions, cooldown_left, history
 
-    def report(self, engine: Engine, verdict: Verdict) -> None:
-        """Record what was found without doing anything."""
-        self._keep(self._record(engine, verdict, "report"), logging.INFO)
+    def report(self, engine: Engine, verdict: Verdict, level: int) -> None:
+        """Record what was found without doing anything, and no more often than every ``cooldown`` iterations."""
+        before = [record["iteration"] for record in self.history if record["rule"] == verdict.rule]
+        if not before or engine.state.iteration - before[-1] >= self._cooldown:
+            self._keep(self._record(engine, verdict, "report"), level)
 
     def respond(
         self, engine: Engine, verdict: Verdict | None, iterations: int, publish: Callable[[], None], in_epoch: bool
@@ -101,7 +103,7 @@ class Responder:
         return False
 
     def _plan(self, engine: Engine, relapse: bool) -> Plan:
-        promoted = None if self._snapshots is None else self._snapshots.promoted
+        promoted = None if self._snapshots is None else self._snapshots.usable
         return plan(
             self._mode,
             self.interventions,

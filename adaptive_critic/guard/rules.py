@@ -18,6 +18,14 @@ LEVELS = ("gap", "spread", "d_loss", "d_penalty")
 PREFIX = "update of "
 """what the name of an optimizer follows where the sizes of its updates are judged"""
 
+# Share of their own norm by which one step may move the weights whatever is usual: 1 %. Below it a schedule may begin
+# with a tenth or a thousandth of its rate.
+_SMALL_UPDATE = 0.01
+
+# A raised rate makes the weights grow, of which the next updates are a smaller share: after the first that is beyond
+# the limit, the others need but this part of it.
+_STILL = 0.3
+
 _MAY_DIE = ("gap", "spread")  # losses are 0 for a critic that always wins, updates at the end of a schedule
 
 
@@ -29,6 +37,8 @@ class Evidence(NamedTuple):
     levels: dict[str, float]
     """median of |gap|, of the larger spread, of |d_loss|, of |d_penalty|, of each optimizer's updates; those that there
     were values for"""
+    peaks: dict[str, float]
+    """the largest |gap|, spread, |d_loss| and |d_penalty| among them"""
     gap: tuple[float, float] | None
     """mean of the gap and its standard error; None with fewer than two critic updates"""
 
@@ -37,7 +47,7 @@ class Verdict(NamedTuple):
     """A divergence that was found."""
 
     rule: str
-    """"non_finite", "explosion", "dead" or "collapse" """
+    """"non_finite", "explosion", "dead", "collapse" or "spike" """
     reason: str
     """a sentence for a person"""
     values: dict[str, float]
@@ -72,29 +82,31 @@ def gather(columns: Mapping[str, Sequence[float]]) -> Evidence:
     Args:
         columns: all values by name: ``d_loss`` of every critic update; ``d_real``, ``d_fake``, ``d_real_std``,
             ``d_fake_std``, ``d_penalty`` of each iteration's last one; ``g_loss``, ``g_fake`` of each iteration. Any
-            may be absent. ``update of NAME`` is how far an update of that optimizer moved its weights.
+            may be absent. ``update of NAME`` is how far an update of that optimizer moved its weights, as a share of
+            their norm.
     """
     non_finite = tuple(
         name
         for name, values in columns.items()
-        if not math.isfinite(sum(values)) and not all(map(math.isfinite, values))
+        if not name.startswith(PREFIX) and not math.isfinite(sum(values)) and not all(map(math.isfinite, values))
     )
     if non_finite:
-        return Evidence(non_finite, {}, None)
+        return Evidence(non_finite, {}, {}, None)
     gaps = [real - fake for real, fake in zip(columns.get("d_real", ()), columns.get("d_fake", ()), strict=False)]
     spreads = [max(pair) for pair in zip(columns.get("d_real_std", ()), columns.get("d_fake_std", ()), strict=False)]
-    levels = {
-        name: median(map(abs, values))
-        for name, values in zip(
-            LEVELS, (gaps, spreads, columns.get("d_loss", ()), columns.get("d_penalty", ())), strict=True
-        )
-        if values
-    }
-    levels |= {name: median(values) for name, values in columns.items() if name.startswith(PREFIX)}
+    watched = (gaps, spreads, columns.get("d_loss", ()), columns.get("d_penalty", ()))
+    sizes = {name: [abs(value) for value in values] for name, values in zip(LEVELS, watched, strict=True) if values}
+    levels = {name: median(values) for name, values in sizes.items()}
+    peaks = {name: max(values) for name, values in sizes.items()}
+    for name, values in columns.items():
+        # None of weights that were all 0, or are infinite on purpose; one of 0 says nothing of how far the next may go.
+        moved = [value for value in values if name.startswith(PREFIX) and 0.0 < value < math.inf]
+        if moved:
+            levels[name] = median(moved)
     overflowed = tuple(name for name, level in levels.items() if not level < math.inf)
     if overflowed:
-        return Evidence(overflowed, {}, None)
-    return Evidence((), levels, _mean_and_error(gaps) if len(gaps) > 1 else None)
+        return Evidence(overflowed, {}, {}, None)
+    return Evidence((), levels, peaks, _mean_and_error(gaps) if len(gaps) > 1 else None)
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
@@ -113,14 +125,25 @@ def _listed(names: Sequence[str]) -> str:
 _Levels: TypeAlias = "dict[str, tuple[float, float]]"
 
 
+def _values(levels: _Levels) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for name, (level, limit) in levels.items():
+        values |= {name: level, f"{name}_limit": limit}
+    return values
+
+
+def _of_spikes(spikes: _Levels) -> Verdict:
+    """Return the verdict on single values that were far beyond the limits of their levels."""
+    parts = [f"{name} {peak:.4g} is beyond {limit:.4g}" for name, (peak, limit) in spikes.items()]
+    return Verdict("spike", f"{', '.join(parts)} once", _values(spikes))
+
+
 def _of_levels(beyond: _Levels, dead: _Levels, checks: int) -> Verdict:
     """Return the verdict on levels that were outside of their limits."""
     parts = [f"{name} {level:.4g} is beyond {limit:.4g}" for name, (level, limit) in beyond.items()]
     parts += [f"{name} {level:.4g} is below {limit:.4g}" for name, (level, limit) in dead.items()]
-    values: dict[str, float] = {}
-    for name, (level, limit) in (beyond | dead).items():
-        values |= {name: level, f"{name}_limit": limit}
-    return Verdict("explosion" if beyond else "dead", f"{', '.join(parts)} at {checks} checks in a row", values)
+    rule = "explosion" if beyond else "dead"
+    return Verdict(rule, f"{', '.join(parts)} at {checks} checks in a row", _values(beyond | dead))
 
 
 @dataclass(frozen=True)
@@ -131,12 +154,14 @@ class DivergenceRules:
     - explosion: at ``patience`` checks in a row a level x is beyond
       m + threshold * max(MAD, floor, relative_floor * m), where m is the median and MAD the median absolute deviation
       of the level over the last ``window`` checks that were not suspicious; or an optimizer's update moves its weights
-      by more than ``update_limit`` times the median of the ``window`` largest distances so far. Either is judged once
-      ``warmup`` checks have been seen.
+      by more than 1 % of their norm and ``update_limit`` times the second largest such share so far, at the further
+      checks 0.3 times that, since the weights grow. Either is judged once ``warmup`` checks have been seen. An update
+      that was found belongs to what is usual from then on: a run is judged once for a rate that was raised on purpose.
     - dead: the gap or the spread is, at ``patience`` checks in a row, below ``dead`` times its median: the critic no
       longer responds to what it is shown. A critic that merely can't tell the two apart still has noise in both.
     - collapse: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was outside at
       ``patience`` checks in a row. Found once; it has to be outside again before it is found again.
+    - spike: of a level that is within its limits, a single value is beyond ``spike_limit`` times the upper one.
 
     Args:
         patience: checks, at least 1.
@@ -147,7 +172,8 @@ class DivergenceRules:
             never an explosion.
         relative_floor: the same as a share of the median, at least 0.
         dead: share of the median under which a gap or a spread counts as none, at least 0, below 1; 0 for never.
-        update_limit: times the usual distance that an update may move the weights, above 1; None for any.
+        update_limit: times the usual share of their norm that an update may move the weights, above 1; None for any.
+        spike_limit: times the limit of an explosion that a single value may reach, at least 1.
 
     Raises:
         TypeError: if an argument is not a number.
@@ -171,6 +197,7 @@ class DivergenceRules:
     relative_floor: float = 0.2
     dead: float = 1e-4
     update_limit: float | None = 5.0
+    spike_limit: float = 100.0
 
     def __post_init__(self) -> None:
         integer("patience", self.patience, at_least=1)
@@ -183,6 +210,7 @@ class DivergenceRules:
         real("dead", self.dead, at_least=0, below=1)
         if self.update_limit is not None:
             real("update_limit", self.update_limit, above=1)
+        real("spike_limit", self.spike_limit, at_least=1)
 
     def init(self) -> RulesState:
         """Return the state before the first check."""
@@ -193,12 +221,15 @@ class DivergenceRules:
         if evidence.non_finite:
             verdict = Verdict("non_finite", f"{_listed(evidence.non_finite)} not finite", {})
             return state._replace(suspicious=0, flat=0), Judgement(verdict, clean=False)
-        history, beyond, dead = self._compare(state.history, evidence.levels)
+        history, beyond, dead, spikes = self._compare(state, evidence)
         state = self._follow_gap(state._replace(history=history), evidence.gap)
         if beyond or dead:
             suspicious = state.suspicious + 1
             if suspicious < self.patience:
                 return state._replace(suspicious=suspicious), Judgement(None, clean=False)
+            for name, (level, _) in beyond.items():
+                if name.startswith(PREFIX):
+                    history[name] = self._with(history[name], level, level)
             return state._replace(suspicious=0), Judgement(_of_levels(beyond, dead, suspicious), clean=False)
         state = state._replace(suspicious=0)
         if evidence.gap is not None and state.flat == self.patience:
@@ -208,6 +239,8 @@ class DivergenceRules:
             )
             verdict = Verdict("collapse", reason, {"gap": mean, "gap_standard_error": error})
             return state._replace(significant=0, flat=0), Judgement(verdict, clean=False)
+        if spikes:
+            return state, Judgement(_of_spikes(spikes), clean=False)
         return state, Judgement(None, clean=True)
 
     def arm(self, state: RulesState) -> RulesState:
@@ -215,30 +248,41 @@ class DivergenceRules:
         return state._replace(significant=self.patience)
 
     def _compare(
-        self, history: Mapping[str, tuple[float, ...]], levels: Mapping[str, float]
-    ) -> tuple[dict[str, tuple[float, ...]], _Levels, _Levels]:
-        """Return the new history, and (level, limit) of the levels that are too high, and too low."""
-        grown, beyond, dead = dict(history), {}, {}
-        for name, level in levels.items():
-            past, update = history.get(name, ()), name.startswith(PREFIX)
+        self, state: RulesState, evidence: Evidence
+    ) -> tuple[dict[str, tuple[float, ...]], _Levels, _Levels, _Levels]:
+        """Return the new history, and (level, limit) of the levels that are too high, too low, or were so once."""
+        grown, beyond, dead, spikes = dict(state.history), {}, {}, {}
+        for name, level in evidence.levels.items():
+            past, update = state.history.get(name, ()), name.startswith(PREFIX)
             if len(past) >= self.warmup:
-                lower, upper = self.limits(past, update)
+                lower, upper = self._update_limits(past, state.suspicious) if update else self.limits(past)
                 if level > upper:
                     beyond[name] = (level, upper)
                     continue
                 if level < lower and name in _MAY_DIE:
                     dead[name] = (level, lower)
                     continue
-            # A critic that has won may have no gradient for long: the largest updates stay, or the next would explode.
-            kept = sorted((*past, level)) if update else (*past, level)
-            grown[name] = tuple(kept[-self.window :])
-        return grown, beyond, dead
+                peak, spike = evidence.peaks.get(name, 0.0), self.spike_limit * upper  # updates have no peak
+                if peak > spike:
+                    spikes[name] = (peak, spike)
+            grown[name] = self._with(past, level) if update else (*past, level)[-self.window :]
+        return grown, beyond, dead, spikes
 
-    def limits(self, past: Sequence[float], update: bool = False) -> tuple[float, float]:
-        """Return (lower, upper): a level (or an update) outside is suspicious, given those of earlier checks."""
+    def _with(self, past: Sequence[float], *updates: float) -> tuple[float, ...]:
+        """Return the largest updates: a critic that has won may have small ones for long, and then go on as before."""
+        return tuple(sorted((*past, *updates))[-self.window :])
+
+    def _update_limits(self, past: Sequence[float], suspicious: int) -> tuple[float, float]:
+        """Return (lower, upper) of an update, given the largest of earlier checks, and how many were suspicious."""
+        if self.update_limit is None:
+            return 0.0, math.inf
+        # The second largest: one that was large for once does not count, growth from check to check is followed.
+        limit = self.update_limit * past[-2:][0]
+        return 0.0, max(_STILL * limit if suspicious else limit, _SMALL_UPDATE)
+
+    def limits(self, past: Sequence[float]) -> tuple[float, float]:
+        """Return (lower, upper): a level outside is suspicious, given those of earlier checks."""
         centre = median(past)
-        if update:
-            return 0.0, math.inf if self.update_limit is None else self.update_limit * centre
         deviation = median([abs(level - centre) for level in past])
         upper = centre + self.threshold * max(deviation, self.floor, self.relative_floor * centre)
         return self.dead * centre, upper

@@ -46,7 +46,7 @@ def _rules(state: Mapping[str, Any], rules: DivergenceRules) -> RulesState:
     saved_history = saved.mapping(state, "history")
     history = {}
     for name in saved_history:
-        if name not in LEVELS and not name.startswith(PREFIX):
+        if name not in LEVELS and not str(name).startswith(PREFIX):
             raise StateError(
                 f"the history is of {name!r}: expected one of {', '.join(map(repr, LEVELS))}, or {PREFIX!r} and a name"
             )
@@ -73,11 +73,16 @@ def _window(state: Mapping[str, Any], window: ScoreWindow) -> tuple[list[int], l
     entries = _list(state, "rows")
     masks = list(saved.integers(state, "masks", len(entries)))
     named = {str(index): row for index, row in enumerate(entries)}
-    rows = [saved.floats(named, key) for key in named]
-    for mask, row in zip(masks, rows, strict=True):
-        if not window.is_row(mask, row):
+    updates = _list(state, "updates") if "updates" in state else ()
+    if not all(isinstance(name, str) for name in updates) or len(set(updates)) < len(updates):
+        raise StateError(f"state['updates']={updates!r}: expected names of updates")
+    adopted = []
+    for mask, row in zip(masks, [saved.floats(named, key) for key in named], strict=True):
+        fits = window.adopted(mask, row, updates)
+        if fits is None:
             raise StateError(f"the row {row!r} of the window can't have the mask {mask!r}")
-    return masks, rows
+        adopted.append(fits)
+    return [mask for mask, _ in adopted], [row for _, row in adopted]
 
 
 def _record(entry: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from ignite.engine import Engine
 
 from adaptive_critic.state import StateError
@@ -55,6 +56,8 @@ def checked_objects(to_restore: Any) -> dict[str, Restorable]:
             raise TypeError(
                 f"to_restore[{name!r}] is an Engine: models and optimizers can be rolled back, iterations go on"
             )
+        if isinstance(value, type):
+            raise TypeError(f"to_restore[{name!r}] is the class {value.__name__}: expected an object of it")
         for method in ("state_dict", "load_state_dict"):
             if not callable(getattr(value, method, None)):
                 raise TypeError(
@@ -62,6 +65,17 @@ def checked_objects(to_restore: Any) -> dict[str, Restorable]:
                     f"{type(value).__name__}"
                 )
     return dict(to_restore)
+
+
+def _fits(value: Restorable, state: Any) -> bool:
+    """Return whether an optimizer can load a state: half of the others would be restored before it refuses."""
+    if not isinstance(value, torch.optim.Optimizer):
+        return True
+    try:
+        saved = [len(group["params"]) for group in state["param_groups"]]
+    except (KeyError, TypeError):
+        return False
+    return saved == [len(group["params"]) for group in value.param_groups]
 
 
 class Snapshots:
@@ -110,14 +124,24 @@ class Snapshots:
         finally:
             self.busy = False
 
+    @property
+    def usable(self) -> Snapshot | None:
+        """The promoted snapshot, if there is one and it can be loaded."""
+        fits = self.promoted is not None and all(
+            _fits(value, self.promoted.states[name]) for name, value in self._objects.items()
+        )
+        return self.promoted if fits else None
+
     def restore(self) -> int:
         """Load the promoted snapshot into the objects; return the iteration that it is from.
 
         Raises:
-            RuntimeError: if none was promoted yet.
+            RuntimeError: if none was promoted yet, or an optimizer has got other parameter groups since.
         """
         if self.promoted is None:
             raise RuntimeError("there is no snapshot to restore: none was followed by enough clean checks yet")
+        if self.usable is None:
+            raise RuntimeError(f"the snapshot of iteration {self.promoted.iteration} is of other parameter groups")
         self.busy = True
         try:
             for name, value in self._objects.items():
@@ -164,4 +188,6 @@ class Snapshots:
         for key, value in states.items():
             if not isinstance(value, Mapping):
                 raise StateError(f"the {name} snapshot's {key!r} must be a state dict, got {type(value).__name__}")
+            if not _fits(self._objects[key], value):
+                raise StateError(f"the {name} snapshot's {key!r} is of an optimizer with other parameter groups")
         return Snapshot(iteration, dict(states))

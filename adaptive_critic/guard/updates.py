@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,68 +14,105 @@ _NONE = (None, None)
 
 
 class Updates:
-    """Measures an update of each optimizer in the iterations that are asked for, by hooks of its ``step``.
+    """Measures an update of each optimizer when it is asked for, by hooks of its ``step``.
 
-    The size is the Euclidean distance between the weights before and after the first step of an iteration, so that it
-    does not depend on how many there are. It stays on the device. For the duration of that step there is a second copy
-    of those weights that have a gradient; the other steps cost two calls that return at once.
+    The size is the distance between the weights before and after the first step of an iteration, as a share of their
+    own norm, both Euclidean: it depends neither on how many weights there are nor on their scale. It stays on the
+    device, and is not finite if the weights were all 0. For the duration of that step there is a second copy of those
+    weights that have a gradient (with a closure, of all that can have one); the other steps cost two calls that return
+    at once.
+
+    The hooks do not keep this alive: they are gone when it is.
 
     Args:
-        optimizers: by name.
+        optimizers: by name. Those that have no hooks, as wrappers that are optimizers by their class only, are left
+            out of what is measured.
     """
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
-        self._optimizers = dict(optimizers)
+        # A wrapper that does not call Optimizer.__init__ has none of its attributes.
+        self._optimizers = {name: one for name, one in optimizers.items() if hasattr(one, "_optimizer_step_pre_hooks")}
         self.names = tuple(self._optimizers)
         self._hooks: list[Any] = []
         self._before: dict[str, tuple[int, list[tuple[torch.Tensor, torch.Tensor]]]] = {}
         self._sizes: dict[str, tuple[int, torch.Tensor]] = {}
 
-    def watch(self, due: Callable[[], int | None]) -> None:
+    def watch(self, due: Callable[[str], int | None]) -> None:
         """Measure from now on.
 
         Args:
-            due: called at each step; returns the number of the iteration if it is one to measure in.
+            due: called with a name at each step of that optimizer; returns the number of the iteration if an update
+                is to be measured in it. It has to be a method of an object that lives as long as this.
         """
+        this, asked = weakref.ref(self), weakref.WeakMethod(due)
         for name, optimizer in self._optimizers.items():
-            begin, end = partial(self._begin, due, name), partial(self._end, name)
+
+            def begin(
+                stepping: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any], name: str = name
+            ) -> None:
+                updates, is_due = this(), asked()
+                if updates is not None and is_due is not None:
+                    updates._begin(is_due(name), name, stepping, _has_closure(args, kwargs))
+
+            def end(stepping: torch.optim.Optimizer, args: Any, kwargs: Any, name: str = name) -> None:
+                updates = this()
+                if updates is not None:
+                    updates._end(name)
+
             self._hooks.append(optimizer.register_step_pre_hook(_uncompiled(begin)))
             self._hooks.append(optimizer.register_step_post_hook(_uncompiled(end)))
+        weakref.finalize(self, _remove, self._hooks)
 
     def leave(self) -> None:
         """Measure no longer."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
+        _remove(self._hooks)
 
     def take(self, iteration: int) -> list[torch.Tensor | None]:
-        """Return what was measured in this iteration, 0-d, in the order of ``names``; None where there was no step."""
+        """Return what was measured in this iteration, 0-d, in the order of ``names``; None where nothing was."""
         sizes, self._sizes = self._sizes, {}
         # That of an iteration that failed after the step is not this one's.
         return [size if at == iteration else None for at, size in (sizes.get(name, _NONE) for name in self.names)]
 
-    def _begin(self, due: Callable[[], int | None], name: str, optimizer: torch.optim.Optimizer) -> None:
-        iteration = due()
+    def _begin(self, iteration: int | None, name: str, optimizer: torch.optim.Optimizer, closure: bool) -> None:
         if iteration is not None and self._sizes.get(name, _NONE)[0] != iteration:
-            weights = [_local(p) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            weights = [
+                _local(weight)
+                for group in optimizer.param_groups
+                for weight in group["params"]
+                if weight.grad is not None or (closure and weight.requires_grad)
+            ]
             self._before[name] = iteration, [(weight, weight.clone()) for weight in weights]
 
-    def _end(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+    def _end(self, name: str) -> None:
         iteration, before = self._before.pop(name, (None, []))
         if iteration is not None and before:
-            moved = [torch.linalg.vector_norm(weight - old) for weight, old in before]
-            device = moved[0].device
-            dtype = torch.float32 if device.type == "mps" else torch.float64
-            size = torch.linalg.vector_norm(torch.stack([distance.to(device, dtype) for distance in moved]))
-            self._sizes[name] = iteration, size
+            moved = _norm([weight - old for weight, old in before])
+            self._sizes[name] = iteration, moved / _norm([old for _, old in before])
 
 
-def _uncompiled(function: Callable[[torch.optim.Optimizer], None]) -> Callable[..., None]:
+def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Return the Euclidean norm of all of them together, 0-d, on the device of the first."""
+    norms = [torch.linalg.vector_norm(tensor) for tensor in tensors]
+    device = norms[0].device
+    dtype = torch.float32 if device.type == "mps" else torch.float64
+    together: torch.Tensor = torch.linalg.vector_norm(torch.stack([norm.to(device, dtype) for norm in norms]))
+    return together
+
+
+def _has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Return whether a step computes the gradients itself: then there are none yet when it begins."""
+    return any(map(callable, (*args, *kwargs.values())))
+
+
+def _remove(hooks: list[Any]) -> None:
+    while hooks:
+        hooks.pop().remove()
+
+
+def _uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
     """Return a hook that a compiled step leaves alone: else it is compiled anew for every number compared here."""
-    hook: Callable[..., None] = torch.compiler.disable(  # type: ignore[no-untyped-call]  # torch's own annotation
-        lambda optimizer, *_: function(optimizer)
-    )
-    return hook
+    left_alone: Callable[..., None] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]  # torch's annotation
+    return left_alone
 
 
 def _local(weight: torch.Tensor) -> torch.Tensor:

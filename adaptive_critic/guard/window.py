@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -33,10 +34,13 @@ def _pack(values: list[Any], vector: torch.Tensor | None, mask: int, bits: Seque
     names = [key for bit, key in bits if mask & bit]
     names += ["d_loss"] * (len(values) - len(names))
     scalars = [scalar({name: value}, name) for name, value in zip(names, values, strict=True)]
-    like = next((value for value in scalars if isinstance(value, torch.Tensor)), None)
-    if like is None:
+    tensors = [value for value in scalars if isinstance(value, torch.Tensor)]
+    if not tensors:
         return tuple(map(float, scalars))
-    return torch.stack([torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in scalars]).detach()
+    # A float among half-precision tensors may be beyond their range.
+    dtype = reduce(torch.promote_types, (tensor.dtype for tensor in tensors), torch.float32)
+    device = tensors[0].device
+    return torch.stack([torch.as_tensor(value, dtype=dtype, device=device) for value in scalars]).detach()
 
 
 def _entries(value: Any) -> list[Any]:
@@ -72,6 +76,7 @@ class ScoreWindow:
     """
 
     def __init__(self, updates: Sequence[str] = ()) -> None:
+        self._updates = list(updates)
         self._update_bits = tuple(1 << index for index, _ in enumerate(updates, start=len(_SCALARS)))
         self._bits = (*_BITS, *zip(self._update_bits, updates, strict=True))
         self.ranks = 1
@@ -86,6 +91,11 @@ class ScoreWindow:
     def clear(self) -> None:
         """Forget all iterations."""
         self._rows, self._masks, self._error = [], [], ""
+
+    def has(self, update: str) -> bool:
+        """Return whether an iteration holds the size of this update."""
+        bit = self._update_bits[self._updates.index(update)]
+        return any(mask & bit for mask in self._masks)
 
     def add(self, output: Any, updates: Sequence[torch.Tensor | None] = ()) -> None:
         """Add an iteration.
@@ -181,8 +191,9 @@ class ScoreWindow:
         return values
 
     def state_dict(self) -> dict[str, Any]:
-        """Return masks and rows as ints and floats (one device-to-host read for each row)."""
+        """Return masks and rows as ints and floats (one device-to-host read for each row), and what updates are of."""
         return {
+            "updates": list(self._updates),
             "masks": list(self._masks),
             "rows": [row.tolist() if isinstance(row, torch.Tensor) else list(row) for row in self._rows],
         }
@@ -191,6 +202,21 @@ class ScoreWindow:
         """Put checked entries of a state in force."""
         self._masks, self._rows = list(masks), list(rows)
 
-    def is_row(self, mask: int, row: Sequence[float]) -> bool:
-        """Return whether a row of this length can belong to the mask."""
-        return 0 <= mask < 1 << len(self._bits) and len(row) >= mask.bit_count()
+    def adopted(self, mask: int, row: Sequence[float], updates: Sequence[str]) -> tuple[int, tuple[float, ...]] | None:
+        """Return a saved row as one of this window's, or None if no row of this length can have the mask.
+
+        Args:
+            mask: of the row.
+            row: as it was saved.
+            updates: names that the saved window had, in order; sizes of others than this window's are left out.
+        """
+        if not 0 <= mask < 1 << (len(_SCALARS) + len(updates)) or len(row) < mask.bit_count():
+            return None
+        own = mask & ((1 << len(_SCALARS)) - 1)
+        scalars, rest = row[: own.bit_count()], iter(row[own.bit_count() :])
+        there = [name for index, name in enumerate(updates, start=len(_SCALARS)) if mask >> index & 1]
+        sizes = {name: next(rest) for name in there}
+        known = [
+            (bit, sizes[name]) for bit, name in zip(self._update_bits, self._updates, strict=True) if name in sizes
+        ]
+        return own | sum(bit for bit, _ in known), (*scalars, *(size for _, size in known), *rest)

@@ -180,6 +180,26 @@ def test_collapse_is_reported_unless_it_is_to_be_acted_on(on_collapse: str) -> N
         assert found == ([(130, "collapse", "report")] if on_collapse == "report" else [])
 
 
+@pytest.mark.parametrize("on_spike", ["report", "act", "ignore"])
+def test_a_spike_is_reported_unless_it_is_to_be_acted_on(on_spike: str) -> None:
+    def step(iteration: int) -> dict[str, Any]:
+        output = healthy(iteration)
+        return output | {"d_real": output["d_real"] * 1e6} if iteration in (105, 125, 405) else output
+
+    trainer = trainer_of(step)
+    guard = attached(DivergenceGuard("terminate", on_spike=on_spike), trainer)
+    trainer.run(range(500))
+    found = [(record["iteration"], record["rule"], record["action"]) for record in guard.history]
+    if on_spike == "act":
+        assert (trainer.state.iteration, found) == (110, [(110, "spike", "terminate")])
+        assert published(trainer).divergence == guard.history[0]
+    else:
+        assert (trainer.state.iteration, published(trainer).divergence) == (500, None)
+        # At most once in a cooldown.
+        reported = [(110, "spike", "report"), (410, "spike", "report")]
+        assert found == (reported if on_spike == "report" else [])
+
+
 def test_a_collapse_during_the_cooldown_is_acted_on_afterwards() -> None:
     def step(iteration: int) -> dict[str, Any]:
         if iteration == 95:
@@ -436,6 +456,8 @@ def test_a_terminated_run_goes_on_with_what_is_known() -> None:
         ({"max_interventions": -1}, ValueError, "max_interventions=-1"),
         ({"override_iterations": 0}, ValueError, "override_iterations=0"),
         ({"snapshot_every": 0}, ValueError, "snapshot_every=0"),
+        ({"on_spike": "stop"}, ValueError, "on_spike='stop': expected one of 'report', 'act', 'ignore'"),
+        ({"spike_limit": 0.5}, ValueError, "spike_limit=0.5"),
         ({"threshold": -1}, ValueError, "threshold=-1"),
         ({"save_snapshots": 1}, TypeError, "save_snapshots=1"),
         ({"output_transform": 1}, TypeError, "output_transform=1"),
@@ -570,7 +592,7 @@ def test_it_takes_every_number_of_its_rules_with_the_same_default() -> None:
     for field in dataclasses.fields(DivergenceRules):
         assert ours[field.name] == field.default
     given: dict[str, Any] = {"patience": 4, "window": 9, "warmup": 6, "threshold": 2.0}
-    given |= {"floor": 0.5, "relative_floor": 0.3, "dead": 0.01, "update_limit": 2.0}
+    given |= {"floor": 0.5, "relative_floor": 0.3, "dead": 0.01, "update_limit": 2.0, "spike_limit": 7.0}
     assert set(given) == {field.name for field in dataclasses.fields(DivergenceRules)}
     assert DivergenceGuard(**given)._monitor.rules == DivergenceRules(**given)
     assert not hasattr(adaptive_critic, "DivergenceRules")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
 import pytest
@@ -188,10 +187,33 @@ def test_a_warmup_of_one_check_judges_the_second() -> None:
     assert [verdict and verdict.rule for verdict in found] == [None, "explosion"]
 
 
-def test_a_single_spike_within_a_check_is_ignored() -> None:
+@pytest.mark.parametrize(("height", "rule"), [(1100.0, None), (1101.0, "spike"), (-1101.0, "spike"), (1e9, "spike")])
+def test_a_single_value_is_no_explosion_and_a_spike_if_it_is_large(height: float, rule: str | None) -> None:
     rules = DivergenceRules(patience=1, warmup=3)
-    checks = [{"d_loss": [1.0] * 5}] * 3 + [{"d_loss": [1.0, 1.0, 1e9, 1.0, 1.0]}]
-    assert verdicts(rules, checks) == [None] * 4
+    calm, spike = {"d_loss": [1.0] * 5}, {"d_loss": [1.0, 1.0, height, 1.0, 1.0]}
+    judgements, _ = judge(rules, [calm] * 3 + [spike, calm])
+    assert judgements[-1] == Judgement(None, clean=True)
+    verdict, clean = judgements[3]
+    assert (verdict and verdict.rule, clean) == (rule, rule is None)
+    assert verdicts(rules, [spike] * 3) == [None] * 3  # nothing to compare with
+
+
+def test_all_spikes_are_given() -> None:
+    once = scores([2.0, 2.0, 10002.0], [1.0, 1.0, 2.0])
+    verdict = verdicts(DivergenceRules(spike_limit=10), [scores([2.0], [1.0])] * 6 + [once])[-1]
+    assert verdict is not None
+    assert verdict.values == {"gap": 10000.0, "gap_limit": 110.0, "d_loss": 10000.0, "d_loss_limit": 110.0}
+    assert verdict.reason == "gap 1e+04 is beyond 110, d_loss 1e+04 is beyond 110 once"
+
+
+def test_a_spike_beside_an_explosion_or_a_collapse_is_part_of_it() -> None:
+    calm, wild = {"g_loss": [0.0], "d_loss": [1.0] * 5, "d_penalty": [1.0] * 3}, {"d_loss": [99.0] * 5}
+    found = verdicts(DivergenceRules(patience=2), [calm] * 6 + [{**wild, "d_penalty": [1.0, 1e9, 1.0]}] * 2)
+    assert [verdict and verdict.rule for verdict in found] == [None] * 7 + ["explosion"]
+    clear, flat = scores([5.0, 5.5, 5.2], [0.0] * 3), scores([1.0, -1.0, 0.0], [0.0] * 3)
+    spike = {**flat, "d_loss": [0.0, 0.0, 1e9]}
+    found = verdicts(DivergenceRules(patience=2), [clear] * 6 + [spike] * 3)
+    assert [verdict and verdict.rule for verdict in found] == [None] * 6 + ["spike", "collapse", "spike"]
 
 
 def test_a_critic_that_learns_from_nothing_is_healthy() -> None:
@@ -384,11 +406,12 @@ def test_updates_are_judged_by_the_largest_so_far_in_any_unit(
     rules, kept, row = DivergenceRules(patience=patience, window=5, warmup=3), list[float](), 0
     expected = []
     for (size,) in drawn:
-        if len(kept) >= 3 and size > 5.0 * median(kept):
-            row += 1
-        else:
-            kept, row = sorted([*kept, size])[-5:], 0
+        usual = 5.0 * kept[-2] if len(kept) >= 3 else math.inf
+        beyond = size > max(0.3 * usual if row else usual, 0.01 / 2.0**exponent)
+        row = row + 1 if beyond else 0
         expected.append(row == patience)
+        times = 0 if size == 0 else 1 if not beyond else 2 if row == patience else 0
+        kept = sorted([*kept, *[size] * times])[-5:]
         row %= patience
     found = verdicts(rules, [{"update of g": [size * 2.0**exponent]} for (size,) in drawn])
     assert [verdict is not None for verdict in found] == expected

@@ -395,5 +395,9 @@ def test_a_row_of_the_state_is_as_the_output_was() -> None:
     guard = DivergenceGuard()
     guard.attach(engine)
     engine.run(range(1))
-    assert guard.state_dict()["window"] == {"masks": [0b110011], "rows": [[1.0, -1.0, 1.0, -1.0, -2.0, -2.0]]}
+    assert guard.state_dict()["window"] == {
+        "updates": [],
+        "masks": [0b110011],
+        "rows": [[1.0, -1.0, 1.0, -1.0, -2.0, -2.0]],
+    }
     assert torch.tensor(guard.state_dict()["window"]["rows"]).shape == (1, 6)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +58,16 @@ class Training:
         return [(record["iteration"], record["reason"]) for record in self.guard.history]
 
 
+class Due:
+    """Says in which iteration to measure."""
+
+    def __init__(self, iteration: int | None = None) -> None:
+        self.iteration = iteration
+
+    def ask(self, name: str) -> int | None:
+        return self.iteration
+
+
 def hooks(optimizer: Any) -> int:
     return len(optimizer._optimizer_step_pre_hooks) + len(optimizer._optimizer_step_post_hooks)
 
@@ -66,45 +78,46 @@ def hooks(optimizer: Any) -> int:
 def moved_by(optimizer: torch.optim.Optimizer, weights: list[torch.nn.Parameter]) -> float:
     before = torch.cat([weight.detach().flatten() for weight in weights])
     optimizer.step()
-    return float((torch.cat([weight.detach().flatten() for weight in weights]) - before).norm())
+    moved = torch.cat([weight.detach().flatten() for weight in weights]) - before
+    return float(moved.norm() / before.norm())
 
 
 def test_the_size_is_the_distance_of_the_first_step_of_an_iteration_that_is_due() -> None:
-    weights = [torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2, dtype=torch.float64))]
+    weights = [torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(2, dtype=torch.float64))]
     optimizer = torch.optim.SGD(weights, lr=1.0)
-    single = torch.nn.Parameter(torch.zeros(1))
+    single = torch.nn.Parameter(torch.full((1,), 4.0))
     idle = torch.optim.SGD([single], lr=1.0)
     updates = Updates({"idle": idle, "busy": optimizer})
-    due: list[int | None] = [None]
-    updates.watch(lambda: due[0])
+    due = Due()
+    updates.watch(due.ask)
 
     def step(gradient: float) -> float:
         for weight in weights:
             weight.grad = torch.full_like(weight, gradient)
         return moved_by(optimizer, weights)
 
-    assert step(1.0) == pytest.approx(math.sqrt(5))
+    assert step(-1.0) == pytest.approx(1.0)  # to 2
     assert updates.take(0) == [None, None]
-    due[0] = 7
-    first, _ = step(2.0), step(50.0)
+    due.iteration = 7
+    first, _ = step(-4.0), step(-44.0)  # to 6, to 50
     none, size = updates.take(7)
     assert none is None
     assert size is not None
-    assert float(size) == pytest.approx(first) == pytest.approx(2 * math.sqrt(5))
+    assert float(size) == pytest.approx(first) == pytest.approx(2.0)
     assert updates.take(7) == [None, None]  # it is handed over once
     step(3.0)
-    due[0] = 8
+    due.iteration = 8
     assert updates.take(8) == [None, None]  # that of an iteration that failed is not the next one's
-    step(4.0)
+    share = step(4.0)
     (_, size) = updates.take(8)
     assert size is not None
-    assert float(size) == pytest.approx(4 * math.sqrt(5))
+    assert float(size) == pytest.approx(share)
     single.grad = torch.ones(1)
     idle.step()
     (size, none) = updates.take(8)
     assert none is None
     assert size is not None
-    assert (float(size), size.shape, size.dtype) == (1.0, (), torch.float64)
+    assert (float(size), size.shape, size.dtype) == (0.25, (), torch.float64)
     updates.leave()
     assert hooks(optimizer) == hooks(idle) == 0
     step(5.0)
@@ -115,11 +128,12 @@ def test_weights_without_a_gradient_are_not_copied() -> None:
     weights = [torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2))]
     optimizer = torch.optim.SGD(weights, lr=1.0)
     updates = Updates({"optimizer": optimizer})
-    updates.watch(lambda: 1)
+    due = Due(1)
+    updates.watch(due.ask)
     optimizer.step()
     assert updates.take(1) == [None]
     weights[0].grad = torch.ones(3)
-    updates._begin(lambda: 2, "optimizer", optimizer)
+    updates._begin(2, "optimizer", optimizer, closure=False)
     assert [old.shape for _, old in updates._before["optimizer"][1]] == [(3,)]
 
 
@@ -151,13 +165,13 @@ def test_it_is_measured_once_in_ten_iterations_whatever_the_number_of_steps() ->
     updates: Any = training.guard._monitor.updates
     begin = updates._begin
 
-    def counted(due: Any, name: str, optimizer: torch.optim.Optimizer) -> None:
-        begin(due, name, optimizer)
+    def counted(iteration: int | None, name: str, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        begin(iteration, name, optimizer, closure)
         copies.append(len(updates._before.get(name, ())))
 
     updates.leave()
     updates._begin = counted
-    updates.watch(training.guard._iteration_before_check)
+    updates.watch(training.guard._iteration_to_measure)
     assert training.run(60) == []
     assert sum(1 for count in copies if count) == 6
     history = training.guard._monitor.state.history
@@ -180,7 +194,7 @@ def test_a_learning_rate_thirty_times_as_high_is_found_and_one_twice_as_high_is_
     training = Training(maker)
     training.rate = lambda iteration: 30.0 if iteration >= 200 else 1.0
     found = training.run(300)
-    assert found[0][0] == 220
+    assert found[0][0] == 230
     assert "update of optimizer" in found[0][1]
     assert "at 3 checks in a row" in found[0][1]
     quiet = Training(maker)
@@ -192,9 +206,9 @@ def test_a_learning_rate_thirty_times_as_high_is_found_and_one_twice_as_high_is_
 
 
 def test_the_limit_is_an_argument() -> None:
-    for limit, found in ((1.5, True), (2.5, False)):
-        training = Training(update_limit=limit)
-        training.rate = lambda iteration: 2.0 if iteration >= 200 else 1.0
+    for limit, found in ((1.5, True), (6.0, False)):
+        training = Training("sgd", update_limit=limit)
+        training.rate = lambda iteration: 30.0 if iteration >= 200 else 10.0
         assert bool(training.run(300)) is found
     wrong: list[tuple[Any, str]] = [(1, "update_limit=1: expected a number above 1"), ("5", "update_limit='5'")]
     for given, message in wrong:
@@ -232,14 +246,118 @@ def test_one_large_update_alone_is_ignored() -> None:
 
 
 def test_of_updates_the_largest_are_remembered() -> None:
-    rules = DivergenceRules(window=3, warmup=3, patience=1)
+    rules = DivergenceRules(window=3, warmup=3, patience=2)
     state, name = rules.init(), PREFIX + "optimizer"
-    for size in (3.0, 1.0, 2.0, 0.5, 2.5, 99.0, 0.0):
+    for size in (3.0, 1.0, 2.0, 0.5, 2.5, 99.0, 0.0, math.nan, math.inf):
         state, judgement = rules.update(state, gather({name: [size]}))
-        assert (judgement.verdict is not None) is (size == 99.0)
+        assert judgement.verdict is None
     assert state.history == {name: (2.0, 2.5, 3.0)}
-    assert rules.limits(state.history[name], update=True) == (0.0, 12.5)
-    assert DivergenceRules(update_limit=None).limits(state.history[name], update=True) == (0.0, math.inf)
+    assert rules._update_limits(state.history[name], 0) == (0.0, 12.5)
+    assert rules._update_limits(state.history[name], 1) == (0.0, 0.3 * 12.5)
+    assert rules._update_limits((0.001, 0.0015, 9.0), 0) == (0.0, 0.01)  # never less than 1 %
+    assert DivergenceRules(update_limit=None)._update_limits(state.history[name], 0) == (0.0, math.inf)
+
+
+def test_what_was_found_is_usual_from_then_on() -> None:
+    rules, name = DivergenceRules(warmup=3, patience=2), PREFIX + "optimizer"
+    state, found = rules.init(), []
+    for size in [0.01] * 5 + [0.5] * 20 + [9.0] * 2:
+        state, judgement = rules.update(state, gather({name: [size]}))
+        found.append(judgement.verdict is not None)
+    assert [index for index, one in enumerate(found) if one] == [6, 26]
+
+
+HEALTHY: dict[str, Callable[[int], float]] = {
+    "nothing at first": lambda iteration: 0.0 if iteration < 100 else 1.0,
+    "a tenth at first": lambda iteration: 0.1 if iteration < 100 else 1.0,
+    "cubic warmup": lambda iteration: min(iteration / 400, 1.0) ** 3,
+    "exponential warmup": lambda iteration: 1e-3 ** max(1 - iteration / 300, 0.0),
+    "short full rate, restarts": lambda iteration: 1.0 if iteration % 200 < 50 else 0.1,
+    "decay, restarts": lambda iteration: 0.98 ** (iteration % 200),
+}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize("rate", HEALTHY)
+def test_rates_that_were_false_alarms_are_healthy(maker: str, rate: str) -> None:
+    training = Training(maker)
+    training.rate = HEALTHY[rate]
+    assert training.run(1200) == []
+
+
+def test_an_optimizer_that_steps_seldom_or_by_a_closure_is_measured() -> None:
+    weight = torch.nn.Parameter(torch.ones(4))
+    optimizer = torch.optim.SGD([weight], lr=0.5)
+
+    def gradients() -> float:
+        weight.grad = torch.ones(4)
+        return 0.0
+
+    def step(engine: Engine, batch: Any) -> dict[str, Any]:
+        if engine.state.iteration % 10 == 3:
+            optimizer.zero_grad()
+            optimizer.step(gradients)
+        return healthy(engine.state.iteration)
+
+    guard, trainer = DivergenceGuard("rollback", to_restore={"optimizer": optimizer}), Engine(step)
+    guard.attach(trainer)
+    trainer.run(range(30))
+    assert guard._monitor.state.history[PREFIX + "optimizer"] == pytest.approx((0.5, 1.0))  # 1 to 0.5 to 0 to -0.5
+
+
+def test_a_wrapper_that_is_an_optimizer_by_its_class_only_is_restored_and_not_measured() -> None:
+    class Wrapper(torch.optim.Optimizer):
+        def __init__(self) -> None:
+            self.optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))])
+
+        def __getattr__(self, name: str) -> Any:
+            if name in ("optimizer", "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks"):
+                raise AttributeError(name)
+            return getattr(self.optimizer, name)
+
+    guard, trainer = DivergenceGuard("rollback", to_restore={"o": Wrapper()}), Engine(lambda engine, batch: healthy(1))
+    guard.attach(trainer)
+    trainer.run(range(20))
+    assert guard._monitor.updates.names == ()
+
+
+def test_an_optimizer_keeps_no_guard_alive() -> None:
+    optimizer = MAKERS["sgd"]([torch.nn.Parameter(torch.ones(1))])
+    guard, engine = DivergenceGuard("rollback", to_restore={"o": optimizer}), Engine(lambda engine, batch: None)
+    guard.attach(engine)
+    seen = weakref.ref(guard)
+    assert hooks(optimizer) == 2
+    del guard, engine
+    gc.collect()
+    assert seen() is None
+    assert hooks(optimizer) == 0
+
+
+def test_a_copy_of_other_parameter_groups_is_not_restored_by_half() -> None:
+    training = Training()
+    model = torch.nn.Linear(1, 1)
+    training.guard.detach()
+    loss = torch.tensor(0.0)
+    training.engine.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: engine.state.output.update(g_loss=loss)
+    )
+    training.guard = DivergenceGuard("rollback", to_restore={"model": model, "optimizer": training.optimizer})
+    training.guard.attach(training.engine)
+    training.engine.run(range(60))
+    assert training.guard.snapshots is not None
+    assert training.guard.snapshots.usable is not None
+    state = training.guard.state_dict()
+    training.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
+    with torch.no_grad():
+        model.weight.fill_(7.0)
+    loss.fill_(math.nan)
+    training.engine.run(range(60), max_epochs=2)
+    (record,) = training.guard.history
+    assert (record["action"], record["iteration"]) == ("terminate", 70)
+    assert "no snapshot to roll back to" in record["reason"]
+    assert model.weight.item() == 7.0
+    with pytest.raises(StateError, match="the promoted snapshot's 'optimizer' is of an optimizer with other parameter"):
+        training.guard.load_state_dict(state)
 
 
 # --- state --------------------------------------------------------------------------------------------------------

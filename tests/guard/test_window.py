@@ -123,7 +123,10 @@ def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
     for output in (written(form, "tensor", form), {"g_loss": 2.0}):
         window.add(output)
     state = window.state_dict()
-    assert all(ScoreWindow().is_row(mask, row) for mask, row in zip(state["masks"], state["rows"], strict=True))
+    assert all(
+        ScoreWindow().adopted(mask, row, ()) == (mask, tuple(row))
+        for mask, row in zip(state["masks"], state["rows"], strict=True)
+    )
     other.restore(state["masks"], [tuple(row) for row in state["rows"]])
     assert other.read() == window.read()
     assert len(other) == 2
@@ -145,16 +148,39 @@ def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
 )
 def test_which_rows_a_mask_can_have(mask: int, entries: int, possible: bool) -> None:
     """A score for each bit, and then any number of losses."""
-    assert ScoreWindow().is_row(mask, [1.0] * entries) is possible
+    assert (ScoreWindow().adopted(mask, [1.0] * entries, ()) is not None) is possible
 
 
 def test_no_row_has_more_than_all_scores() -> None:
     window = ScoreWindow()
     keys = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
     window.add(dict.fromkeys(keys, 1.0))
-    ((mask,), (row,)) = window.state_dict().values()
-    assert ScoreWindow().is_row(mask, row)
-    assert not ScoreWindow().is_row(mask + 1, [*row, 1.0, 1.0])
+    state = window.state_dict()
+    (mask,), (row,) = state["masks"], state["rows"]
+    assert ScoreWindow().adopted(mask, row, ()) == (mask, tuple(row))
+    assert ScoreWindow().adopted(mask + 1, [*row, 1.0, 1.0], ()) is None
+
+
+@pytest.mark.parametrize("own", [(), ("d",), ("g", "d"), ("d", "other", "g")])
+def test_sizes_of_updates_are_adopted_by_their_names(own: tuple[str, ...]) -> None:
+    """A guard may be made with other settings, or other objects in another order, than the one that was saved."""
+    saved, values = ScoreWindow(("d", "g")), {"d_real": 1.5, "g_loss": 0.25, "d_loss": [-1.0, -2.0]}
+    sizes = {"d": torch.tensor(3.0), "g": torch.tensor(4.0)}
+    saved.add(values, list(sizes.values()))
+    saved.add(values, [None, sizes["g"]])
+    state, other = saved.state_dict(), ScoreWindow(own)
+    fits = [other.adopted(m, row, state["updates"]) for m, row in zip(state["masks"], state["rows"], strict=True)]
+    other.restore([one[0] for one in fits if one], [one[1] for one in fits if one])
+    expected = {"d_real": [1.5] * 2, "g_loss": [0.25] * 2, "d_loss": [-1.0, -1.0, -2.0, -2.0]}
+    expected |= {"d": [3.0]} if "d" in own else {}
+    read = other.read()
+    read["d_loss"].sort(reverse=True)
+    assert read == expected | ({"g": [4.0, 4.0]} if "g" in own else {})
+    assert [other.has(name) for name in own] == [name != "other" for name in own]
+
+
+def test_a_float_beside_half_precision_keeps_its_size() -> None:
+    assert read({"d_real": torch.tensor(1.0, dtype=torch.float16), "g_loss": 1e6}) == {"d_real": [1.0], "g_loss": [1e6]}
 
 
 def test_an_output_that_is_refused_leaves_no_iteration_behind() -> None:

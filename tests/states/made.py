@@ -109,17 +109,18 @@ def _guard() -> Subject:
 
 
 def _guard_of_updates() -> Subject:
-    """A guard that knows how far updates move the weights, by multiples of 1/4: those are exact wherever they start."""
+    """A guard that knows how far updates move the weights; each second one takes back the one before, exactly."""
     model = nn.Linear(2, 1)
     for weight in model.parameters():
-        nn.init.zeros_(weight)
+        nn.init.constant_(weight, 8.0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.25)
     guard = DivergenceGuard("rollback", to_restore={"optimizer": optimizer}, check_every=3, window=8)
 
     def run(until: int, size: float) -> None:
         def step(engine: Engine, batch: Any) -> dict[str, Any]:
+            pair, second = divmod(engine.state.iteration - 1, 2)
             for weight in model.parameters():
-                weight.grad = torch.full_like(weight, size * (1 + engine.state.iteration % 5))
+                weight.grad = torch.full_like(weight, size * (1 + pair % 5) * (-1 if second else 1))
             optimizer.step()
             return {"d_loss": 0.5}
 
@@ -131,7 +132,7 @@ def _guard_of_updates() -> Subject:
         guard.detach()
 
     def go_on() -> Any:
-        run(ITERATIONS + 10, 20.0)
+        run(ITERATIONS + 10, 100.0)
         (record,) = guard.history
         return [record["iteration"], record["rule"], record["reason"], record["values"], record["action"]]
 
