@@ -19,7 +19,8 @@ from tests.guard.engines import healthy, needs_max_iters
 @pytest.mark.parametrize("restore_average", [True, False])
 def test_a_gradient_that_is_no_number_is_found_and_only_what_was_listed_is_restored(restore_average: bool) -> None:
     outcome = spoil(nan_gradient_generator, "hinge", 0, restore_average=restore_average)
-    assert (outcome.rule, outcome.after, outcome.interventions, outcome.ended) == ("non_finite", 0, 1, END)
+    # Its weights are not finite after iteration 300, what it makes from 301 on.
+    assert (outcome.rule, outcome.after, outcome.interventions, outcome.ended) == ("non_finite", 10, 1, END)
     assert math.isfinite(outcome.distance)
     # An average that has seen a NaN keeps it, unless it is rolled back as well.
     assert math.isfinite(outcome.average_distance) is restore_average
