@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import torch
@@ -123,8 +123,8 @@ def check_resume(
 
     Raises:
         ResumeDifference: an AssertionError that names the first thing that differs.
-        TypeError: if ``build`` or ``run`` can't be called, or an iteration is no int.
-        ValueError: if an iteration is out of range, the run is too short, or two runs
+        TypeError: if ``build`` or ``run`` can't be called, an iteration is no int, or names or iterations no list.
+        ValueError: if there is no iteration, or one is out of range, the run is too short, or two runs
             that were not interrupted differ.
         RuntimeError: in a distributed run.
 
@@ -152,7 +152,13 @@ def check_resume(
         if not callable(function):
             raise TypeError(f"{name}={function!r}: expected a function, got {type(function).__name__}")
     integer("iterations", iterations, at_least=2)
-    moments = (iterations // 2,) if saved_at is None else saved_at
+    if isinstance(ignore, str) or not isinstance(ignore, Iterable):
+        raise TypeError(f"ignore={ignore!r}: expected a list of names, got {type(ignore).__name__}")
+    if saved_at is not None and not isinstance(saved_at, Iterable):
+        raise TypeError(f"saved_at={saved_at!r}: expected a list of iterations, got {type(saved_at).__name__}")
+    moments = (iterations // 2,) if saved_at is None else tuple(saved_at)
+    if not moments:
+        raise ValueError(f"saved_at={saved_at!r}: expected at least one iteration, or nothing would be compared")
     for moment in moments:
         if integer("saved_at", moment, at_least=1) >= iterations:
             raise ValueError(f"saved_at={moment}: expected less than iterations={iterations}")

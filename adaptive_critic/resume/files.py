@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,6 @@ from adaptive_critic import distributed
 
 __all__ = ["Found", "find", "load", "prefix"]
 
-# What torch.load raises for a file that was cut off or damaged depends on where.
-DAMAGED = (RuntimeError, EOFError, OSError, pickle.UnpicklingError)
 _NAME = re.compile(r"(?:rank(\d+)of(\d+)_)?checkpoint_(\d+)\.pt")
 
 _logger = logging.getLogger("adaptive_critic")
@@ -43,7 +40,9 @@ def prefix(rank: int, ranks: int) -> str:
 
 def load(path: Path) -> dict[str, Any]:
     """Return the content of a checkpoint, on the CPU; nothing in it is executed."""
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict):
+        raise TypeError(f"expected a dict of states, got {type(content).__name__}")
     return content
 
 
@@ -96,8 +95,8 @@ def _newest(files: dict[int, Path]) -> tuple[int, dict[str, Any]]:
     for iteration, path in sorted(files.items(), reverse=True):
         try:
             return iteration, load(path)
-        except DAMAGED as error:
-            _logger.warning("%s does not load: %s", path, str(error).partition("\n")[0])
+        except Exception as error:  # what torch.load raises for a file that was cut off or damaged depends on where
+            _logger.warning("%s does not load: %r", path, str(error).partition("\n")[0] or error)
     return 0, {}
 
 

@@ -92,7 +92,7 @@ class _FileSaver(LastSaver):
             path = Path(str(self._checkpoint.last_checkpoint))
             try:
                 files.load(path)
-            except files.DAMAGED as error:
+            except Exception as error:
                 raise ValueError(f"{path} was written, but can't be read back: {error}") from error
             self._checked = True
 

@@ -99,6 +99,25 @@ def test_random_states_that_a_run_does_not_use_need_not_be_saved() -> None:
     check_resume(build, run, iterations=9)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"saved_at": []}, r"saved_at=\[\]: expected at least one iteration"),
+        ({"saved_at": 7}, "saved_at=7: expected a list of iterations, got int"),
+        ({"ignore": "history"}, "ignore='history': expected a list of names, got str"),
+        ({"ignore": 3}, "ignore=3: expected a list of names, got int"),
+    ],
+)
+def test_arguments_with_which_nothing_would_be_compared(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        check_resume(without(), run, iterations=9, **arguments)
+
+
+def test_iterations_may_come_from_a_generator() -> None:
+    with pytest.raises(ResumeDifference):
+        check_resume(without("trainer"), run, iterations=9, saved_at=(at for at in [7]))
+
+
 def test_something_without_a_state_dict_shows_in_n_or_in_the_output() -> None:
     def build(published: bool) -> tuple[Engine, dict[str, Any]]:
         made = [1]  # the state that no checkpoint can see

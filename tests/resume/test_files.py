@@ -77,3 +77,26 @@ def test_a_rank_with_nothing_wrong_hears_of_the_others_error(tmp_path: Path, mon
     with pytest.raises(RuntimeError, match="rank 1: its disk is gone"):
         files.find(tmp_path)
     assert ranks.told == []
+
+
+def test_a_newest_file_with_any_byte_overwritten_is_passed_over_or_loads(tmp_path: Path) -> None:
+    """Whatever torch.load raises: UnicodeDecodeError, KeyError and IndexError are among it."""
+    torch.save({"iteration": 1}, tmp_path / "checkpoint_1.pt")
+    newest = tmp_path / "checkpoint_2.pt"
+    torch.save({"iteration": 2}, newest)
+    whole = newest.read_bytes()
+    spoilt = [b"", b"hello world\n", whole[100:], *(whole[:at] + b"\xff" + whole[at + 1 :] for at in range(0, 400, 3))]
+    iterations = []
+    for content in spoilt:
+        newest.write_bytes(content)
+        iterations.append(files.find(tmp_path).iteration)
+    assert set(iterations) == {1, 2}
+    assert iterations[:3] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("content", [[1, 2], torch.ones(2)])
+def test_a_newest_file_without_states_is_passed_over(content: object, tmp_path: Path) -> None:
+    torch.save({"iteration": 1}, tmp_path / "checkpoint_1.pt")
+    torch.save(content, tmp_path / "checkpoint_2.pt")
+    found = files.find(tmp_path)
+    assert (found.iteration, [path.name for path in found.passed_over]) == (1, ["checkpoint_2.pt"])
