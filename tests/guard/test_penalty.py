@@ -97,4 +97,4 @@ def test_a_saved_window_holds_it_and_one_from_before_does_not() -> None:
         "rules": {**state["rules"], "history": {"gap": [2.0]}},
     }
     twin.load_state_dict(early)
-    assert twin.state_dict()["window"] == early["window"]
+    assert twin.state_dict()["window"] == {"updates": [], **early["window"]}
