@@ -42,8 +42,9 @@ class DivergenceGuard(Attachable):
       running median m and median absolute deviation MAD: by default at least 10 score units and ten times the median
       above it. The defaults are wide, since a healthy run's gap grows by orders of magnitude while the critic learns.
       Or one step of an optimizer in ``to_restore`` moves its weights, as a share of their norm, by more than 1 % and
-      ``update_limit`` times the second largest share that was measured before, as after a learning rate that is too
-      high by so much. What was found once is usual from then on, so that a rate raised on purpose ends no run.
+      ``update_limit`` times the usual share, and stays beyond the usual one, as after a learning rate that is too high
+      by so much; usual is the second largest that was measured before, or the latest if that is larger. What was found
+      once is usual from then on, so that a rate raised on purpose ends no run.
       A run that is wrong from its first iterations has no healthy past to compare with, and is found when something is
       not finite;
     - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row: the

@@ -22,10 +22,6 @@ PREFIX = "update of "
 # with a tenth or a thousandth of its rate.
 _SMALL_UPDATE = 0.01
 
-# A raised rate makes the weights grow, of which the next updates are a smaller share: after the first that is beyond
-# the limit, the others need but this part of it.
-_STILL = 0.3
-
 _MAY_DIE = ("gap", "spread")  # losses are 0 for a critic that always wins, updates at the end of a schedule
 
 
@@ -67,7 +63,7 @@ class RulesState(NamedTuple):
     """What the rules remember."""
 
     history: dict[str, tuple[float, ...]]
-    """each level at the latest checks, without the suspicious ones; of updates the largest, in ascending order"""
+    """each level at the latest checks but suspicious ones; of updates the largest in rising order, then the latest"""
     suspicious: int
     """checks in a row with a level beyond one of its limits"""
     significant: int
@@ -154,9 +150,10 @@ class DivergenceRules:
     - explosion: at ``patience`` checks in a row a level x is beyond
       m + threshold * max(MAD, floor, relative_floor * m), where m is the median and MAD the median absolute deviation
       of the level over the last ``window`` checks that were not suspicious; or an optimizer's update moves its weights
-      by more than 1 % of their norm and ``update_limit`` times the second largest such share so far, at the further
-      checks 0.3 times that, since the weights grow. Either is judged once ``warmup`` checks have been seen. An update
-      that was found belongs to what is usual from then on: a run is judged once for a rate that was raised on purpose.
+      by more than 1 % of their norm and ``update_limit`` times the usual share, and by more than that share at the
+      further checks; usual is the second largest so far, or the latest if that is larger. Either is judged once
+      ``warmup`` checks have been seen. An update that was found belongs to what is usual from then on: a run is judged
+      once for a rate that was raised on purpose.
     - dead: the gap or the spread is, at ``patience`` checks in a row, below ``dead`` times its median: the critic no
       longer responds to what it is shown. A critic that merely can't tell the two apart still has noise in both.
     - collapse: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was outside at
@@ -229,7 +226,7 @@ class DivergenceRules:
                 return state._replace(suspicious=suspicious), Judgement(None, clean=False)
             for name, (level, _) in beyond.items():
                 if name.startswith(PREFIX):
-                    history[name] = self._with(history[name], level, level)
+                    history[name] = self.kept(name, (*history[name], level, level))
             return state._replace(suspicious=0), Judgement(_of_levels(beyond, dead, suspicious), clean=False)
         state = state._replace(suspicious=0)
         if evidence.gap is not None and state.flat == self.patience:
@@ -265,20 +262,26 @@ class DivergenceRules:
                 peak, spike = evidence.peaks.get(name, 0.0), self.spike_limit * upper  # updates have no peak
                 if peak > spike:
                     spikes[name] = (peak, spike)
-            grown[name] = self._with(past, level) if update else (*past, level)[-self.window :]
+            grown[name] = self.kept(name, (*past, level))
         return grown, beyond, dead, spikes
 
-    def _with(self, past: Sequence[float], *updates: float) -> tuple[float, ...]:
-        """Return the largest updates: a critic that has won may have small ones for long, and then go on as before."""
-        return tuple(sorted((*past, *updates))[-self.window :])
+    def kept(self, name: str, levels: Sequence[float]) -> tuple[float, ...]:
+        """Return what is remembered of the levels of ``name``, the latest last.
+
+        Of updates the largest ones before it: a critic that has won may have small ones for long, then go on as before.
+        """
+        if not name.startswith(PREFIX):
+            return tuple(levels[-self.window :])
+        return (*sorted(levels[:-1])[1 - self.window :], *levels[-1:])
 
     def _update_limits(self, past: Sequence[float], suspicious: int) -> tuple[float, float]:
-        """Return (lower, upper) of an update, given the largest of earlier checks, and how many were suspicious."""
+        """Return (lower, upper) of an update, given those of earlier checks, and how many were suspicious since."""
         if self.update_limit is None:
             return 0.0, math.inf
-        # The second largest: one that was large for once does not count, growth from check to check is followed.
-        limit = self.update_limit * past[-2:][0]
-        return 0.0, max(_STILL * limit if suspicious else limit, _SMALL_UPDATE)
+        # The second largest, since one that was large for once does not count; the latest, where updates are growing.
+        usual = max(past[-1], sorted(past)[-2:][0])
+        # A raised rate makes the weights grow, of which the next updates are a smaller share.
+        return 0.0, max(usual if suspicious else self.update_limit * usual, _SMALL_UPDATE)
 
     def limits(self, past: Sequence[float]) -> tuple[float, float]:
         """Return (lower, upper): a level outside is suspicious, given those of earlier checks."""

@@ -53,7 +53,7 @@ def _rules(state: Mapping[str, Any], rules: DivergenceRules) -> RulesState:
         levels = saved.floats(saved_history, name)
         if not all(0 <= level < math.inf for level in levels):
             raise StateError(f"history[{name!r}]={levels!r}: expected finite numbers of at least 0")
-        history[name] = levels[-rules.window :]
+        history[name] = rules.kept(name, levels)
     return RulesState(
         history,
         min(saved.integer(state, "suspicious"), rules.patience - 1),

@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from adaptive_critic import DivergenceGuard
+from tests.crash.healthy import Kind, train
 from tests.crash.spoilt import END, complaint, nan_gradient_generator, spoil
 from tests.guard.engines import healthy, needs_max_iters
 
@@ -47,3 +48,15 @@ def test_a_run_that_ends_in_the_cooldown_ends_in_a_usable_model_or_says_why_not(
     assert (guard.history[1]["iteration"], guard.history[1]["action"]) == (120, "terminate")
     assert trainer.state.iteration == 120
     assert torch.isfinite(model.weight).all()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Kind("Adam(1e-3)", "N(0, 0.02)", "warm-up", "wasserstein-gp"),
+        Kind("Adam(2e-4, betas=(0.5, 0.999))", "torch's", "0 at first", "non-saturating"),
+        Kind("RMSprop(5e-4)", "N(0, 0.02)", "restarts", "hinge"),
+    ],
+)
+def test_updates_of_healthy_runs_are_healthy(kind: Kind) -> None:
+    assert train(kind, seed=0, iterations=300) == (0, True)

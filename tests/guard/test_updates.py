@@ -245,17 +245,36 @@ def test_one_large_update_alone_is_ignored() -> None:
     assert training.run(400) == []
 
 
-def test_of_updates_the_largest_are_remembered() -> None:
+def test_of_updates_the_largest_and_the_latest_are_remembered() -> None:
     rules = DivergenceRules(window=3, warmup=3, patience=2)
     state, name = rules.init(), PREFIX + "optimizer"
     for size in (3.0, 1.0, 2.0, 0.5, 2.5, 99.0, 0.0, math.nan, math.inf):
         state, judgement = rules.update(state, gather({name: [size]}))
         assert judgement.verdict is None
-    assert state.history == {name: (2.0, 2.5, 3.0)}
+    assert state.history == {name: (2.0, 3.0, 2.5)}
     assert rules._update_limits(state.history[name], 0) == (0.0, 12.5)
-    assert rules._update_limits(state.history[name], 1) == (0.0, 0.3 * 12.5)
-    assert rules._update_limits((0.001, 0.0015, 9.0), 0) == (0.0, 0.01)  # never less than 1 %
+    assert rules._update_limits(state.history[name], 1) == (0.0, 2.5)
+    assert rules._update_limits((2.0, 2.5, 3.0), 0) == (0.0, 15.0)  # as they grow, the latest counts
+    assert rules._update_limits((0.001, 9.0, 0.0015), 0) == (0.0, 0.01)  # never less than 1 %
     assert DivergenceRules(update_limit=None)._update_limits(state.history[name], 0) == (0.0, math.inf)
+
+
+def test_updates_that_grow_by_four_times_from_check_to_check_are_healthy() -> None:
+    """As plain gradient descent from small weights does."""
+    rules, name = DivergenceRules(warmup=3), PREFIX + "optimizer"
+    state = rules.init()
+    for check in range(12):
+        state, judgement = rules.update(state, gather({name: [1e-5 * 4.0**check]}))
+        assert judgement.verdict is None
+
+
+def test_a_state_of_a_longer_window_keeps_the_largest_updates() -> None:
+    options: dict[str, Any] = {"save_snapshots": False}
+    training, other = Training(**options), Training(window=5, **options)
+    training.run(100)
+    other.guard.load_state_dict(training.guard.state_dict())
+    *largest, latest = training.guard._monitor.state.history[PREFIX + "optimizer"]
+    assert other.guard._monitor.state.history[PREFIX + "optimizer"] == (*sorted(largest)[-4:], latest)
 
 
 def test_what_was_found_is_usual_from_then_on() -> None:

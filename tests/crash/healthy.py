@@ -1,0 +1,146 @@
+"""``python -m tests.crash.healthy``: small GANs of many kinds that nothing was done to, and how often updates alarm."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from ignite.engine import Engine
+from torch import nn
+from torch.nn.functional import softplus
+from torch.optim import SGD, Adam, RMSprop
+from torch.optim.lr_scheduler import LambdaLR
+
+from adaptive_critic import DivergenceGuard
+from adaptive_critic.guard.rules import PREFIX
+
+OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
+    "Adam(1e-3)": lambda weights: Adam(weights, 1e-3),
+    "Adam(2e-4, betas=(0.5, 0.999))": lambda weights: Adam(weights, 2e-4, betas=(0.5, 0.999)),
+    "Adam(5e-3, betas=(0, 0.9))": lambda weights: Adam(weights, 5e-3, betas=(0.0, 0.9)),
+    "RMSprop(5e-4)": lambda weights: RMSprop(weights, 5e-4),
+    "SGD(0.1)": lambda weights: SGD(weights, 0.1),
+    "SGD(0.01)": lambda weights: SGD(weights, 0.01),
+    "SGD(0.02, momentum=0.9)": lambda weights: SGD(weights, 0.02, momentum=0.9),
+}
+WEIGHTS = {"torch's": None, "N(0, 0.02)": 0.02, "N(0, 0.003)": 0.003}
+SCHEDULES: dict[str, Callable[[int], float]] = {
+    "constant": lambda step: 1.0,
+    "warm-up": lambda step: min(1.0, (step + 1) / 300),
+    "0 at first": lambda step: 0.0 if step < 60 else 1.0,
+    "restarts": lambda step: 0.5 * (1.0 + math.cos(math.pi * (step % 200) / 200)),
+    "steps down": lambda step: 0.1 ** (step // 200),
+}
+LOSSES = ("hinge", "non-saturating", "wasserstein-gp")
+ITERATIONS = 800
+
+
+class Kind(NamedTuple):
+    """What a GAN is made of."""
+
+    optimizer: str
+    weights: str
+    schedule: str
+    loss: str
+
+
+KINDS = tuple(itertools.starmap(Kind, itertools.product(OPTIMIZERS, WEIGHTS, SCHEDULES, LOSSES)))
+
+
+def network(inputs: int, outputs: int, deviation: float | None) -> nn.Module:
+    """Return two hidden layers of 48."""
+    made = nn.Sequential(
+        nn.Linear(inputs, 48), nn.LeakyReLU(0.2), nn.Linear(48, 48), nn.LeakyReLU(0.2), nn.Linear(48, outputs)
+    )
+    if deviation is not None:
+        for weights in made.parameters():
+            nn.init.normal_(weights, 0.0, deviation if weights.ndim > 1 else 0.0)
+    return made
+
+
+def circle(count: int) -> torch.Tensor:
+    """Return points on eight spots."""
+    angles = torch.randint(0, 8, (count,)) * (math.pi / 4)
+    return 2 * torch.stack((angles.cos(), angles.sin()), 1) + 0.05 * torch.randn(count, 2)
+
+
+def critic_loss(critic: nn.Module, loss: str, real: torch.Tensor, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return the loss, and the scores of both."""
+    scores, scores_of_fake = critic(real), critic(fake)
+    if loss == "hinge":
+        value = torch.relu(1 - scores).mean() + torch.relu(1 + scores_of_fake).mean()
+    elif loss == "non-saturating":
+        value = softplus(-scores).mean() + softplus(scores_of_fake).mean()
+    else:
+        share = torch.rand(len(real), 1)
+        between = (share * real + (1 - share) * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+        value = scores_of_fake.mean() - scores.mean() + 10 * ((gradient.norm(dim=1) - 1) ** 2).mean()
+    return value, scores, scores_of_fake
+
+
+def train(kind: Kind, seed: int, iterations: int = ITERATIONS) -> tuple[int, bool]:
+    """Return how often an update was judged an explosion, and whether all losses and scores were finite."""
+    torch.manual_seed(seed)
+    deviation = WEIGHTS[kind.weights]
+    generator, critic = network(4, 2, deviation), network(2, 1, deviation)
+    made = OPTIMIZERS[kind.optimizer]
+    optimizer_g, optimizer_d = made(generator.parameters()), made(critic.parameters())
+    schedules = [LambdaLR(optimizer, SCHEDULES[kind.schedule]) for optimizer in (optimizer_g, optimizer_d)]
+
+    def step(engine: Engine, batch: Any) -> dict[str, Any]:
+        loss, real, fake = critic_loss(critic, kind.loss, circle(64), generator(torch.randn(64, 4)).detach())
+        optimizer_d.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation
+        optimizer_d.step()
+        scores = critic(generator(torch.randn(64, 4)))
+        loss_g = softplus(-scores).mean() if kind.loss == "non-saturating" else -scores.mean()
+        optimizer_g.zero_grad()
+        loss_g.backward()
+        optimizer_g.step()
+        for schedule in schedules:
+            schedule.step()
+        return {
+            "d_real": real.detach().mean(),
+            "d_fake": fake.detach().mean(),
+            "d_loss": loss.detach(),
+            "g_loss": loss_g.detach(),
+        }
+
+    restored: dict[str, Any] = {"generator": generator, "critic": critic, "g": optimizer_g, "d": optimizer_d}
+    guard, trainer = DivergenceGuard("rollback", to_restore=restored), Engine(step)
+    guard.attach(trainer)
+    trainer.run(range(iterations))
+    updates = [record for record in guard.history if any(name.startswith(PREFIX) for name in record["values"])]
+    return len(updates), all(record["rule"] != "non_finite" for record in guard.history)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash.healthy", description=__doc__)
+    parser.add_argument("--seed", type=int, default=0, help="of the first run; the next ones count on")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("adaptive_critic").setLevel(logging.CRITICAL)
+    begun = time.perf_counter()
+    counted: dict[tuple[str, str], list[tuple[int, bool]]] = {}
+    for number, kind in enumerate(KINDS):
+        counted.setdefault((kind.optimizer, kind.weights), []).append(train(kind, arguments.seed + number))
+    sys.stdout.write("| optimizer | weights | runs | of these with alarms of an update | alarms | not finite |\n")
+    sys.stdout.write("|---|---|---|---|---|---|\n")
+    for (optimizer, weights), runs in counted.items():
+        alarms = [count for count, _ in runs]
+        cells = (len(runs), sum(map(bool, alarms)), sum(alarms), sum(not finite for _, finite in runs))
+        sys.stdout.write(f"| {optimizer} | {weights} | {' | '.join(map(str, cells))} |\n")
+    sys.stdout.write(f"({len(KINDS)} runs; {time.perf_counter() - begun:.0f} s)\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
