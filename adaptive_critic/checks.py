@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 import math
 from numbers import Integral, Real
 
@@ -118,11 +119,11 @@ def attribute_name(name: str, value: object) -> str:
 
     Raises:
         TypeError: if it is not a str.
-        ValueError: if it is no name.
+        ValueError: if it is no name, or a keyword.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r}: expected a str, got {type(value).__name__}")
-    if not value.isidentifier():
+    if not value.isidentifier() or keyword.iskeyword(value):
         raise ValueError(f"{name}={value!r}: expected a name that works as an attribute")
     return value
 

@@ -199,7 +199,11 @@ def _trace(
 ) -> tuple[Trace, dict[int, bytes], Mapping[str, Any]]:
     """Return what a run from a fresh build was at each moment, what it saved, and its recipe."""
     manual_seed(seed)
-    trainer, to_save = build()
+    built = build()
+    try:
+        trainer, to_save = built
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"build() returned {built!r}: expected the trainer and the recipe, two of them") from error
     if not isinstance(trainer, Engine):
         raise TypeError(f"build() returned a {type(trainer).__name__} first: expected the trainer, an ignite Engine")
     saver = _MemorySaver(to_save, saved_at)

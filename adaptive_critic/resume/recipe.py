@@ -66,7 +66,7 @@ def complete_recipe(
 
     Raises:
         TypeError: if the trainer is no engine, or an object has no ``state_dict`` and ``load_state_dict``.
-        ValueError: if a name stands for two things.
+        ValueError: if a name stands for two things, or there is no such device.
 
     Example:
         >>> from torch import nn
@@ -95,9 +95,17 @@ def complete_recipe(
         listed = _named("trainer", trainer, listed) | listed
     states = {name: item for name, item in listed.items() if isinstance(item, RandomState)}
     if not states:
-        where = default_device() if device is None else torch.device(device)
+        where = default_device() if device is None else _device(device)
         states = _named("random_state", RandomState(where), listed)
     return {name: item for name, item in listed.items() if name not in states} | states
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        kind = ValueError if isinstance(device, str) else TypeError
+        raise kind(f"device={device!r}: expected a torch device such as 'cpu' or 'cuda:0' ({error})") from error
 
 
 def _named(name: str, item: Any, listed: Mapping[str, Any]) -> dict[str, Any]:

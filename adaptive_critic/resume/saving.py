@@ -163,10 +163,12 @@ def resume_exactly(
         ...     run(folder, 50), run(folder, 100), run(folder, 100)
         ((0, 150), (50, 300), (100, 300))
     """
+    if not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(f"folder={folder!r}: expected a path, got {type(folder).__name__}")
     integer("every", every, at_least=1)
-    if integer("keep", keep, at_least=1) == 1:
+    if integer("keep", keep, at_least=0) < 2:
         raise ValueError(
-            "keep=1: expected at least 2, as Ignite removes the old checkpoint before it writes the new one"
+            f"keep={keep}: expected at least 2, as Ignite removes the old checkpoint before it writes the new one"
         )
     to_save = complete_recipe(trainer, objects, device=device)
     where = Path(folder).expanduser()

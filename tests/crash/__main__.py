@@ -93,6 +93,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=2, help="runs of each objective with each way of spoiling them")
     arguments = parser.parse_args()
+    for name in ("kills", "rank_kills", "seeds"):
+        if getattr(arguments, name) < 0:
+            parser.error(f"--{name.replace('_', '-')} {getattr(arguments, name)}: expected at least 0")
     torch.set_num_threads(1)
     logging.getLogger("adaptive_critic").setLevel(logging.CRITICAL)  # the guard's reports are counted below
     exact = arguments.kills == 0 or killed(arguments.kills, arguments.seed, kill_trainings, "a new process")

@@ -276,6 +276,7 @@ UNUSUAL: list[tuple[str, type[Exception], str]] = [
     ("DivergenceGuard(param_name='')", ValueError, "^param_name='': expected a name that works as an attribute$"),
     ("StopAtBudget(cost=1, param_name='')", ValueError, "^param_name='': expected a name"),
     ("ControllerHistory(param_name='two words')", ValueError, "^param_name='two words': expected a name"),
+    ("FixedController(2, param_name='class')", ValueError, "^param_name='class': expected a name that works"),
     ("DivergenceGuard(param_name=3)", TypeError, "^param_name=3: expected a str, got int$"),
     ("FixedController(10**400)", ValueError, r"^steps=10{39}\.\.\. \(401 characters\): expected an int of at most"),
     ("FixedController(10**5000)", ValueError, "^steps=an int of 16610 bits: expected an int of at most"),

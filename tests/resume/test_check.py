@@ -235,6 +235,8 @@ def test_the_callers_random_states_are_left_alone() -> None:
         ({"build": None}, TypeError, "build=None: expected a function"),
         ({"run": 3}, TypeError, "run=3: expected a function"),
         ({"build": lambda: (None, {})}, TypeError, "returned a NoneType first: expected the trainer"),
+        ({"build": lambda: 3}, TypeError, r"build\(\) returned 3: expected the trainer and the recipe"),
+        ({"build": lambda: (1, 2, 3)}, TypeError, r"build\(\) returned \(1, 2, 3\): expected"),
         ({"iterations": 1}, ValueError, "iterations=1: expected an int of at least 2"),
         ({"saved_at": [20]}, ValueError, "saved_at=20: expected less than iterations=20"),
         ({"saved_at": [0]}, ValueError, "saved_at=0: expected an int of at least 1"),

@@ -191,6 +191,10 @@ def test_a_recipe_is_completed_with_the_random_state_last() -> None:
         ({"listed": nn.Linear(1, 1)}, {}, ValueError, "'listed' is another object in trainer.state.to_save"),
         ({}, {"every": 0}, ValueError, "every=0: expected an int of at least 1"),
         ({}, {"every": 2.0}, TypeError, r"every=2\.0: expected an int"),
+        ({}, {"keep": 0}, ValueError, "keep=0: expected at least 2"),
+        ({}, {"device": "cude"}, ValueError, "device='cude': expected a torch device such as 'cpu'"),
+        ({}, {"device": 3.5}, TypeError, "device=3.5: expected a torch device"),
+        ({}, {"folder": None}, TypeError, "folder=None: expected a path, got NoneType"),
         ({}, {"keep": 1}, ValueError, "keep=1: expected at least 2, as Ignite removes the old"),
     ],
 )
@@ -199,8 +203,9 @@ def test_bad_arguments_are_refused(
 ) -> None:
     trainer, _ = small()
     vars(trainer.state)["to_save"] = {"listed": nn.Linear(1, 1)}
+    defaults: dict[str, Any] = {"folder": tmp_path / "folder", "every": 5}
     with pytest.raises(error, match=message):
-        resume_exactly(trainer, tmp_path / "folder", objects, **({"every": 5} | options))
+        resume_exactly(trainer, objects=objects, **defaults | options)
     assert not (tmp_path / "folder").exists()
     with pytest.raises(TypeError, match=r"trainer=None: expected an ignite\.engine\.Engine"):
         resume_exactly(None, tmp_path, {}, every=5)  # type: ignore[arg-type]  # it is what is tested
