@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,11 +41,27 @@ def prefix(rank: int, ranks: int) -> str:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint, on the CPU; nothing in it is executed."""
+    """Return the content of a checkpoint, on the CPU; nothing in it is executed.
+
+    Raises:
+        ValueError: if a checksum in the file is not that of what it holds, which torch.load does not look at.
+        Exception: whatever torch.load raises.
+    """
+    if _has_checksums(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} in it is not what was written: its checksum is another")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         raise TypeError(f"expected a dict of states, got {type(content).__name__}")
     return content
+
+
+def _has_checksums(path: Path) -> bool:
+    """Return whether it is a zip archive, as torch.save writes it, whose checksums were not switched off."""
+    switch: Callable[[], bool] | None = getattr(torch.serialization, "get_crc32_options", None)  # torch 2.6 and later
+    return zipfile.is_zipfile(path) and (switch is None or switch())
 
 
 def find(folder: Path) -> Found:

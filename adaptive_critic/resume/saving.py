@@ -120,7 +120,8 @@ def resume_exactly(
       (``rank0of2_checkpoint_500.pt``): random states, the position in the data, buffers
       and what a controller has observed since its last decision differ between ranks.
       They go on from the newest iteration that all of them have;
-    - a file that was cut off passed over for the one before;
+    - a file that was cut off or altered (its checksums are compared, which torch.load
+      does not do) passed over for the one before;
     - everything loaded on the CPU under ``weights_only=True``; the first file that is
       written is read back at once;
     - files of earlier lives counted, so that no more than ``keep`` stay.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,36 @@ def test_a_newest_file_with_any_byte_overwritten_is_passed_over_or_loads(tmp_pat
         iterations.append(files.find(tmp_path).iteration)
     assert set(iterations) == {1, 2}
     assert iterations[:3] == [1, 1, 1]
+
+
+def test_a_newest_file_with_one_bit_of_a_weight_flipped_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """torch.load takes it."""
+    torch.save({"iteration": 1}, tmp_path / "checkpoint_1.pt")
+    newest = tmp_path / "checkpoint_2.pt"
+    torch.save({"weight": torch.full((1000,), 7.0)}, newest)
+    whole = bytearray(newest.read_bytes())
+    whole[whole.index(struct.pack("<f", 7.0) * 9)] ^= 1
+    newest.write_bytes(whole)
+    assert not torch.equal(torch.load(newest, weights_only=True)["weight"], torch.full((1000,), 7.0))
+    assert files.find(tmp_path).iteration == 1
+    assert "checkpoint_2/data/0 in it is not what was written: its checksum is another" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(torch.serialization, "set_crc32_options"), reason="torch 2.6 has that switch")
+def test_files_without_checksums_load(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"weight": torch.arange(1000)}, tmp_path / "checkpoint_1.pt")
+        assert files.find(tmp_path).iteration == 1
+    finally:
+        torch.serialization.set_crc32_options(True)
+
+
+def test_files_of_the_old_format_load(tmp_path: Path) -> None:
+    torch.save({"iteration": 1}, tmp_path / "checkpoint_1.pt", _use_new_zipfile_serialization=False)
+    assert files.find(tmp_path).iteration == 1
 
 
 @pytest.mark.parametrize("content", [[1, 2], torch.ones(2)])
