@@ -429,6 +429,16 @@ def test_a_fresh_run_starts_from_nothing() -> None:
     assert guard.state_dict() == DivergenceGuard().state_dict()
 
 
+def test_a_fresh_run_after_a_reset_in_a_run_starts_from_nothing() -> None:
+    trainer = trainer_of(healthy)
+    guard = attached(DivergenceGuard(), trainer)
+    trainer.add_event_handler(Events.ITERATION_STARTED(once=3), guard.reset)
+    trainer.run(range(6))
+    assert len(guard._monitor.window) == 4
+    trainer.run(range(2))
+    assert len(guard._monitor.window) == 2
+
+
 def test_a_terminated_run_goes_on_with_what_is_known() -> None:
     trainer = trainer_of(broken)
     guard = attached(DivergenceGuard("terminate", cooldown=20), trainer)
@@ -508,6 +518,10 @@ def guard_function(engine: Engine, record: Any) -> None:
         (
             DivergenceGuard("rollback", to_restore={"model": torch.nn.Linear(1, 1)}),
             "DivergenceGuard('rollback', to_restore={'model': model})",
+        ),
+        (
+            DivergenceGuard("rollback", to_restore={"g": torch.nn.Linear(1, 1), "d": torch.nn.Linear(1, 1)}),
+            "DivergenceGuard('rollback', to_restore={'g': g, 'd': d})",
         ),
     ],
 )
@@ -595,7 +609,20 @@ def test_it_takes_every_number_of_its_rules_with_the_same_default() -> None:
     given |= {"floor": 0.5, "relative_floor": 0.3, "dead": 0.01, "update_limit": 2.0, "spike_limit": 7.0}
     assert set(given) == {field.name for field in dataclasses.fields(DivergenceRules)}
     assert DivergenceGuard(**given)._monitor.rules == DivergenceRules(**given)
+    assert DivergenceGuard()._monitor.rules == DivergenceRules()
     assert not hasattr(adaptive_critic, "DivergenceRules")
+
+
+def test_a_function_may_be_what_a_controller_does() -> None:
+    called: list[int] = []
+
+    def act(engine: Engine, record: dict[str, Any]) -> None:
+        called.append(record["iteration"])
+
+    trainer = trainer_of(lambda i: broken(i) if i == 5 else healthy(i))
+    FixedController(2, on_divergence=act).attach(trainer)
+    trainer.run(range(20))
+    assert called == [10]
 
 
 def test_what_is_no_mode_of_a_controller_is_refused() -> None:

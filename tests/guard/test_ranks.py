@@ -174,6 +174,8 @@ def test_two_ranks_compare_what_they_start_from(monkeypatch: pytest.MonkeyPatch)
         "DivergenceGuard at iteration 0, 0 interventions, cooldown for 0, 0 iterations since the last check",
         "DivergenceGuard at iteration 6, 0 interventions, cooldown for 0, 2 iterations since the last check",
     ]
+    first, second = (text.partition(", state")[2] for text in compared)
+    assert first != second  # a check was made
 
 
 def test_no_collective_without_ranks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_critic.guard.rules import DivergenceRules, Judgement, RulesState, Verdict, gather
+from adaptive_critic.guard.rules import DivergenceRules, Evidence, Judgement, RulesState, Verdict, gather
 from tests.streams import streams
 
 Columns = Mapping[str, Sequence[float]]
@@ -91,6 +91,13 @@ def test_bad_values_leave_the_history_alone() -> None:
 
 def test_a_gap_too_large_for_a_float_is_a_bad_value() -> None:
     assert gather({"d_real": [1e308], "d_fake": [-1e308]}).non_finite == ("gap",)
+    assert gather({"g_loss": [math.nan], "d_loss": [1.0]}) == Evidence(("g_loss",), {}, {}, None)
+
+
+def test_the_spread_is_the_larger_of_the_two() -> None:
+    for real, fake in ((1.0, 3.0), (3.0, 1.0)):
+        evidence = gather({"d_real_std": [real], "d_fake_std": [fake]})
+        assert (evidence.levels, evidence.peaks) == ({"spread": 3.0}, {"spread": 3.0})
 
 
 # --- explosion ----------------------------------------------------------------------------------------------------
