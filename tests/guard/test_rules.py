@@ -90,8 +90,15 @@ def test_bad_values_leave_the_history_alone() -> None:
 
 
 def test_a_gap_too_large_for_a_float_is_a_bad_value() -> None:
-    assert gather({"d_real": [1e308], "d_fake": [-1e308]}).non_finite == ("gap",)
+    assert gather({"d_real": [1e308], "d_fake": [-1e308]}) == Evidence(("gap",), {}, {}, None)
     assert gather({"g_loss": [math.nan], "d_loss": [1.0]}) == Evidence(("g_loss",), {}, {}, None)
+
+
+def test_every_level_is_gathered() -> None:
+    columns = {"d_real": [5.0, 3.0], "d_fake": [1.0, 0.0], "d_loss": [-6.0], "d_penalty": [7.0, 8.0, 11.0]}
+    evidence = gather(columns)
+    assert evidence.levels == {"gap": 3.5, "d_loss": 6.0, "d_penalty": 8.0}
+    assert evidence.peaks == {"gap": 4.0, "d_loss": 6.0, "d_penalty": 11.0}
 
 
 def test_the_spread_is_the_larger_of_the_two() -> None:
