@@ -14,7 +14,7 @@ from ignite.engine import Engine, Events
 
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.guard.rules import PREFIX, DivergenceRules, gather
-from adaptive_critic.guard.updates import Updates, _local
+from adaptive_critic.guard.updates import Updates, _local, _norm
 from adaptive_critic.state import StateError
 from experiments.bench.counting import host_reads
 from tests.guard.engines import healthy
@@ -122,6 +122,10 @@ def test_the_size_is_the_distance_of_the_first_step_of_an_iteration_that_is_due(
     assert hooks(optimizer) == hooks(idle) == 0
     step(5.0)
     assert updates.take(8) == [None, None]
+
+
+def test_weights_on_several_devices_have_one_norm_on_the_first() -> None:
+    assert _norm([torch.ones(3, device="meta"), torch.ones(2)]).device.type == "meta"
 
 
 def test_weights_without_a_gradient_are_not_copied() -> None:
