@@ -43,8 +43,9 @@ class DivergenceGuard(Attachable):
       above it. The defaults are wide, since a healthy run's gap grows by orders of magnitude while the critic learns.
       Or one step of an optimizer in ``to_restore`` moves its weights, as a share of their norm, by more than 1 % and
       ``update_limit`` times the usual share, and stays beyond the usual one, as after a learning rate that is too high
-      by so much; usual is the second largest that was measured before, or the latest if that is larger. What was found
-      once is usual from then on, so that a rate raised on purpose ends no run.
+      by so much; usual is the second largest that was measured before, or the latest if that is larger, without those
+      of the first ``warmup`` checks. What was found once is usual from then on, so that a rate raised on purpose ends
+      no run.
       A run that is wrong from its first iterations has no healthy past to compare with, and is found when something is
       not finite;
     - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row: the
@@ -103,7 +104,7 @@ class DivergenceGuard(Attachable):
             any divergence, or ``"ignore"``.
         on_spike: the same of a spike.
         window: checks that the running median is taken over, at least 3.
-        warmup: checks before explosions are judged, from 1 to ``window``.
+        warmup: checks before explosions are judged, twice as many before updates are, from 1 to ``window``.
         threshold: deviations beyond the median that make an explosion, above 0.
         floor: lower bound of the deviation in the units of the score, above 0.
         relative_floor: lower bound of the deviation as a share of the median, at least 0.

@@ -63,7 +63,7 @@ class RulesState(NamedTuple):
     """What the rules remember."""
 
     history: dict[str, tuple[float, ...]]
-    """each level at the latest checks but suspicious ones; of updates the largest in rising order, then the latest"""
+    """each level at the latest checks but suspicious ones; of updates the first, the largest, the latest"""
     suspicious: int
     """checks in a row with a level beyond one of its limits"""
     significant: int
@@ -152,8 +152,9 @@ class DivergenceRules:
       of the level over the last ``window`` checks that were not suspicious; or an optimizer's update moves its weights
       by more than 1 % of their norm and ``update_limit`` times the usual share, and by more than that share at the
       further checks; usual is the second largest so far, or the latest if that is larger. Either is judged once
-      ``warmup`` checks have been seen. An update that was found belongs to what is usual from then on: a run is judged
-      once for a rate that was raised on purpose.
+      ``warmup`` checks have been seen, updates after as many more: the first ``warmup`` are not compared with, since
+      those of RMSprop are larger than any later one, and out of small weights updates grow. An update that was found
+      belongs to what is usual from then on: a run is judged once for a rate that was raised on purpose.
     - dead: the gap or the spread is, at ``patience`` checks in a row, below ``dead`` times its median: the critic no
       longer responds to what it is shown. A critic that merely can't tell the two apart still has noise in both.
     - collapse: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was outside at
@@ -251,7 +252,7 @@ class DivergenceRules:
         grown, beyond, dead, spikes = dict(state.history), {}, {}, {}
         for name, level in evidence.levels.items():
             past, update = state.history.get(name, ()), name.startswith(PREFIX)
-            if len(past) >= self.warmup:
+            if len(past) >= (2 * self.warmup if update else self.warmup):
                 lower, upper = self._update_limits(past, state.suspicious) if update else self.limits(past)
                 if level > upper:
                     beyond[name] = (level, upper)
@@ -268,18 +269,20 @@ class DivergenceRules:
     def kept(self, name: str, levels: Sequence[float]) -> tuple[float, ...]:
         """Return what is remembered of the levels of ``name``, the latest last.
 
-        Of updates the largest ones before it: a critic that has won may have small ones for long, then go on as before.
+        Of updates the first ``warmup`` ones, to be known as such, and the largest of the others, in ascending order: a
+        critic that has won may have small ones for long, then go on as before.
         """
         if not name.startswith(PREFIX):
             return tuple(levels[-self.window :])
-        return (*sorted(levels[:-1])[1 - self.window :], *levels[-1:])
+        others = levels[self.warmup :]
+        return (*levels[: self.warmup], *sorted(others[:-1])[1 - self.window :], *others[-1:])
 
     def _update_limits(self, past: Sequence[float], suspicious: int) -> tuple[float, float]:
         """Return (lower, upper) of an update, given those of earlier checks, and how many were suspicious since."""
         if self.update_limit is None:
             return 0.0, math.inf
         # The second largest, since one that was large for once does not count; the latest, where updates are growing.
-        usual = max(past[-1], sorted(past)[-2:][0])
+        usual = max(past[-1], sorted(past[self.warmup :])[-2:][0])
         # A raised rate makes the weights grow, of which the next updates are a smaller share.
         return 0.0, max(usual if suspicious else self.update_limit * usual, _SMALL_UPDATE)
 

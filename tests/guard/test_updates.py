@@ -252,14 +252,14 @@ def test_one_large_update_alone_is_ignored() -> None:
 def test_of_updates_the_largest_and_the_latest_are_remembered() -> None:
     rules = DivergenceRules(window=3, warmup=3, patience=2)
     state, name = rules.init(), PREFIX + "optimizer"
-    for size in (3.0, 1.0, 2.0, 0.5, 2.5, 99.0, 0.0, math.nan, math.inf):
+    for size in (8.0, 0.1, 4.0, 3.0, 1.0, 2.0, 0.5, 2.5, 99.0, 0.0, math.nan, math.inf):
         state, judgement = rules.update(state, gather({name: [size]}))
         assert judgement.verdict is None
-    assert state.history == {name: (2.0, 3.0, 2.5)}
+    assert state.history == {name: (8.0, 0.1, 4.0, 2.0, 3.0, 2.5)}
     assert rules._update_limits(state.history[name], 0) == (0.0, 12.5)
     assert rules._update_limits(state.history[name], 1) == (0.0, 2.5)
-    assert rules._update_limits((2.0, 2.5, 3.0), 0) == (0.0, 15.0)  # as they grow, the latest counts
-    assert rules._update_limits((0.001, 9.0, 0.0015), 0) == (0.0, 0.01)  # never less than 1 %
+    assert rules._update_limits((8.0, 0.1, 4.0, 2.0, 2.5, 3.0), 0) == (0.0, 15.0)  # as they grow, the latest counts
+    assert rules._update_limits((8.0, 0.1, 4.0, 0.001, 9.0, 0.0015), 0) == (0.0, 0.01)  # never less than 1 %
     assert DivergenceRules(update_limit=None)._update_limits(state.history[name], 0) == (0.0, math.inf)
 
 
@@ -272,22 +272,34 @@ def test_updates_that_grow_by_four_times_from_check_to_check_are_healthy() -> No
         assert judgement.verdict is None
 
 
+def test_large_first_steps_hide_no_later_rise() -> None:
+    """As those of RMSprop are, whose average of squares begins at 0."""
+    rules, name = DivergenceRules(), PREFIX + "optimizer"
+    state, found = rules.init(), []
+    for size in [0.039, 0.0134, 0.009, 0.006, 0.004] + [0.0025] * 20 + [0.057, 0.045, 0.088]:
+        state, judgement = rules.update(state, gather({name: [size]}))
+        found.append(judgement.verdict is not None)
+    assert found == [False] * 27 + [True]
+
+
 def test_a_state_of_a_longer_window_keeps_the_largest_updates() -> None:
     options: dict[str, Any] = {"save_snapshots": False}
     training, other = Training(**options), Training(window=5, **options)
-    training.run(100)
+    training.run(200)
     other.guard.load_state_dict(training.guard.state_dict())
-    *largest, latest = training.guard._monitor.state.history[PREFIX + "optimizer"]
-    assert other.guard._monitor.state.history[PREFIX + "optimizer"] == (*sorted(largest)[-4:], latest)
+    history = training.guard._monitor.state.history[PREFIX + "optimizer"]
+    first, others, latest = history[:5], history[5:-1], history[-1]
+    assert len(others) == 14
+    assert other.guard._monitor.state.history[PREFIX + "optimizer"] == (*first, *others[-4:], latest)
 
 
 def test_what_was_found_is_usual_from_then_on() -> None:
     rules, name = DivergenceRules(warmup=3, patience=2), PREFIX + "optimizer"
     state, found = rules.init(), []
-    for size in [0.01] * 5 + [0.5] * 20 + [9.0] * 2:
+    for size in [0.01] * 8 + [0.5] * 20 + [9.0] * 2:
         state, judgement = rules.update(state, gather({name: [size]}))
         found.append(judgement.verdict is not None)
-    assert [index for index, one in enumerate(found) if one] == [6, 26]
+    assert [index for index, one in enumerate(found) if one] == [9, 29]
 
 
 HEALTHY: dict[str, Callable[[int], float]] = {
