@@ -7,9 +7,10 @@ import keyword
 import math
 from numbers import Integral, Real
 
-__all__ = ["attribute_name", "boolean", "describe", "finite", "integer", "limits_pair", "real", "shortened"]
+__all__ = ["LARGEST", "attribute_name", "boolean", "describe", "finite", "integer", "limits_pair", "real", "shortened"]
 
-_LARGEST = 2**63  # what a state may hold
+LARGEST = 2**63
+"""the largest int that an argument or a state may hold: any that is meant fits, and converts to a float"""
 
 
 def describe(value: object) -> str:
@@ -44,7 +45,7 @@ def integer(name: str, value: object, at_least: int) -> int:
     if value < at_least:
         raise ValueError(f"{name}={shortened(value)}: expected an int of at least {at_least}")
     number = int(value)
-    if number > _LARGEST:
+    if number > LARGEST:
         raise ValueError(f"{name}={shortened(value)}: expected an int of at most 2**63")
     return number
 
@@ -141,7 +142,7 @@ def limits_pair(value: object) -> tuple[int, int]:
     for bound in (lower, upper):
         if isinstance(bound, bool) or not isinstance(bound, Integral):
             raise TypeError(f"limits={value!r}: expected ints, {bound!r} is a {type(bound).__name__}")
-    if max(abs(lower), abs(upper)) > _LARGEST:
+    if max(abs(lower), abs(upper)) > LARGEST:
         raise ValueError(f"limits=({shortened(lower)}, {shortened(upper)}): expected ints of at most 2**63")
     if lower < 0:
         raise ValueError(f"limits={value!r}: lower must be at least 0")

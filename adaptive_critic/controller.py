@@ -315,7 +315,14 @@ class Controller(Attachable):
         self._seen = state.iteration  # first: an output that is refused must not be observed again by state_dict
         if self._newest is not None and state.iteration != self._newest + 1:
             self._skip()  # detached for a while, or a handler or an output failed: those iterations were missed
-        self._advance(state.output, state.metrics, state.iteration)
+        try:
+            self._advance(state.output, state.metrics, state.iteration)
+        except StepOutputError as error:
+            if found == before:
+                raise
+            raise StepOutputError(
+                f"{error}; something else had written engine.state.{self.param_name}={found!r}"
+            ) from error
         self._newest = state.iteration
         if found != self._steps:
             setattr(state, self.param_name, self._steps)

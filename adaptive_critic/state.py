@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adaptive_critic.checks import LARGEST, shortened
+
 __all__ = ["StateError", "entry", "floats", "header", "integer", "integers", "mapping", "number", "packed", "rows"]
-
-
-_LARGEST = 2**63  # any int that is meant fits, and converts to a float
 
 
 class StateError(ValueError):
@@ -23,7 +22,7 @@ def entry(state: Mapping[str, Any], key: str) -> Any:
         StateError: if there is none.
     """
     if key not in state:
-        raise StateError(f"the state has no {key!r}; it has {sorted(map(str, state))}")
+        raise StateError(f"the state has no {key!r}; it has {shortened(sorted(map(str, state)))}")
     return state[key]
 
 
@@ -37,7 +36,7 @@ def header(state: Any, handler: str, version: int) -> Mapping[str, Any]:
         raise StateError(f"expected the dict that {handler}.state_dict() returned, got {type(state).__name__}")
     saved = entry(state, "handler")
     if saved != handler:
-        raise StateError(f"this is a state of {saved!r}, it can't be loaded into {handler}")
+        raise StateError(f"this is a state of {shortened(saved)}, it can't be loaded into {handler}")
     found = integer(state, "version", at_least=1)
     if found > version:
         raise StateError(
@@ -50,15 +49,15 @@ def mapping(state: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     """Return the entry ``key``, a dict."""
     value = entry(state, key)
     if not isinstance(value, Mapping):
-        raise StateError(f"state[{key!r}]={value!r}: expected a dict")
+        raise StateError(f"state[{key!r}]={shortened(value)}: expected a dict")
     return value
 
 
 def integer(state: Mapping[str, Any], key: str, at_least: int = 0) -> int:
     """Return the entry ``key``, an int of at least ``at_least`` and at most 2**63."""
     value = entry(state, key)
-    if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= _LARGEST:
-        raise StateError(f"state[{key!r}]={value!r}: expected an int of at least {at_least}, at most 2**63")
+    if isinstance(value, bool) or not isinstance(value, int) or not at_least <= value <= LARGEST:
+        raise StateError(f"state[{key!r}]={shortened(value)}: expected an int of at least {at_least}, at most 2**63")
     return value
 
 
@@ -66,13 +65,13 @@ def number(state: Mapping[str, Any], key: str, lowest: float, highest: float) ->
     """Return the entry ``key``, a finite number in [lowest, highest]."""
     value = entry(state, key)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
-        raise StateError(f"state[{key!r}]={value!r}: expected a number in [{lowest:g}, {highest:g}]")
+        raise StateError(f"state[{key!r}]={shortened(value)}: expected a number in [{lowest:g}, {highest:g}]")
     try:
         result = float(value)
     except OverflowError:
         result = math.inf
     if not math.isfinite(result):
-        raise StateError(f"state[{key!r}]={value!r}: expected a finite number")
+        raise StateError(f"state[{key!r}]={shortened(value)}: expected a finite number")
     return result
 
 
@@ -83,26 +82,28 @@ def floats(state: Mapping[str, Any], key: str, length: int | None = None) -> tup
 
 def _numbers(value: Any, name: str, length: int | None) -> tuple[float, ...]:
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise StateError(f"{name}={value!r}: expected a list of numbers")
+        raise StateError(f"{name}={shortened(value)}: expected a list of numbers")
     if length is not None and len(value) != length:
-        raise StateError(f"{name}={value!r}: expected {length} numbers, got {len(value)}")
+        raise StateError(f"{name}={shortened(value)}: expected {length} numbers, got {len(value)}")
     for item in value:
         if isinstance(item, bool) or not isinstance(item, (int, float)):
-            raise StateError(f"{name}={value!r}: expected numbers, {item!r} is a {type(item).__name__}")
+            raise StateError(
+                f"{name}={shortened(value)}: expected numbers, {shortened(item)} is a {type(item).__name__}"
+            )
     try:
         return tuple(float(item) for item in value)
     except OverflowError:
-        raise StateError(f"{name}={value!r}: a number is too large") from None
+        raise StateError(f"{name}={shortened(value)}: a number is too large") from None
 
 
 def packed(state: Mapping[str, Any], key: str, length: int) -> tuple[float, ...]:
     """Return the entry ``key``, no numbers or ``length`` of them, of which the first two are counts."""
     values = floats(state, key)
     if len(values) not in (0, length):
-        raise StateError(f"state[{key!r}]={state[key]!r}: expected no numbers or {length}, got {len(values)}")
+        raise StateError(f"state[{key!r}]={shortened(state[key])}: expected no numbers or {length}, got {len(values)}")
     for count in values[:2]:
         if not (count >= 0.0 and count.is_integer()):
-            raise StateError(f"state[{key!r}]={state[key]!r}: expected counts in front, {count!r} is none")
+            raise StateError(f"state[{key!r}]={shortened(state[key])}: expected counts in front, {count!r} is none")
     return values
 
 
@@ -110,7 +111,7 @@ def rows(state: Mapping[str, Any], key: str, length: int) -> list[tuple[float, .
     """Return the entry ``key``, a list of lists of ``length`` numbers."""
     value = entry(state, key)
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise StateError(f"state[{key!r}]={value!r}: expected a list of lists of numbers")
+        raise StateError(f"state[{key!r}]={shortened(value)}: expected a list of lists of numbers")
     return [_numbers(row, f"state[{key!r}][{index}]", length) for index, row in enumerate(value)]
 
 
@@ -118,10 +119,12 @@ def integers(state: Mapping[str, Any], key: str, length: int | None = None) -> t
     """Return the entry ``key``, a list of ints of at least 0, of ``length`` if that is given."""
     value = entry(state, key)
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise StateError(f"state[{key!r}]={value!r}: expected a list of ints")
+        raise StateError(f"state[{key!r}]={shortened(value)}: expected a list of ints")
     if length is not None and len(value) != length:
-        raise StateError(f"state[{key!r}]={value!r}: expected {length} ints, got {len(value)}")
+        raise StateError(f"state[{key!r}]={shortened(value)}: expected {length} ints, got {len(value)}")
     for item in value:
-        if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item <= _LARGEST:
-            raise StateError(f"state[{key!r}]={value!r}: expected ints of at least 0, at most 2**63, got {item!r}")
+        if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item <= LARGEST:
+            raise StateError(
+                f"state[{key!r}]={shortened(value)}: expected ints of at least 0, at most 2**63, got {shortened(item)}"
+            )
     return tuple(value)

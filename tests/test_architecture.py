@@ -32,7 +32,7 @@ TABLE = {
     "checks": Row(set(), set()),
     "laws": Row(set(), {"checks", "laws"}),
     "rounding": Row(set(), set()),
-    "state": Row(set(), set()),
+    "state": Row(set(), {"checks"}),
     "guard.rules": Row(set(), {"checks"}),
     "guard.actions": Row(set(), set()),
     # Tensors, without an engine.

@@ -288,6 +288,28 @@ def test_a_foreign_write_is_warned_of_once_and_overwritten() -> None:
     assert 9 not in seen
 
 
+def test_an_output_that_is_refused_after_a_foreign_write_names_the_write() -> None:
+    def step(engine: Engine, batch: int) -> dict[str, Any]:
+        number = getattr(engine.state, "num_discriminator_steps")  # noqa: B009  # mypy does not know it
+        return {"d_real": [1.0] * number, "d_fake": [0.0] * number, "g_fake": 0.0}
+
+    for written, said in (
+        (0, r"shape \(n,\).*; something else had written engine.state.num_discriminator_steps=0$"),
+        (4, ""),
+    ):
+        trainer, controller = Engine(step), WassersteinGapController(initial=4)
+        controller.attach(trainer)
+        trainer.add_event_handler(
+            Events.ITERATION_STARTED(once=3),
+            lambda engine, number=written: setattr(engine.state, "num_discriminator_steps", number),
+        )
+        if said:
+            with pytest.warns(UserWarning, match="wrote 4"), pytest.raises(StepOutputError, match=said):
+                trainer.run(range(5))
+        else:
+            trainer.run(range(5))
+
+
 def test_critic_updates_are_those_that_were_asked_for() -> None:
     """Whether a step read what a second writer wrote can't be known, and its d_real may be the scores of a batch."""
 

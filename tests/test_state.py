@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,6 +43,26 @@ def test_wrong_lists(value: Any) -> None:
 def test_wrong_packed_vectors(value: Any) -> None:
     with pytest.raises(StateError, match="'x'"):
         saved.packed({"x": value}, "x", 4)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**5000, ["x"] * 100_000, {str(key): key for key in range(100_000)}, "x" * 10**6],
+    ids=["int", "list", "dict", "str"],
+)
+def test_what_is_wrong_is_quoted_in_short(value: Any) -> None:
+    """A number of more than 4300 digits can't be quoted at all."""
+    reading: tuple[Callable[[Any], Any], ...] = (
+        lambda state: saved.integer(state, "x"),
+        lambda state: saved.number(state, "x", 0.0, 1.0),
+        lambda state: saved.floats(state, "x"),
+        lambda state: saved.integers(state, "x"),
+        lambda state: saved.entry(state["x"] if isinstance(value, dict) else {value: 1, "z": 2}, "y"),
+    )
+    for read in reading[: 4 if isinstance(value, (int, list)) else 5]:
+        with pytest.raises(StateError) as caught:
+            read({"x": value})
+        assert len(str(caught.value)) < 300
 
 
 def test_what_is_right_is_returned() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from adaptive_critic import state as saved
+from adaptive_critic.checks import shortened
 from adaptive_critic.guard.monitor import Monitor
 from adaptive_critic.guard.rules import LEVELS, PREFIX, DivergenceRules, RulesState
 from adaptive_critic.guard.snapshots import Snapshot, Snapshots
@@ -47,12 +48,11 @@ def _rules(state: Mapping[str, Any], rules: DivergenceRules) -> RulesState:
     history = {}
     for name in saved_history:
         if name not in LEVELS and not str(name).startswith(PREFIX):
-            raise StateError(
-                f"the history is of {name!r}: expected one of {', '.join(map(repr, LEVELS))}, or {PREFIX!r} and a name"
-            )
+            known = ", ".join(map(repr, LEVELS))
+            raise StateError(f"the history is of {shortened(name)}: expected one of {known}, or {PREFIX!r} and a name")
         levels = saved.floats(saved_history, name)
         if not all(0 <= level < math.inf for level in levels):
-            raise StateError(f"history[{name!r}]={levels!r}: expected finite numbers of at least 0")
+            raise StateError(f"history[{shortened(name)}]={shortened(levels)}: expected finite numbers of at least 0")
         history[name] = rules.kept(name, levels)
     return RulesState(
         history,
@@ -65,7 +65,7 @@ def _rules(state: Mapping[str, Any], rules: DivergenceRules) -> RulesState:
 def _list(state: Mapping[str, Any], key: str) -> Sequence[Any]:
     value = saved.entry(state, key)
     if not isinstance(value, (list, tuple)):
-        raise StateError(f"state[{key!r}]={value!r}: expected a list")
+        raise StateError(f"state[{key!r}]={shortened(value)}: expected a list")
     return value
 
 
@@ -75,24 +75,24 @@ def _window(state: Mapping[str, Any], window: ScoreWindow) -> tuple[list[int], l
     named = {str(index): row for index, row in enumerate(entries)}
     updates = _list(state, "updates") if "updates" in state else ()
     if not all(isinstance(name, str) for name in updates) or len(set(updates)) < len(updates):
-        raise StateError(f"state['updates']={updates!r}: expected names of updates")
+        raise StateError(f"state['updates']={shortened(updates)}: expected names of updates")
     adopted = []
     for mask, row in zip(masks, [saved.floats(named, key) for key in named], strict=True):
         fits = window.adopted(mask, row, updates)
         if fits is None:
-            raise StateError(f"the row {row!r} of the window can't have the mask {mask!r}")
+            raise StateError(f"the row {shortened(row)} of the window can't have the mask {shortened(mask)}")
         adopted.append(fits)
     return [mask for mask, _ in adopted], [row for _, row in adopted]
 
 
 def _record(entry: Any) -> dict[str, Any]:
     if not isinstance(entry, Mapping):
-        raise StateError(f"a record must be a dict, got {entry!r}")
+        raise StateError(f"a record must be a dict, got {shortened(entry)}")
     texts = {}
     for key in ("rule", "reason", "action"):
         texts[key] = entry.get(key)
         if not isinstance(texts[key], str):
-            raise StateError(f"record[{key!r}]={texts[key]!r}: expected a str")
+            raise StateError(f"record[{key!r}]={shortened(texts[key])}: expected a str")
     values = saved.mapping(entry, "values")
     numbers = {str(key): saved.floats({"value": [number]}, "value")[0] for key, number in values.items()}
     return {

@@ -73,9 +73,28 @@ def _fits(value: Restorable, state: Any) -> bool:
         return True
     try:
         saved = [len(group["params"]) for group in state["param_groups"]]
-    except (KeyError, TypeError):
+    except (IndexError, KeyError, TypeError):
         return False
-    return saved == [len(group["params"]) for group in value.param_groups]
+    known = state.get("state", {})  # a wrapper may have none
+    return saved == [len(group["params"]) for group in value.param_groups] and isinstance(known, Mapping)
+
+
+def _misfit(value: Restorable, state: Mapping[str, Any]) -> str:
+    """Return what in a network's state is not as it is now, "" if nothing is or it is no network."""
+    if not isinstance(value, torch.nn.Module):
+        return ""
+    now: Mapping[str, Any] = value.state_dict()
+    for key in (*now, *state):
+        if key not in state or key not in now:
+            return f"{key!r}, which {'it lacks' if key in now else 'the network has not'}"
+    for key, weight in value.named_parameters():
+        # One that is lazy has no shape yet; buffers may have another one, as those of observers do.
+        if key in now and not torch.nn.parameter.is_lazy(weight):
+            saved = state[key]
+            if not isinstance(saved, torch.Tensor) or saved.shape != now[key].shape:
+                found = tuple(saved.shape) if isinstance(saved, torch.Tensor) else type(saved).__name__
+                return f"{key!r}, of shape {tuple(now[key].shape)} and not {found}"
+    return ""
 
 
 class Snapshots:
@@ -190,4 +209,7 @@ class Snapshots:
                 raise StateError(f"the {name} snapshot's {key!r} must be a state dict, got {type(value).__name__}")
             if not _fits(self._objects[key], value):
                 raise StateError(f"the {name} snapshot's {key!r} is of an optimizer with other parameter groups")
+            misfit = _misfit(self._objects[key], value)
+            if misfit:
+                raise StateError(f"the {name} snapshot's {key!r} is of another network: look at {misfit}")
         return Snapshot(iteration, dict(states))

@@ -152,9 +152,13 @@ def check_resume(
         if not callable(function):
             raise TypeError(f"{name}={function!r}: expected a function, got {type(function).__name__}")
     integer("iterations", iterations, at_least=2)
-    if isinstance(ignore, str) or not isinstance(ignore, Iterable):
+    if not _is_list(ignore):
         raise TypeError(f"ignore={ignore!r}: expected a list of names, got {type(ignore).__name__}")
-    if saved_at is not None and not isinstance(saved_at, Iterable):
+    ignore = tuple(ignore)
+    for name in ignore:
+        if not isinstance(name, str):
+            raise TypeError(f"ignore has {name!r}: expected names, got {type(name).__name__}")
+    if saved_at is not None and not _is_list(saved_at):
         raise TypeError(f"saved_at={saved_at!r}: expected a list of iterations, got {type(saved_at).__name__}")
     moments = (iterations // 2,) if saved_at is None else tuple(saved_at)
     if not moments:
@@ -185,6 +189,10 @@ def check_resume(
         found = first_difference(trace, rest, used)
         if found is not None:
             raise ResumeDifference(iteration, *found, restored={*to_save, STATE, OUTPUT})
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str)
 
 
 def _trace(

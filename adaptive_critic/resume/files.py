@@ -15,7 +15,8 @@ from adaptive_critic import distributed
 
 __all__ = ["Found", "find", "load", "prefix"]
 
-_NAME = re.compile(r"(?:rank(\d+)of(\d+)_)?checkpoint_(\d+)\.pt")
+_NAME = re.compile(r"(?:rank(\d+)of(\d+)_)?checkpoint_(0|[1-9]\d*)\.pt")
+_FOLDER = 0x10  # of the attributes of an entry of a zip archive
 
 _logger = logging.getLogger("adaptive_critic")
 
@@ -50,8 +51,11 @@ def load(path: Path) -> dict[str, Any]:
     if _has_checksums(path):
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
+            folders = [entry.filename for entry in archive.infolist() if entry.external_attr & _FOLDER]
         if damaged is not None:
             raise ValueError(f"{damaged} in it is not what was written: its checksum is another")
+        if folders:  # torch.load does not read those, and returns memory as it finds it
+            raise ValueError(f"{folders[0]} in it is marked as a folder: torch.save writes none")
     content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         raise TypeError(f"expected a dict of states, got {type(content).__name__}")
@@ -64,16 +68,27 @@ def _has_checksums(path: Path) -> bool:
     return zipfile.is_zipfile(path) and (switch is None or switch())
 
 
-def find(folder: Path) -> Found:
+def find(folder: Path, trainer: str) -> Found:
     """Return the newest checkpoint that loads, on every rank that of the same iteration.
 
+    Args:
+        folder: where to look; it need not be there.
+        trainer: name of the trainer's state, whose iteration has to be that of the file's name.
+
     Raises:
-        RuntimeError: on every rank, if there are checkpoints, but none that all ranks can go on from.
+        RuntimeError: on every rank, if the folder can't be read, or there are checkpoints, but none that all ranks can
+            go on from.
     """
     rank, ranks = distributed.rank(), distributed.world_size()
     mine: dict[int, Path] = {}
     others: set[int] = set()
-    for path in folder.glob("*.pt"):
+    error = ""
+    try:
+        # Path.glob takes a folder that may not be read for an empty one.
+        paths = list(folder.iterdir()) if folder.exists() else []
+    except OSError as reason:
+        paths, error = [], f"{folder} can't be read: {reason}"
+    for path in paths:
         match = _NAME.fullmatch(path.name)
         if match is None:
             continue
@@ -82,14 +97,13 @@ def find(folder: Path) -> Found:
             others.add(count)
         elif owner == rank:
             mine[int(match[3])] = path
-    error = ""
     if others and not mine:
         error = (
             f"{folder} has checkpoints of {' and '.join(map(str, sorted(others)))} rank(s), this run has {ranks}: an "
             "exact resume needs as many. To go on otherwise, take another folder, and load what you need with "
             "Checkpoint.load_objects"
         )
-    newest, content = _newest(mine)
+    newest, content = _newest(mine, trainer)
     if mine and not newest and not error:
         error = (
             f"none of the {len(mine)} checkpoints in {folder} loads: move them away to begin anew, or put back a copy"
@@ -108,11 +122,16 @@ def find(folder: Path) -> Found:
     return Found(agreed, mine[agreed], content if agreed == newest else load(mine[agreed]), older, passed_over)
 
 
-def _newest(files: dict[int, Path]) -> tuple[int, dict[str, Any]]:
+def _newest(files: dict[int, Path], trainer: str) -> tuple[int, dict[str, Any]]:
     """Return the iteration and the content of the newest file that loads, 0 if none does."""
     for iteration, path in sorted(files.items(), reverse=True):
         try:
-            return iteration, load(path)
+            content = load(path)
+            state = content.get(trainer)  # if it is not there, that is told with all that is missing
+            saved = state.get("iteration", iteration) if isinstance(state, dict) else iteration
+            if saved != iteration:
+                raise ValueError(f"it was saved after iteration {saved}")
+            return iteration, content
         except Exception as error:  # what torch.load raises for a file that was cut off or damaged depends on where
             _logger.warning("%s does not load: %r", path, str(error).partition("\n")[0] or error)
     return 0, {}

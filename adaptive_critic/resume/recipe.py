@@ -62,7 +62,8 @@ def complete_recipe(
         objects: everything else with a state, by name: networks, optimizers, schedulers, the controller (its guard is
             saved with it), a guard of its own, budgets, the position in the data (``infinite_batches``), an average,
             a gradient scaler. A ``torch.Generator`` is taken as it is.
-        device: whose random state is saved beside the CPU's. Default: the current CUDA device, if there is one.
+        device: whose random state is saved beside the CPU's, if no ``RandomState`` is there yet, as that of
+            ``create_gan_trainer``. Default: the current CUDA device, if there is one.
 
     Raises:
         TypeError: if the trainer is no engine, or an object has no ``state_dict`` and ``load_state_dict``.
@@ -87,23 +88,28 @@ def complete_recipe(
             raise ValueError(f"{name!r} is another object in trainer.state.to_save: give yours another name")
         listed[name] = GeneratorState(item) if isinstance(item, torch.Generator) else item
     for name, item in listed.items():
+        if isinstance(item, type):
+            raise TypeError(f"objects[{name!r}] is the class {item.__name__}: expected an object of it")
         for method in _METHODS:
             if not callable(getattr(item, method, None)):
                 got = type(item).__name__
                 raise TypeError(f"objects[{name!r}] has no {method}(): expected an object with a state, got {got}")
     if not any(item is trainer for item in listed.values()):
         listed = _named("trainer", trainer, listed) | listed
+    where = default_device() if device is None else _device(device)
     states = {name: item for name, item in listed.items() if isinstance(item, RandomState)}
     if not states:
-        where = default_device() if device is None else _device(device)
         states = _named("random_state", RandomState(where), listed)
     return {name: item for name, item in listed.items() if name not in states} | states
 
 
 def _device(device: str | torch.device) -> torch.device:
     try:
-        return torch.device(device)
-    except (RuntimeError, TypeError) as error:
+        found = torch.device(device)
+        if found.type == "cuda":
+            torch.cuda.get_rng_state(found)
+        return found
+    except (AssertionError, RuntimeError, TypeError) as error:
         kind = ValueError if isinstance(device, str) else TypeError
         raise kind(f"device={device!r}: expected a torch device such as 'cpu' or 'cuda:0' ({error})") from error
 

@@ -148,7 +148,8 @@ def resume_exactly(
         ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not
             hold what is to be saved. While running: if the first file can't be read
             back under ``weights_only=True``.
-        RuntimeError: if there are checkpoints, but none that can be gone on from.
+        RuntimeError: if the folder can't be read, or there are checkpoints, but none that
+            can be gone on from.
 
     Example:
         >>> import tempfile
@@ -166,6 +167,8 @@ def resume_exactly(
     """
     if not isinstance(folder, (str, os.PathLike)):
         raise TypeError(f"folder={folder!r}: expected a path, got {type(folder).__name__}")
+    if not os.fspath(folder):
+        raise ValueError(f"folder={folder!r}: expected a path, '.' for the current folder")
     integer("every", every, at_least=1)
     if integer("keep", keep, at_least=0) < 2:
         raise ValueError(
@@ -173,7 +176,7 @@ def resume_exactly(
         )
     to_save = complete_recipe(trainer, objects, device=device)
     where = Path(folder).expanduser()
-    found = files.find(where)
+    found = files.find(where, next(name for name, item in to_save.items() if item is trainer))
     if found.file is not None:
         _check_names(found, to_save)
         Checkpoint.load_objects(to_save, found.content)

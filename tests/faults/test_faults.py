@@ -214,5 +214,5 @@ def test_clocks_that_jump_change_nothing(
     # The newest is the one with the most iterations, whatever the files' times say.
     os.utime(tmp_path / "checkpoint_12.pt", (0, 0))
     assert contents(tmp_path) == ["checkpoint_12.pt", "checkpoint_8.pt"]
-    assert files.find(tmp_path).iteration == 12
+    assert files.find(tmp_path, "trainer").iteration == 12
     check_next_life(tmp_path, expected, 12)

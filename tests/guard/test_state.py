@@ -306,6 +306,27 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
             r"the promoted snapshot holds list, to_restore has \['model'",
         ),
         (changed(("snapshots", "promoted", "states", "model"), 3), "'model' must be a state dict, got int"),
+        (
+            changed(("snapshots", "promoted", "states", "model", "weight"), torch.zeros(7)),
+            r"'model' is of another network: look at 'weight', of shape \(.*\) and not \(7,\)$",
+        ),
+        (
+            changed(("snapshots", "promoted", "states", "model", "weight"), "x"),
+            r"'model' is of another network: look at 'weight', of shape \(.*\) and not str$",
+        ),
+        (changed(("snapshots", "promoted", "states", "model"), {}), "look at 'weight', which it lacks$"),
+        (
+            changed(("snapshots", "promoted", "states", "model", "more"), torch.zeros(1)),
+            "look at 'more', which the network has not$",
+        ),
+        (
+            changed(("snapshots", "promoted", "states", "optimizer", "param_groups", 0), torch.tensor(0.0)),
+            "'optimizer' is of an optimizer with other parameter groups",
+        ),
+        (
+            changed(("snapshots", "promoted", "states", "optimizer", "state"), "x"),
+            "'optimizer' is of an optimizer with other parameter groups",
+        ),
         (changed(("snapshots", "clean_checks"), None), "'clean_checks'"),
     ],
 )
