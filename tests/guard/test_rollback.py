@@ -219,7 +219,8 @@ def test_a_controller_can_go_back_with_its_own_guard() -> None:
     ("to_restore", "error", "message"),
     [
         ([1], TypeError, r"to_restore=\[1\]: expected a dict from names to models, optimizers, ..., got list"),
-        ({}, ValueError, "expected at least one model to restore"),
+        ({}, ValueError, "^to_restore={}: expected at least one model to restore$"),
+        ({"net": torch.nn.Linear}, TypeError, r"^to_restore\['net'\] is the class Linear: expected an object of it$"),
         ({1: torch.nn.Linear(1, 1)}, TypeError, "to_restore has the key 1: expected names, got int$"),
         ({"model": 3}, TypeError, r"to_restore\['model'\] has no state_dict\(\): expected a model, .*, got int$"),
         ({"trainer": Engine(lambda engine, batch: None)}, TypeError, r"to_restore\['trainer'\] is an Engine"),
@@ -328,6 +329,19 @@ def test_only_what_was_followed_by_patience_clean_checks_is_promoted(
     # And it is used as soon as it may be: the first run of patience + 1 clean checks promotes something.
     first = next((i for i in range(len(checks) - patience) if all(checks[i : i + patience + 1])), None)
     assert (snapshots.promoted is None) == (first is None)
+
+
+def test_a_copy_of_other_parameter_groups_says_so() -> None:
+    model = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    snapshots = Snapshots({"optimizer": optimizer}, patience=1, every=1)
+    for iteration in (3, 4):
+        snapshots.follow(iteration, clean=True)
+    assert snapshots.usable is not None
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
+    assert snapshots.usable is None
+    with pytest.raises(RuntimeError, match="^the snapshot of iteration 3 is of other parameter groups$"):
+        snapshots.restore()
 
 
 def test_there_is_nothing_to_restore_at_first() -> None:

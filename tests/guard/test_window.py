@@ -199,6 +199,7 @@ def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeyp
     for output in ({"g_loss": 1.0}, "first", "second"):
         window.add(output)
     assert len(window) == 3
+    assert window.state_dict()["masks"][1:] == [0, 0]
     with pytest.raises(StepOutputError, match="got str 'first'"):
         window.read()
     window.clear()
