@@ -198,6 +198,22 @@ def test_a_spike_is_reported_unless_it_is_to_be_acted_on(on_spike: str) -> None:
         # At most once in a cooldown.
         reported = [(110, "spike", "report"), (410, "spike", "report")]
         assert found == (reported if on_spike == "report" else [])
+        trainer.run(range(500), max_epochs=2)
+        assert published(trainer).divergence is None  # nor when it goes on
+
+
+@pytest.mark.parametrize(("on_spike", "trusted"), [("report", None), ("ignore", 10)])
+def test_a_state_before_a_spike_is_trusted_if_spikes_are_ignored(on_spike: str, trusted: int | None) -> None:
+    def step(iteration: int) -> dict[str, Any]:
+        output = healthy(iteration)
+        return output | {"d_real": output["d_real"] * 1e6} if iteration == 65 else output
+
+    model, trainer = torch.nn.Linear(1, 1), trainer_of(step)
+    guard = DivergenceGuard("rollback", to_restore={"model": model}, patience=6, on_spike=on_spike)
+    attached(guard, trainer)
+    trainer.run(range(70))
+    assert guard.snapshots is not None
+    assert (None if guard.snapshots.usable is None else guard.snapshots.usable.iteration) == trusted
 
 
 def test_a_collapse_during_the_cooldown_is_acted_on_afterwards() -> None:
