@@ -281,7 +281,7 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
         (changed(("window", "masks"), [1]), "'masks'"),
         (changed(("window", "rows"), 3), "'rows'"),
         (changed(("window", "rows", 0), [[1.0]]), r"\[1.0\] is a list"),
-        (changed(("window", "rows", 0), []), "can't have the mask"),
+        (changed(("window", "rows", 0), []), r"the row \(\) of the window can't have the mask \d+$"),
         (changed(("window", "masks", 0), 1 << 20), "can't have the mask 1048576"),
         (changed(("records",), {}), "'records'"),
         (changed(("records", 0), 3), "a record must be a dict, got 3"),
