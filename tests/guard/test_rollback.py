@@ -344,6 +344,17 @@ def test_a_copy_of_other_parameter_groups_says_so() -> None:
         snapshots.restore()
 
 
+def test_an_optimizer_may_have_no_more_than_its_groups_in_its_state() -> None:
+    class Wrapper(torch.optim.SGD):
+        def state_dict(self) -> dict[str, Any]:
+            return {"param_groups": super().state_dict()["param_groups"]}
+
+    snapshots = Snapshots({"optimizer": Wrapper(torch.nn.Linear(1, 1).parameters(), 0.1)}, patience=1, every=1)
+    for iteration in (3, 4):
+        snapshots.follow(iteration, clean=True)
+    assert snapshots.usable is not None
+
+
 def test_there_is_nothing_to_restore_at_first() -> None:
     snapshots = Snapshots(checked_objects({"counter": Counter()}), 1, 1)
     with pytest.raises(RuntimeError, match="^there is no snapshot to restore: none was followed by"):
