@@ -21,8 +21,8 @@ LOWEST_PYTHON, *_, NEWEST_PYTHON = nox.project.python_versions(PYPROJECT)
 # What the core tests import besides the package; a test that needs more (tensorboard) skips itself and says so.
 TOOLS = ("hypothesis", "pytest", "torchdata", "tqdm")
 
-# Left to `make test`: what is not the package (experiments, clients, pages, wheels), types, what
-# starts many processes, runs long or compiles, and a GAN trained for minutes. They take most of the time.
+# Left to `make test`: what is not the package (experiments, clients, pages, wheels), types, what starts many processes,
+# runs long, compiles or collects all of these, and a GAN trained for minutes. They take most of the time.
 NOT_CORE = (
     "tests/clients",
     "tests/crash",
@@ -31,6 +31,7 @@ NOT_CORE = (
     "tests/soak",
     "tests/test_compile.py",
     "tests/test_docs_examples.py",
+    "tests/test_long_run.py",
     "tests/test_packaging.py",
     "tests/test_real_gan.py",
     "tests/test_torchrun.py",

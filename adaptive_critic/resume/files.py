@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import zipfile
 from collections.abc import Callable
@@ -85,7 +86,7 @@ def find(folder: Path, trainer: str) -> Found:
     error = ""
     try:
         # Path.glob takes a folder that may not be read for an empty one.
-        paths = list(folder.iterdir()) if folder.exists() else []
+        paths = [folder / name for name in os.listdir(folder)] if folder.exists() else []
     except OSError as reason:
         paths, error = [], f"{folder} can't be read: {reason}"
     for path in paths:

@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path, monkey
     with pytest.raises(RuntimeError, match="file can't be read: .*Not a directory"):
         files.find(tmp_path / "file", "trainer")
 
-    def refused(path: str) -> list[str]:  # root may read everything
+    def refused(path: Path) -> list[str]:  # root may read everything
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "listdir", refused)
