@@ -272,6 +272,14 @@ def test_updates_that_grow_by_four_times_from_check_to_check_are_healthy() -> No
         assert judgement.verdict is None
 
 
+def test_an_update_within_its_limits_is_no_spike() -> None:
+    rules, name = DivergenceRules(warmup=1, spike_limit=1.0), PREFIX + "optimizer"
+    state = rules.init()
+    for _ in range(9):
+        state, judgement = rules.update(state, gather({name: [0.02]}))
+        assert judgement.clean
+
+
 def test_large_first_steps_hide_no_later_rise() -> None:
     """As those of RMSprop are, whose average of squares begins at 0."""
     rules, name = DivergenceRules(), PREFIX + "optimizer"
