@@ -57,7 +57,7 @@ MODULES = {
     "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", _GUARD),
     "guard.snapshots": Module("guard", "adaptive_critic/guard/snapshots.py", ("tests/guard/test_rollback.py", *_STATE)),
     "guard.saving": Module("guard", "adaptive_critic/guard/saving.py", (*_STATE, _UPDATES)),
-    "guard.sharing": Module("guard", "adaptive_critic/guard/sharing.py", ("tests/guard/test_ranks.py",)),
+    "guard.sharing": Module("guard", "adaptive_critic/guard/sharing.py", ("tests/guard/test_sharing.py",)),
     "guard.responding": Module("guard", "adaptive_critic/guard/responding.py", (*_GUARD, *_STATE)),
     "guard.handler": Module(
         "guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE, _RANKS, _STARTS, _COPIES, _UPDATES)
