@@ -283,6 +283,11 @@ def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
         (changed(("window", "rows", 0), [[1.0]]), r"\[1.0\] is a list"),
         (changed(("window", "rows", 0), []), r"the row \(\) of the window can't have the mask \d+$"),
         (changed(("window", "masks", 0), 1 << 20), "can't have the mask 1048576"),
+        (
+            changed(("window", "updates"), ["update of g"] * 2),
+            r"'updates'\]=\['update of g', .*: expected names of updates",
+        ),
+        (changed(("window", "updates"), [3]), "'updates'.*: expected names of updates"),
         (changed(("records",), {}), "'records'"),
         (changed(("records", 0), 3), "a record must be a dict, got 3"),
         (changed(("records", 0, "rule"), 3), r"record\['rule'\]=3: expected a str"),
