@@ -12,14 +12,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from ignite.engine import Engine
+from ignite.engine import Events
 from torch import nn
-from torch.nn.functional import softplus
 from torch.optim import SGD, Adam, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader, TensorDataset
 
-from adaptive_critic import DivergenceGuard
+from adaptive_critic import DivergenceGuard, FixedController, create_gan_trainer
 from adaptive_critic.guard.rules import PREFIX
+from tests.crash.spoilt import circle
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "Adam(1e-3)": lambda weights: Adam(weights, 1e-3),
@@ -65,59 +66,35 @@ def network(inputs: int, outputs: int, deviation: float | None) -> nn.Module:
     return made
 
 
-def circle(count: int) -> torch.Tensor:
-    """Return points on eight spots."""
-    angles = torch.randint(0, 8, (count,)) * (math.pi / 4)
-    return 2 * torch.stack((angles.cos(), angles.sin()), 1) + 0.05 * torch.randn(count, 2)
-
-
-def critic_loss(critic: nn.Module, loss: str, real: torch.Tensor, fake: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Return the loss, and the scores of both."""
-    scores, scores_of_fake = critic(real), critic(fake)
-    if loss == "hinge":
-        value = torch.relu(1 - scores).mean() + torch.relu(1 + scores_of_fake).mean()
-    elif loss == "non-saturating":
-        value = softplus(-scores).mean() + softplus(scores_of_fake).mean()
-    else:
-        share = torch.rand(len(real), 1)
-        between = (share * real + (1 - share) * fake).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-        value = scores_of_fake.mean() - scores.mean() + 10 * ((gradient.norm(dim=1) - 1) ** 2).mean()
-    return value, scores, scores_of_fake
-
-
 def train(kind: Kind, seed: int, iterations: int = ITERATIONS) -> tuple[int, bool]:
     """Return how often an update was judged an explosion, and whether all losses and scores were finite."""
     torch.manual_seed(seed)
+    data = DataLoader(TensorDataset(circle()), batch_size=64, shuffle=True)
     deviation = WEIGHTS[kind.weights]
     generator, critic = network(4, 2, deviation), network(2, 1, deviation)
     made = OPTIMIZERS[kind.optimizer]
     optimizer_g, optimizer_d = made(generator.parameters()), made(critic.parameters())
+    trainer = create_gan_trainer(
+        generator,
+        critic,
+        optimizer_g,
+        optimizer_d,
+        data=data,
+        latent_dim=4,
+        objective=kind.loss,
+        prepare_batch=lambda batch: batch[0],
+    )
     schedules = [LambdaLR(optimizer, SCHEDULES[kind.schedule]) for optimizer in (optimizer_g, optimizer_d)]
 
-    def step(engine: Engine, batch: Any) -> dict[str, Any]:
-        loss, real, fake = critic_loss(critic, kind.loss, circle(64), generator(torch.randn(64, 4)).detach())
-        optimizer_d.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own annotation
-        optimizer_d.step()
-        scores = critic(generator(torch.randn(64, 4)))
-        loss_g = softplus(-scores).mean() if kind.loss == "non-saturating" else -scores.mean()
-        optimizer_g.zero_grad()
-        loss_g.backward()
-        optimizer_g.step()
+    def follow() -> None:
         for schedule in schedules:
             schedule.step()
-        return {
-            "d_real": real.detach().mean(),
-            "d_fake": fake.detach().mean(),
-            "d_loss": loss.detach(),
-            "g_loss": loss_g.detach(),
-        }
 
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, follow)
     restored: dict[str, Any] = {"generator": generator, "critic": critic, "g": optimizer_g, "d": optimizer_d}
-    guard, trainer = DivergenceGuard("rollback", to_restore=restored), Engine(step)
-    guard.attach(trainer)
-    trainer.run(range(iterations))
+    guard = DivergenceGuard("rollback", to_restore=restored)
+    FixedController(1, on_divergence=guard).attach(trainer)
+    trainer.run(max_epochs=1, epoch_length=iterations)
     updates = [record for record in guard.history if any(name.startswith(PREFIX) for name in record["values"])]
     return len(updates), all(record["rule"] != "non_finite" for record in guard.history)
 

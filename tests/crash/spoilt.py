@@ -19,6 +19,12 @@ END = 700
 OBJECTIVES = ("wasserstein-gp", "hinge")
 
 
+def circle() -> torch.Tensor:
+    """Return 800 points on eight spots, drawn from the global generator."""
+    angles = torch.arange(800) % 8 * (math.pi / 4)
+    return 2 * torch.stack((angles.cos(), angles.sin()), 1) + 0.05 * torch.randn(800, 2)
+
+
 class Run:
     """create_gan_trainer on eight points on a circle, two critic updates, a guard that rolls back.
 
@@ -27,8 +33,7 @@ class Run:
 
     def __init__(self, objective: str, seed: int, restored: tuple[str, ...]) -> None:
         torch.manual_seed(seed)
-        circle = torch.arange(800) % 8 * (math.pi / 4)
-        self.points = 2 * torch.stack((circle.cos(), circle.sin()), 1) + 0.05 * torch.randn(800, 2)
+        self.points = circle()
         self.generator = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 2))
         self.critic = nn.Sequential(nn.Linear(2, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
         self.optimizer_g = torch.optim.Adam(self.generator.parameters(), 1e-3, betas=(0.5, 0.9))
