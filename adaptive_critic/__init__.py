@@ -1,6 +1,6 @@
 """Handlers for PyTorch-Ignite that choose how many critic updates each generator update of a GAN gets."""
 
-from adaptive_critic.adapters import AttributeActuator, SchedulerAdapter
+from adaptive_critic.adapters import AttributeActuator
 from adaptive_critic.budget import StopAtBudget
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.events import CriticEvents
@@ -11,6 +11,7 @@ from adaptive_critic.handlers import (
     FixedController,
     LossChangeRateController,
     LossRatioPIDController,
+    SchedulerAdapter,
     StepDecayController,
     TwoThresholdController,
     WassersteinGapController,
@@ -19,8 +20,8 @@ from adaptive_critic.handlers import (
 from adaptive_critic.history import ControllerHistory, plot_history
 from adaptive_critic.metrics import ScoreDistance, WassersteinGap
 from adaptive_critic.resume import ResumeDifference, check_resume, complete_recipe, resume_exactly
-from adaptive_critic.signals import StepOutputError
 from adaptive_critic.state import StateError
+from adaptive_critic.step_output import StepOutput, StepOutputError
 from adaptive_critic.training import (
     OBJECTIVES,
     ExponentialMovingAverage,
@@ -51,6 +52,7 @@ __all__ = [
     "ScoreDistance",
     "StateError",
     "StepDecayController",
+    "StepOutput",
     "StepOutputError",
     "StopAtBudget",
     "TwoThresholdController",

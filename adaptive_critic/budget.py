@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
-from adaptive_critic.attachable import Attachable
 from adaptive_critic.checks import attribute_name, integer, real
-from adaptive_critic.events import CriticEvents
+from adaptive_critic.handler import DEFAULT_NAME, Handler, prefix, writes
 
 __all__ = ["Spent", "StopAtBudget"]
 
 _FORMAT = 1
-_PARAM_NAME = "num_discriminator_steps"
+(_PUBLISHED,) = writes("cost_spent")
 
 
 class Spent(NamedTuple):
@@ -30,14 +29,7 @@ class Spent(NamedTuple):
     """critic_cost * critic_updates + generator_cost * generator_updates"""
 
 
-def _iteration_is_over(engine: Engine) -> bool:
-    """Return whether the training step of an iteration that began has returned."""
-    # Ignite clears the output before each iteration. A step that returns none is known by its event, which a
-    # controller's event may have replaced by now.
-    return engine.state.output is not None or engine.last_event_name in (Events.ITERATION_COMPLETED, *CriticEvents)
-
-
-class StopAtBudget(Attachable):
+class StopAtBudget(Handler):
     """Terminates a run after the iteration in which a budget is used up.
 
     It reads ``engine.state.<param_name>`` as each iteration begins, so it works with any controller and with an
@@ -79,7 +71,7 @@ class StopAtBudget(Attachable):
         cost: float | None = None,
         critic_cost: float = 2.5,
         generator_cost: float = 1.0,
-        param_name: str = _PARAM_NAME,
+        param_name: str = DEFAULT_NAME,
     ) -> None:
         if critic_updates is None and cost is None:
             raise ValueError("StopAtBudget() has no budget: expected critic_updates=, cost= or both")
@@ -90,7 +82,6 @@ class StopAtBudget(Attachable):
         if self.critic_cost == self.generator_cost == 0:
             raise ValueError("critic_cost=0 and generator_cost=0: at least one must be above 0")
         self.param_name = attribute_name("param_name", param_name)
-        self._loaded = False
         self._clear()
 
     def _clear(self) -> None:
@@ -112,44 +103,13 @@ class StopAtBudget(Attachable):
             self.cost is not None and spent.cost >= self.cost
         )
 
-    def attach(self, engine: Engine) -> None:
-        """Count the updates of ``engine`` from now on.
+    _also_listens: ClassVar[dict[Events, str]] = {Events.ITERATION_STARTED: "_on_iteration_started"}
 
-        Raises:
-            TypeError: if ``engine`` is not an Ignite Engine.
-            RuntimeError: if the handler is attached already.
-        """
-        self._check_free(engine)
+    def _join(self, engine: Engine) -> None:
         self._steps = None  # of an iteration that another engine was in, or this one before detach()
-        self._join(engine)
-        self._publish(engine)
+        super()._join(engine)
 
-    def detach(self) -> None:
-        """Stop counting and terminating.
-
-        Raises:
-            RuntimeError: if the handler is not attached.
-        """
-        self._leave()
-
-    def reset(self) -> None:
-        """Start with the whole budget again."""
-        self._clear()
-        self._loaded = False
-        if self._engine is not None:
-            self._publish(self._engine)
-
-    def _handlers(self) -> tuple[tuple[Events, Callable[[Engine], None]], ...]:
-        return (
-            (Events.STARTED, self._on_started),
-            (Events.ITERATION_STARTED, self._on_iteration_started),
-            (Events.ITERATION_COMPLETED, self._on_iteration_completed),
-        )
-
-    def _on_started(self, engine: Engine) -> None:
-        if engine.state.iteration == 0 and not self._loaded:
-            self._clear()
-        self._loaded = False
+    def _begin(self, engine: Engine, fresh: bool) -> None:
         self._steps = None
         self._finish(engine)
 
@@ -163,9 +123,9 @@ class StopAtBudget(Attachable):
             )
         self._steps = int(steps)
 
-    def _on_iteration_completed(self, engine: Engine) -> None:
+    def _count(self, engine: Engine) -> None:
         if self._steps is None:
-            return  # a checkpoint made it count this iteration already
+            return  # attached within this iteration
         self._critic_updates += self._steps
         self._generator_updates += 1
         self._steps = None
@@ -177,8 +137,7 @@ class StopAtBudget(Attachable):
             engine.terminate()
 
     def _publish(self, engine: Engine) -> None:
-        prefix = "" if self.param_name == _PARAM_NAME else f"{self.param_name}_"
-        setattr(engine.state, f"{prefix}cost_spent", self.spent.cost)
+        setattr(engine.state, prefix(self.param_name) + _PUBLISHED, self.spent.cost)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts.
@@ -186,8 +145,7 @@ class StopAtBudget(Attachable):
         Called at ITERATION_COMPLETED by a handler that was attached before this one, it counts the iteration first, so
         that a resume loses nothing.
         """
-        if self._engine is not None and self._steps is not None and _iteration_is_over(self._engine):
-            self._on_iteration_completed(self._engine)
+        self._catch_up()
         return {
             "version": _FORMAT,
             "handler": type(self).__name__,

@@ -5,9 +5,27 @@ from __future__ import annotations
 import inspect
 import keyword
 import math
+from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
+from typing import Any, TypeAlias
 
-__all__ = ["LARGEST", "attribute_name", "boolean", "describe", "finite", "integer", "limits_pair", "real", "shortened"]
+__all__ = [
+    "LARGEST",
+    "above",
+    "at_least",
+    "attribute_name",
+    "between",
+    "boolean",
+    "describe",
+    "finite",
+    "integer",
+    "limits_pair",
+    "real",
+    "share_kept",
+    "shortened",
+    "whole",
+]
 
 LARGEST = 2**63
 """the largest int that an argument or a state may hold: any that is meant fits, and converts to a float"""
@@ -102,6 +120,35 @@ def real(
         ]
         raise ValueError(f"{name}={value!r}: expected a number {' and '.join(words)}")
     return number
+
+
+Check: TypeAlias = "Callable[[str, Any], Any]"
+"""called with an argument's name and value; returns the value as a plain number"""
+
+
+def above(bound: float) -> Check:
+    """Return a check for finite numbers above ``bound``."""
+    return partial(real, above=bound)
+
+
+def at_least(bound: float) -> Check:
+    """Return a check for finite numbers of at least ``bound``."""
+    return partial(real, at_least=bound)
+
+
+def between(lower: float, upper: float) -> Check:
+    """Return a check for numbers above ``lower`` and below ``upper``."""
+    return partial(real, above=lower, below=upper)
+
+
+def whole(bound: int) -> Check:
+    """Return a check for ints of at least ``bound``."""
+    return partial(integer, at_least=bound)
+
+
+def share_kept(name: str, value: object) -> float:
+    """Return the factor of a running average, in [0, 1)."""
+    return real(name, value, at_least=0.0, below=1.0)
 
 
 def boolean(name: str, value: object) -> bool:

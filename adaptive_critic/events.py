@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ignite.engine import Engine
 from ignite.engine.events import EventEnum
 
-if TYPE_CHECKING:
-    from adaptive_critic.controller import Controller
-
-__all__ = ["CriticEvents", "claim", "fire", "owner_of", "register_events", "release"]
+__all__ = ["CriticEvents", "Overridable", "claim", "fire", "owner_of", "register_events", "release"]
 
 _OWNERS = "_adaptive_critic_owners"
 _REGISTERED = "_adaptive_critic_events"
@@ -40,6 +37,18 @@ class CriticEvents(EventEnum):
     DIVERGED = "critic_diverged"
 
 
+class Overridable(Protocol):
+    """What the guard asks of a controller."""
+
+    def hold(self, iterations: int) -> None:
+        """Freeze the number of critic updates for the next iterations."""
+        ...
+
+    def override(self, iterations: int, steps: int | None = None) -> None:
+        """Use ``steps``, by default the lower limit, for the next iterations."""
+        ...
+
+
 def register_events(engine: Engine) -> None:
     """Register CriticEvents with ``engine`` unless they are (Ignite 0.5.2 can't be asked which ones are)."""
     if not engine.__dict__.get(_REGISTERED, False):
@@ -48,22 +57,25 @@ def register_events(engine: Engine) -> None:
 
 
 def fire(engine: Engine, event: CriticEvents) -> None:
-    """Fire ``event`` if anything listens: n may change at every iteration, and Ignite spends 5 us on no one."""
+    """Fire ``event`` if it has handlers.
+
+    Without handlers Ignite's ``fire_event`` still costs 5 us, and n may change at every iteration.
+    """
     if engine._event_handlers[event]:
         engine.fire_event(event)
 
 
-def _owners(engine: Engine) -> dict[str, Controller | None]:
-    owners: dict[str, Controller | None] = engine.__dict__.setdefault(_OWNERS, {})
+def _owners(engine: Engine) -> dict[str, Overridable | None]:
+    owners: dict[str, Overridable | None] = engine.__dict__.setdefault(_OWNERS, {})
     return owners
 
 
-def owner_of(engine: Engine, param_name: str) -> Controller | None:
+def owner_of(engine: Engine, param_name: str) -> Overridable | None:
     """Return the controller that writes ``engine.state.<param_name>``, or None."""
     return _owners(engine).get(param_name)
 
 
-def claim(engine: Engine, param_name: str, controller: Controller) -> bool:
+def claim(engine: Engine, param_name: str, controller: Overridable) -> bool:
     """Make ``controller`` the owner of the attribute; return whether a controller owned it before.
 
     Raises:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
-from adaptive_critic.attachable import Attachable
 from adaptive_critic.checks import attribute_name, integer
+from adaptive_critic.handler import DEFAULT_NAME, Handler, prefix
 
 __all__ = ["ControllerHistory", "HistoryPoint", "plot_history"]
 
@@ -59,7 +59,7 @@ class HistoryPoint(NamedTuple):
         )
 
 
-class ControllerHistory(Attachable):
+class ControllerHistory(Handler):
     """Records the critic updates, the ratio and the signal with which each iteration begins.
 
     Memory is bounded: when there are more than ``max_points``, neighbours are merged in pairs, and from then on each
@@ -91,11 +91,10 @@ class ControllerHistory(Attachable):
         97 100 5.0 5 5
     """
 
-    def __init__(self, max_points: int = 2000, *, param_name: str = "num_discriminator_steps") -> None:
+    def __init__(self, max_points: int = 2000, *, param_name: str = DEFAULT_NAME) -> None:
         self.max_points = integer("max_points", max_points, at_least=2)
         self.param_name = attribute_name("param_name", param_name)
-        prefix = "" if param_name == "num_discriminator_steps" else f"{param_name}_"
-        self._ratio_name, self._signal_name = f"{prefix}critic_ratio", f"{prefix}critic_signal"
+        self._ratio_name, self._signal_name = (prefix(param_name) + name for name in ("critic_ratio", "critic_signal"))
         self._clear()
 
     def _clear(self) -> None:
@@ -107,30 +106,7 @@ class ControllerHistory(Attachable):
         """What was recorded, in order."""
         return tuple(self._points)
 
-    def attach(self, engine: Engine) -> None:
-        """Record every iteration of ``engine`` from now on.
-
-        Raises:
-            TypeError: if ``engine`` is not an Ignite Engine.
-            RuntimeError: if the handler is attached already.
-        """
-        self._check_free(engine)
-        self._join(engine)
-
-    def detach(self) -> None:
-        """Stop recording. What was recorded stays.
-
-        Raises:
-            RuntimeError: if the handler is not attached.
-        """
-        self._leave()
-
-    def reset(self) -> None:
-        """Forget what was recorded."""
-        self._clear()
-
-    def _handlers(self) -> tuple[tuple[Events, Callable[[Engine], None]], ...]:
-        return ((Events.ITERATION_STARTED, self._on_iteration_started),)
+    _also_listens: ClassVar[dict[Events, str]] = {Events.ITERATION_STARTED: "_on_iteration_started"}
 
     def _on_iteration_started(self, engine: Engine) -> None:
         # As an iteration begins all controllers have written, whatever the order in which handlers were attached.

@@ -1,9 +1,9 @@
-"""What is known when a decision is due: the signal's moments since the last one, over all ranks, maybe one late."""
+"""Collects the signal between decisions and reads it when one is due, summed over all ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 
@@ -11,9 +11,21 @@ from adaptive_critic import distributed
 from adaptive_critic import state as saved
 from adaptive_critic.moments import Moments
 from adaptive_critic.reading import LaggedRead
-from adaptive_critic.signals import Signal, StepOutputError
+from adaptive_critic.signals import Signal
+from adaptive_critic.step_output import StepOutputError
 
-__all__ = ["Measurement"]
+__all__ = ["Measurement", "MeasurementState"]
+
+
+class MeasurementState(NamedTuple):
+    """What waits for the next decision."""
+
+    moments: Moments
+    """what was gathered since the last one"""
+    in_flight: tuple[float, ...]
+    """sums that were sent one decision earlier, empty if there are none"""
+    sent_by: int
+    """number of ranks that they are of, 0 for as many as there are now"""
 
 
 class Measurement:
@@ -29,7 +41,7 @@ class Measurement:
         self.signal = signal
         self.moments = Moments(signal)
         self.ranks = 1
-        """ranks of the run, set when it begins and not asked for again: a group that is gone looks like one process"""
+        """number of ranks, read once when the run starts: a destroyed process group would report one process"""
         self._metrics = metrics
         self._lagged = lagged
         self._read = LaggedRead()
@@ -43,9 +55,9 @@ class Measurement:
         self._missing = 0
         self._error = ""
 
-    def begin(self) -> None:
-        """Take note that a run begins, on as many ranks as there are now."""
-        self.ranks = distributed.world_size()
+    def begin(self, ranks: int) -> None:
+        """Begin a run on so many ranks."""
+        self.ranks = ranks
         self._missing = 0
 
     def pause(self) -> None:
@@ -133,8 +145,12 @@ class Measurement:
             "in_flight_ranks": self._sent_by,
         }
 
-    def checked(self, state: Mapping[str, Any]) -> Callable[[], None]:
-        """Check the entries of a state, return the function that puts them in force.
+    def shared_state(self) -> tuple[list[float], int]:
+        """Return the part of the state that is equal on all ranks."""
+        return self._read.pending() or [], self._sent_by
+
+    def read_state(self, state: Mapping[str, Any]) -> MeasurementState:
+        """Return the entries of a state, checked; nothing is changed.
 
         Raises:
             StateError: if one is missing or out of range.
@@ -144,10 +160,10 @@ class Measurement:
         in_flight = saved.packed(state, "in_flight", 3 + 2 * len(self.signal.names))
         in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # the error of a run that ended is not this one's
         sent_by = saved.integer(state, "in_flight_ranks") if "in_flight_ranks" in state else 0  # early states lack it
+        return MeasurementState(moments, in_flight, sent_by)
 
-        def apply() -> None:
-            self.moments = moments
-            self._read.restore(list(in_flight) or None)
-            self._sent_by = sent_by
-
-        return apply
+    def restore(self, state: MeasurementState) -> None:
+        """Go on from a state."""
+        self.moments = state.moments
+        self._read.restore(list(state.in_flight) or None)
+        self._sent_by = state.sent_by

@@ -13,8 +13,8 @@ from ignite.metrics import Metric
 from ignite.metrics.metric import BatchWise, MetricUsage, RunningBatchWise, reinit__is_reduced
 
 from adaptive_critic.checks import boolean, real
-from adaptive_critic.signals.gap import STAND_IN, generated_score, has_stand_in
-from adaptive_critic.signals.output import Scalar, StepOutputError, first, kept
+from adaptive_critic.output_warnings import NO_G_FAKE
+from adaptive_critic.step_output import Scalar, StepOutputError, first, generated_score, kept, lacks_g_fake
 
 __all__ = ["ScoreDistance", "WassersteinGap"]
 
@@ -99,9 +99,9 @@ class WassersteinGap(Metric):
         return None if g_fake is None else first(output, "d_real") - g_fake
 
     def _generated(self, output: Any) -> Scalar:
-        if not self._told and has_stand_in(output):
+        if not self._told and lacks_g_fake(output):
             self._told = True
-            _logger.warning(STAND_IN)
+            _logger.warning(NO_G_FAKE)
         return kept(generated_score(output))
 
     def compute(self) -> Scalar:

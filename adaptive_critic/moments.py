@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import torch
 
 from adaptive_critic import state as saved
-from adaptive_critic.signals.base import Picked, Signal
-from adaptive_critic.signals.output import Scalar
+from adaptive_critic.signals import Picked, Signal
+from adaptive_critic.step_output import Scalar
 
 __all__ = ["Moments"]
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["diffuse"]
+__all__ = ["carry_over", "diffuse", "rounded"]
+
+
+def rounded(ratio: float, carry: float) -> int:
+    r"""Return the ratio as an int, with what earlier roundings left over added before: n of :func:`diffuse`."""
+    # Both sums are rounded to a float, which can take them over the next half. n must not leave the integers next to
+    # the ratio, whatever the last bit says: limits hold exactly.
+    return min(max(math.floor(ratio + carry + 0.5), math.floor(ratio)), math.ceil(ratio))
+
+
+def carry_over(ratio: float, carry: float, n: int) -> float:
+    """Return what is left over once ``n`` updates were made instead of ``ratio``: c of :func:`diffuse`."""
+    return min(max(ratio + carry - n, -0.5), 0.5)
 
 
 def diffuse(ratio: float, carry: float) -> tuple[int, float]:
@@ -30,8 +42,5 @@ def diffuse(ratio: float, carry: float) -> tuple[int, float]:
         >>> steps
         [2, 3, 2, 3, 2]
     """
-    total = ratio + carry
-    # Both sums are rounded to a float, which can take them over the next half. n must not leave the integers next to
-    # the ratio, whatever the last bit says: limits hold exactly.
-    n = min(max(math.floor(total + 0.5), math.floor(ratio)), math.ceil(ratio))
-    return n, min(max(total - n, -0.5), 0.5)
+    n = rounded(ratio, carry)
+    return n, carry_over(ratio, carry, n)

@@ -27,65 +27,63 @@ class Row(NamedTuple):
 
 
 # The longest name that fits a module decides. "controller" covers controller.py, "laws" covers laws/ and all in it.
+# The rows are in the order of the floors, lowest first: a row may import its own folder and what stands before it.
 TABLE = {
     # Plain arithmetic and checks: testable with floats, without torch.
     "checks": Row(set(), set()),
-    "laws": Row(set(), {"checks", "laws"}),
     "rounding": Row(set(), set()),
     "state": Row(set(), {"checks"}),
-    "guard.rules": Row(set(), {"checks"}),
-    "guard.actions": Row(set(), set()),
+    "laws": Row(set(), {"checks", "laws"}),
     # Tensors, without an engine.
-    "signals": Row({"torch"}, {"signals"}),
-    "moments": Row({"torch"}, {"signals", "state"}),
+    "step_output": Row({"torch"}, set()),
+    "signals": Row({"torch"}, {"step_output"}),
+    "output_warnings": Row({"torch"}, {"signals", "step_output"}),
+    "moments": Row({"torch"}, {"signals", "state", "step_output"}),
     "reading": Row({"torch"}, set()),
-    "doubts": Row({"torch"}, {"signals"}),
     "loader_order": Row({"torch"}, {"state"}),
     "data": Row({"torch"}, {"loader_order"}),
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, set()),
+    "measuring": Row({"torch"}, {"distributed", "moments", "reading", "signals", "state", "step_output"}),
+    # What is decided, without an engine.
+    "decision": Row(
+        set(), {"checks", "decision", "laws", "measuring", "output_warnings", "rounding", "signals", "state"}
+    ),
     # Engines.
-    "attachable": Row({"ignite"}, {"checks"}),
     "events": Row({"ignite"}, set()),
+    "handler": Row({"ignite"}, {"checks", "events"}),
+    "budget": Row({"ignite"}, {"checks", "handler", "state"}),
+    "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "output_warnings", "step_output"}),
+    "history": Row({"ignite", "matplotlib"}, {"checks", "handler", "state"}),
+    "guard.rules": Row(set(), {"checks"}),
+    "guard.actions": Row(set(), set()),
     "guard": Row(
         {"torch", "ignite"},
-        {"attachable", "checks", "distributed", "events", "guard", "moments", "signals", "state"},
+        {"checks", "distributed", "events", "guard", "handler", "moments", "state", "step_output"},
     ),
-    "budget": Row({"ignite"}, {"attachable", "checks", "events", "state"}),
-    "metrics": Row({"torch", "ignite", "scipy"}, {"checks", "signals"}),
-    "history": Row({"ignite", "matplotlib"}, {"attachable", "checks", "state"}),
-    "overriding": Row(set(), set()),
-    "publishing": Row({"ignite"}, {"checks"}),
+    "alternation": Row(set(), {"decision", "state", "step_output"}),
+    "published": Row({"ignite"}, {"events", "handler"}),
     "controller": Row(
         {"ignite"},
         {
-            *("attachable", "checks", "distributed", "events", "guard"),
-            *("overriding", "publishing", "signals", "state"),
+            *("alternation", "checks", "decision", "distributed", "guard", "handler"),
+            *("published", "state", "step_output"),
         },
     ),
-    "scheduled": Row({"matplotlib"}, {"checks", "controller", "guard", "laws"}),
-    "measuring": Row({"torch"}, {"distributed", "moments", "reading", "signals", "state"}),
-    "feedback": Row(
-        {"ignite"},
-        {
-            *("checks", "controller", "distributed", "doubts", "guard", "laws"),
-            *("measuring", "rounding", "signals", "state"),
-        },
-    ),
-    "adapters": Row({"torch", "ignite"}, {"adapters", "checks", "controller", "guard", "laws", "scheduled"}),
     "handlers": Row(
-        {"ignite"},
-        {"checks", "controller", "events", "feedback", "guard", "handlers", "laws", "scheduled", "signals", "state"},
+        {"ignite", "matplotlib", "typing_extensions"},
+        {"checks", "controller", "decision", "handlers", "laws", "signals"},
     ),
-    "training": Row({"torch", "ignite"}, {"checks", "data", "distributed", "state", "training"}),
+    "adapters": Row({"torch"}, {"adapters", "checks", "controller"}),
+    "training": Row({"torch", "ignite"}, {"checks", "data", "distributed", "handler", "state", "training"}),
     "training.random_state": Row({"torch", "numpy"}, {"distributed", "state"}),
     "resume": Row({"torch", "ignite"}, {"checks", "distributed", "resume", "state", "training"}),
     # Public names, nothing else.
     "__init__": Row(
         set(),
         {
-            *("adapters", "budget", "data", "events", "guard"),
-            *("handlers", "history", "metrics", "resume", "signals", "state", "training"),
+            *("adapters", "budget", "data", "events", "guard", "handlers", "history"),
+            *("metrics", "resume", "state", "step_output", "training"),
         },
     ),
 }
@@ -228,8 +226,9 @@ def test_every_row_of_the_table_is_a_module(row: str) -> None:
         ("training.step", "import torch\nx = torch.distributed.get_rank()", "torch.distributed belongs to"),
         ("training.step", "from torch.distributed import all_reduce", "torch.distributed.all_reduce belongs to"),
         ("guard.handler", "import ignite.distributed as idist", "ignite.distributed belongs to"),
-        ("scheduled", "import matplotlib.pyplot as plt", "inside the function"),
-        ("scheduled", "if True:\n    import matplotlib", "inside the function"),
+        ("handlers.base", "import matplotlib.pyplot as plt", "inside the function"),
+        ("handlers.base", "if True:\n    import matplotlib", "inside the function"),
+        ("decision.feedback", "from ignite.engine import Engine", "ignite.engine.Engine is not for it"),
         ("metrics", "from scipy.stats import energy_distance", "inside the function"),
         ("handlers.new", "from experiments.tasks import ring", "experiments.tasks.ring is not for it"),
         ("handlers.new", "def f():\n    import tests.conftest", "tests.conftest is not for it"),
@@ -249,13 +248,65 @@ def test_a_wrong_import_is_found(module: str, source: str, complaint: str) -> No
         ("laws.new", "import math\nfrom adaptive_critic.laws.base import Observation"),
         ("laws", "from .base import Observation"),
         ("signals.new", "from torch.utils.data.distributed import DistributedSampler"),
-        ("scheduled", "def plot():\n    import matplotlib.pyplot as plt"),
+        ("handlers.base", "def plot():\n    import matplotlib.pyplot as plt"),
         ("events", "if TYPE_CHECKING:\n    from adaptive_critic.controller import Controller"),
         ("distributed", "import ignite.distributed as idist"),
     ],
 )
 def test_a_right_import_is_not(module: str, source: str) -> None:
     assert violations(module, source, is_folder=module == "laws") == []
+
+
+def _row_name(module: str) -> str:
+    return max((name for name in TABLE if _within(module, {name})), key=len)
+
+
+def test_imports_run_down_the_house() -> None:
+    """The table is in the order of the floors: a row may import its own folder, and what stands before it."""
+    floors = {name: floor for floor, name in enumerate(TABLE)}
+    upward = [
+        f"{name} may import {other}, which stands above it"
+        for name, row in TABLE.items()
+        for other in row.own
+        if other.partition(".")[0] != name.partition(".")[0] and floors[other] > floors[name]
+    ]
+    assert not upward, "\n".join(upward)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {
+        module: {
+            _own_module(item.name)
+            for item in _imports(ast.parse(path.read_text(encoding="utf-8")), _package_of(module, path))
+            if item.name.partition(".")[0] == PACKAGE
+        }
+        - {module}
+        for module, path in MODULES.items()
+    }
+    while leaves := {module for module, wanted in graph.items() if not wanted & set(graph)}:
+        graph = {module: wanted for module, wanted in graph.items() if module not in leaves}
+    # A folder's __init__ passes on what its files define; the files never import it.
+    assert not graph, f"in a circle, or above one: {sorted(graph)}"
+
+
+def _package_of(module: str, path: Path) -> str:
+    inner = "" if module == "__init__" else module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return f"{PACKAGE}.{inner}".rstrip(".")
+
+
+# One decision, from an output to a number: to be read in one sitting, without opening Ignite.
+ONE_DECISION = ("decision/feedback.py", "laws/gap.py", "rounding.py", "signals.py")
+
+
+@pytest.mark.parametrize("path", ONE_DECISION)
+def test_a_decision_knows_no_engine(path: str) -> None:
+    source = (ROOT / PACKAGE / path).read_text(encoding="utf-8")
+    assert not [item.name for item in _imports(ast.parse(source), PACKAGE) if _within(item.name, {"ignite"})]
+
+
+def test_no_room_is_crowded() -> None:
+    crowded = {name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in MODULES.items()}
+    assert {name: lines for name, lines in crowded.items() if lines > 300} == {}
 
 
 def test_init_holds_public_names_and_nothing_else() -> None:

@@ -940,7 +940,8 @@ def test_a_step_that_does_not_read_the_number_is_told_once(caplog: pytest.LogCap
     trainer.run(range(30))
     (record,) = caplog.records
     assert record.getMessage() == (
-        "'d_real' has 5 entries, but engine.state.num_discriminator_steps was 3: does the step's loop read it?"
+        "'d_real' has 5 entries, but 3 critic updates were asked for: does the step's loop read the number that the "
+        "controller writes?"
     )
 
 

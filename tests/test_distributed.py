@@ -234,7 +234,7 @@ def checkpoint_on_every_rank(rank: int, collectives: list[str]) -> dict[str, Any
 
 def probe() -> tuple[Any, list[list[int]]]:
     """Return a lagged controller that decides every 5 iterations and remembers what it was told about them."""
-    from adaptive_critic.feedback import FeedbackController
+    from adaptive_critic.handlers.base import FeedbackController
     from adaptive_critic.laws import AccuracyGateLaw, Observation
     from adaptive_critic.signals import GeneratedAccuracy
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive_critic.moments import Moments
-from adaptive_critic.signals.base import ANY_NUMBER, Picked
+from adaptive_critic.signals import Picked
 from tests.streams import streams
 
 
@@ -22,7 +22,7 @@ class Sums:
     names: ClassVar[tuple[str, ...]] = ("sum", "product")
     width: ClassVar[int] = 2
     paired: ClassVar[bool] = False
-    domain: ClassVar[tuple[float, float]] = ANY_NUMBER
+    domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     hint: ClassVar[str] = ""
 
     def pick(self, output: Any, steps: int) -> Picked | None:

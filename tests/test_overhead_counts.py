@@ -17,8 +17,7 @@ from ignite.engine import Engine, Events
 from adaptive_critic import distributed
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.moments import Moments
-from adaptive_critic.signals import BothLosses, CriticLossChecked, GapShare, Signal
-from adaptive_critic.signals.base import Picked
+from adaptive_critic.signals import BothLosses, CriticLossChecked, GapShare, Picked, Signal
 from experiments.bench import table
 from experiments.bench.counting import collectives, host_reads
 from experiments.bench.outputs import engine

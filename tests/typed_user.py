@@ -62,6 +62,11 @@ def drive_elsewhere() -> None:
         actuator.report({"d_loss": 0.5})
 
 
+def step_output() -> ac.StepOutput:
+    """Return what a training step returns, with its type."""
+    return {"d_real": torch.ones(3), "d_fake": [0.5, 0.5, 0.5], "g_fake": torch.tensor(0.25), "num_samples": 24}
+
+
 def batches() -> ac.InfiniteBatches[Any]:
     """Return endless batches; their type is the loader's."""
     points: DataLoader[tuple[Tensor, ...]] = DataLoader(TensorDataset(torch.randn(64, 2)), batch_size=8)

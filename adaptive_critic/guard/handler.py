@@ -10,7 +10,6 @@ import torch
 from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
-from adaptive_critic.attachable import Attachable
 from adaptive_critic.checks import attribute_name, boolean, integer
 from adaptive_critic.events import register_events
 from adaptive_critic.guard import saving
@@ -20,15 +19,16 @@ from adaptive_critic.guard.responding import Record, Responder
 from adaptive_critic.guard.rules import DivergenceRules
 from adaptive_critic.guard.snapshots import Restorable, Snapshots, checked_objects
 from adaptive_critic.guard.updates import Updates
+from adaptive_critic.handler import DEFAULT_NAME, Handler, prefix, writes
 
 __all__ = ["DivergenceGuard", "as_guard"]
 
-_PARAM_NAME = "num_discriminator_steps"
 _REACTIONS = ("report", "act", "ignore")
+_PUBLISHED = writes("divergence", "guard_interventions")
 _BETWEEN_RUNS = (None, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED)
 
 
-class DivergenceGuard(Attachable):
+class DivergenceGuard(Handler):
     r"""Watches the losses and scores of a training step, and acts when they diverge.
 
     It gathers them on the device and looks at them once every ``check_every`` iterations: one device-to-host read, and
@@ -159,7 +159,7 @@ class DivergenceGuard(Attachable):
         snapshot_every: int = 200,
         save_snapshots: bool = True,
         output_transform: Callable[[Any], Any] | None = None,
-        param_name: str = _PARAM_NAME,
+        param_name: str = DEFAULT_NAME,
     ) -> None:
         if output_transform is not None and not callable(output_transform):
             raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
@@ -194,7 +194,6 @@ class DivergenceGuard(Attachable):
             override_iterations=integer("override_iterations", override_iterations, at_least=1),
             param_name=param_name,
         )
-        self._loaded = False
         self._clear()
 
     def _clear(self) -> None:
@@ -244,22 +243,9 @@ class DivergenceGuard(Attachable):
         self._leave()
         self._monitor.updates.leave()
 
-    def reset(self) -> None:
-        """Go back to the state after construction."""
-        self._clear()
-        self._loaded = False
-        if self._engine is not None:
-            self._publish(self._engine)
-
     # --- handlers -----------------------------------------------------------------------------------------------
 
-    def _handlers(self) -> tuple[tuple[Events, Callable[[Engine], None]], ...]:
-        return (Events.STARTED, self._on_started), (Events.ITERATION_COMPLETED, self._on_iteration_completed)
-
-    def _on_started(self, engine: Engine) -> None:
-        if engine.state.iteration == 0 and not self._loaded:
-            self._clear()
-        self._loaded = False
+    def _begin(self, engine: Engine, fresh: bool) -> None:
         self._monitor.seen = engine.state.iteration
         self._monitor.window.ranks = distributed.world_size()
         self._publish(engine)
@@ -273,7 +259,7 @@ class DivergenceGuard(Attachable):
             # The checkpoint was written after the iteration and before its check.
             self._check(engine, in_epoch=False)
 
-    def _on_iteration_completed(self, engine: Engine) -> None:
+    def _count(self, engine: Engine) -> None:
         monitor = self._monitor
         monitor.gather(engine.state.iteration, engine.state.output)
         if monitor.due:
@@ -301,9 +287,8 @@ class DivergenceGuard(Attachable):
         reactions = {"collapse": self.on_collapse, "spike": self.on_spike}
         found = [record for record in self.history if reactions.get(record["rule"], "act") == "act"]
         # Two guards on one engine, one for each of two controllers, must not write over each other's.
-        prefix = "" if self.param_name == _PARAM_NAME else f"{self.param_name}_"
-        setattr(engine.state, f"{prefix}divergence", found[-1] if found else None)
-        setattr(engine.state, f"{prefix}guard_interventions", self.interventions)
+        for name, value in zip(_PUBLISHED, (found[-1] if found else None, self.interventions), strict=True):
+            setattr(engine.state, prefix(self.param_name) + name, value)
 
     # --- state --------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import torch
 
 from adaptive_critic import distributed
 from adaptive_critic.moments import Row
-from adaptive_critic.signals import StepOutputError
+from adaptive_critic.step_output import StepOutputError
 
 __all__ = ["layouts", "means_over_ranks"]
 

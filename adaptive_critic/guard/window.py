@@ -10,7 +10,7 @@ import torch
 
 from adaptive_critic.guard.sharing import layouts, means_over_ranks
 from adaptive_critic.moments import Row
-from adaptive_critic.signals.output import Scalar, StepOutputError, last, scalar, tensor_entry
+from adaptive_critic.step_output import Scalar, StepOutputError, last, scalar, tensor_entry
 
 __all__ = ["ScoreWindow"]
 

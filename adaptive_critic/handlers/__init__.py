@@ -1,14 +1,11 @@
 """The named controllers: a constructor each, almost nothing else."""
 
+from adaptive_critic.handlers.accuracy_rules import AccuracyGateController, AccuracyLadderController
 from adaptive_critic.handlers.gap import WassersteinGapController
+from adaptive_critic.handlers.loss_rules import LossChangeRateController, TwoThresholdController
 from adaptive_critic.handlers.open_loop import FixedController, StepDecayController, WGANReferenceController
 from adaptive_critic.handlers.pid import LossRatioPIDController
-from adaptive_critic.handlers.published import (
-    AccuracyGateController,
-    AccuracyLadderController,
-    LossChangeRateController,
-    TwoThresholdController,
-)
+from adaptive_critic.handlers.scheduler import SchedulerAdapter
 
 __all__ = [
     "AccuracyGateController",
@@ -16,6 +13,7 @@ __all__ = [
     "FixedController",
     "LossChangeRateController",
     "LossRatioPIDController",
+    "SchedulerAdapter",
     "StepDecayController",
     "TwoThresholdController",
     "WGANReferenceController",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from adaptive_critic.feedback import FeedbackController, initial_within
-from adaptive_critic.guard import DivergenceGuard
-from adaptive_critic.handlers.law_numbers import LawNumber
+from adaptive_critic.controller import ControllerOptions
+from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within
 from adaptive_critic.laws import GapShareLaw
 from adaptive_critic.signals import GapShare, GapShareFromMetrics, Signal
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["WassersteinGapController"]
 
@@ -58,9 +59,8 @@ class WassersteinGapController(FeedbackController):
         gap_before: name of a running metric of the gap before the critic's updates, as
             ``WassersteinGap("before")`` gives it; with ``gap_after``, instead of the step's output.
         gap_after: name of a running metric of the gap after them, ``WassersteinGap("after")``.
-        output_transform: see :class:`~adaptive_critic.controller.Controller`.
-        param_name: see :class:`~adaptive_critic.controller.Controller`.
-        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -99,9 +99,7 @@ class WassersteinGapController(FeedbackController):
         lagged: bool | None = None,
         gap_before: str | None = None,
         gap_after: str | None = None,
-        output_transform: Callable[[Any], Any] | None = None,
-        param_name: str = "num_discriminator_steps",
-        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+        **options: Unpack[ControllerOptions],
     ) -> None:
         if (gap_before is None) != (gap_after is None):
             raise ValueError(
@@ -120,7 +118,5 @@ class WassersteinGapController(FeedbackController):
             update_every=update_every,
             lagged=lagged,
             metrics=metrics,
-            output_transform=output_transform,
-            param_name=param_name,
-            on_divergence=on_divergence,
+            **options,
         )

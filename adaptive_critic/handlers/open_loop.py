@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from adaptive_critic.checks import integer, real
-from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.controller import ControllerOptions
+from adaptive_critic.handlers.base import ScheduledController
 from adaptive_critic.laws import Constant, ExponentialDecay, Milestones, Schedule, WGANReference
-from adaptive_critic.scheduled import ScheduledController
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["FixedController", "StepDecayController", "WGANReferenceController"]
 
 
-class _ConfiguredController(ScheduledController):
-    """Refuses limits that leave a configured value out: clamping it in silence would hide a mistake."""
-
-    def _checked_limits(self, limits: tuple[int, int] | None) -> tuple[int, int] | None:
-        limits = super()._checked_limits(limits)
-        schedule = self.schedule
-        if isinstance(schedule, ExponentialDecay):  # its start alone is configured, limits end the decay
-            schedule = Constant(int(schedule.value(0)))
-        for value in schedule.extremes():
-            if limits is not None and not limits[0] <= value <= limits[1]:
-                raise ValueError(f"limits={limits!r}: {schedule!r} gives {value:g}, outside of them")
-        return limits
-
-
-class FixedController(_ConfiguredController):
+class FixedController(ScheduledController):
     """The same number of critic updates at every iteration.
 
     Args:
         steps: critic updates per generator update, at least 1.
         limits: (lower, upper) that ``steps`` must lie in, or None.
-        output_transform: see :class:`~adaptive_critic.controller.Controller`.
-        param_name: see :class:`~adaptive_critic.controller.Controller`.
-        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
         TypeError: if ``steps`` is not an int.
@@ -54,20 +42,13 @@ class FixedController(_ConfiguredController):
         steps: int,
         *,
         limits: tuple[int, int] | None = None,
-        output_transform: Callable[[Any], Any] | None = None,
-        param_name: str = "num_discriminator_steps",
-        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+        **options: Unpack[ControllerOptions],
     ) -> None:
-        super().__init__(
-            Constant(integer("steps", steps, at_least=1)),
-            limits=limits,
-            output_transform=output_transform,
-            param_name=param_name,
-            on_divergence=on_divergence,
-        )
+        steps = integer("steps", steps, at_least=1)
+        super().__init__(Constant(steps), limits=limits, configured=(steps, steps), **options)
 
 
-class StepDecayController(_ConfiguredController):
+class StepDecayController(ScheduledController):
     r"""Start high, lower it as training goes on.
 
     Either by a factor, :math:`n(t) = \lfloor \text{initial} \cdot \gamma^{\lfloor (t - 1) / \text{step\_size} \rfloor}
@@ -81,9 +62,8 @@ class StepDecayController(_ConfiguredController):
         milestones: ``{0: 25, 25: 10}`` makes 25 critic updates in the first 25 iterations and 10 afterwards. It must
             have an entry for 0. Instead of the three above.
         limits: (lower, upper) of the number; a configured value outside of them is refused, decay stops at lower.
-        output_transform: see :class:`~adaptive_critic.controller.Controller`.
-        param_name: see :class:`~adaptive_critic.controller.Controller`.
-        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
         TypeError: if a value has the wrong type.
@@ -104,9 +84,7 @@ class StepDecayController(_ConfiguredController):
         step_size: int | None = None,
         milestones: Mapping[int, int] | None = None,
         limits: tuple[int, int] | None = None,
-        output_transform: Callable[[Any], Any] | None = None,
-        param_name: str = "num_discriminator_steps",
-        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+        **options: Unpack[ControllerOptions],
     ) -> None:
         by_factor = {"initial": initial, "gamma": gamma, "step_size": step_size}
         given = {name: value for name, value in by_factor.items() if value is not None}
@@ -117,6 +95,7 @@ class StepDecayController(_ConfiguredController):
                     f"milestones={milestones!r} and {given}: give milestones alone, or initial, gamma and step_size"
                 )
             schedule = _milestones(milestones)
+            configured = schedule.extremes()
         elif len(given) < 3:
             raise ValueError(f"got {given}: give initial, gamma and step_size, or milestones such as {{0: 25, 25: 10}}")
         else:
@@ -125,13 +104,8 @@ class StepDecayController(_ConfiguredController):
                 real("gamma", gamma, above=0.0),
                 integer("step_size", step_size, at_least=1),
             )
-        super().__init__(
-            schedule,
-            limits=limits,
-            output_transform=output_transform,
-            param_name=param_name,
-            on_divergence=on_divergence,
-        )
+            configured = (schedule.value(0), schedule.value(0))  # limits may end the decay
+        super().__init__(schedule, limits=limits, configured=configured, **options)
 
 
 def _milestones(milestones: Mapping[int, int]) -> Milestones:
@@ -146,7 +120,7 @@ def _milestones(milestones: Mapping[int, int]) -> Milestones:
     return Milestones(starts, tuple(milestones[start] for start in starts))
 
 
-class WGANReferenceController(_ConfiguredController):
+class WGANReferenceController(ScheduledController):
     """The schedule of the WGAN reference script: 100 at iterations 1-25, 501, 1001, ..., else 5.
 
     Source: martinarjovsky/WassersteinGAN, main.py. Published variant: the generator iterations' rule as it stands; the
@@ -154,9 +128,8 @@ class WGANReferenceController(_ConfiguredController):
 
     Args:
         limits: (lower, upper) that 5 and 100 must lie in, or None.
-        output_transform: see :class:`~adaptive_critic.controller.Controller`.
-        param_name: see :class:`~adaptive_critic.controller.Controller`.
-        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -172,14 +145,7 @@ class WGANReferenceController(_ConfiguredController):
         self,
         *,
         limits: tuple[int, int] | None = None,
-        output_transform: Callable[[Any], Any] | None = None,
-        param_name: str = "num_discriminator_steps",
-        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+        **options: Unpack[ControllerOptions],
     ) -> None:
-        super().__init__(
-            WGANReference(),
-            limits=limits,
-            output_transform=output_transform,
-            param_name=param_name,
-            on_divergence=on_divergence,
-        )
+        schedule = WGANReference()
+        super().__init__(schedule, limits=limits, configured=schedule.extremes(), **options)

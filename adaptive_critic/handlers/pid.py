@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adaptive_critic.feedback import FeedbackController, initial_within
-from adaptive_critic.guard import DivergenceGuard
-from adaptive_critic.handlers.law_numbers import LawNumber
+from adaptive_critic.controller import ControllerOptions
+from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within
 from adaptive_critic.laws import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
 from adaptive_critic.signals import CriticLoss, CriticLossChecked, GapShare, LossChanges, Signal
-from adaptive_critic.state import StateError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["LossRatioPIDController"]
 
@@ -85,9 +86,8 @@ class LossRatioPIDController(FeedbackController):
         tracking_time: time constant of the anti-windup back-calculation in decisions, at least 1.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
-        output_transform: see :class:`~adaptive_critic.controller.Controller`.
-        param_name: see :class:`~adaptive_critic.controller.Controller`.
-        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -130,9 +130,7 @@ class LossRatioPIDController(FeedbackController):
         tracking_time: float = 5.0,
         update_every: int = 1,
         lagged: bool | None = None,
-        output_transform: Callable[[Any], Any] | None = None,
-        param_name: str = "num_discriminator_steps",
-        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+        **options: Unpack[ControllerOptions],
     ) -> None:
         metrics = {key: name for key, name in (("d_loss", d_loss), ("g_loss", g_loss)) if name is not None}
         law, defaults, signal = _choose(objective, metrics)
@@ -157,24 +155,9 @@ class LossRatioPIDController(FeedbackController):
             update_every=update_every,
             lagged=lagged,
             metrics=metrics,
-            output_transform=output_transform,
-            param_name=param_name,
-            on_divergence=on_divergence,
+            regulates=_REGULATES.get(law, objective),
+            **options,
         )
-        self._regulates = _REGULATES.get(law, objective)
-
-    def _law_state(self) -> dict[str, Any]:
-        return {**super()._law_state(), "regulates": self._regulates}
-
-    def _read_law_state(self, state: Mapping[str, Any]) -> Callable[[], None]:
-        # Averages, error and integral of one measurement mean nothing in terms of another. Early states don't say.
-        found = state.get("regulates", self._regulates)
-        if found != self._regulates:
-            raise StateError(
-                f"this is the state of a LossRatioPIDController that regulates {found!r}, this one regulates "
-                f"{self._regulates!r}: load it into one with the same objective (and kind of input), or start anew"
-            )
-        return super()._read_law_state(state)
 
 
 def _choose(objective: str, metrics: Mapping[str, str]) -> tuple[type[PIDLaw], _Defaults, Signal]:

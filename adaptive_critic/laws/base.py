@@ -8,9 +8,10 @@ Since the law is told which ratio is in force, it can undo what it integrated ag
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-__all__ = ["FeedbackLaw", "Observation", "Schedule", "exp_clamped"]
+__all__ = ["FeedbackLaw", "Observation", "Schedule", "check_fields", "exp_clamped"]
 
 StateT = TypeVar("StateT", bound=tuple[Any, ...])
 
@@ -64,6 +65,22 @@ class Schedule(Protocol):
     def extremes(self) -> tuple[float, float]:
         """Return the smallest and the largest value that ``value`` can return."""
         ...
+
+
+def check_fields(law: Any, **checks: Callable[[str, Any], Any]) -> None:
+    """Check fields of a frozen dataclass in its ``__post_init__``, and leave plain ints and floats in them.
+
+    Args:
+        law: the dataclass.
+        checks: a check of :mod:`adaptive_critic.checks` for each field, called with the field's name and value; it
+            returns the value as a plain number.
+
+    Raises:
+        TypeError: if a field is not a number, or an int is needed.
+        ValueError: if one is out of its range.
+    """
+    for name, check in checks.items():
+        object.__setattr__(law, name, check(name, getattr(law, name)))
 
 
 def exp_clamped(exponent: float) -> float:

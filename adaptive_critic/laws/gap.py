@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from adaptive_critic.laws.base import Observation, exp_clamped
+from adaptive_critic.checks import above, at_least, between, whole
+from adaptive_critic.laws.base import Observation, check_fields, exp_clamped
 
 __all__ = ["GapShareLaw", "GapShareState"]
 
@@ -75,6 +76,17 @@ class GapShareLaw:
 
     inputs: ClassVar[tuple[str, ...]] = ("used", "gap")
     whole: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            setpoint=between(0.0, 1.0),
+            base=at_least(0.0),
+            contrast=at_least(0.0),
+            gain=above(0.0),
+            window=at_least(1.0),
+            warmup=whole(0),
+        )
 
     def init(self, ratio: float) -> GapShareState:
         """Return the state before the first observation."""

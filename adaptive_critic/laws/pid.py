@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from adaptive_critic.laws.base import Observation, exp_clamped
+from adaptive_critic.checks import above, at_least, between, share_kept
+from adaptive_critic.laws.base import Observation, check_fields, exp_clamped
 
 __all__ = ["DistancePIDLaw", "PIDLaw", "PIDState", "RatesPIDLaw", "SharePIDLaw"]
 
@@ -73,6 +74,19 @@ class PIDLaw(ABC):
     inputs: ClassVar[tuple[str, ...]] = ()
     whole: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        check_fields(
+            self,
+            kp=at_least(0.0),
+            ki=at_least(0.0),
+            kd=at_least(0.0),
+            smoothing=share_kept,
+            deadband=at_least(0.0),
+            error_limit=above(0.0),
+            slew=above(0.0),
+            tracking_time=at_least(1.0),
+        )
+
     def init(self, ratio: float) -> PIDState:
         """Return the state before the first observation."""
         return PIDState(0.0, 0.0, 0.0, math.nan, 0.0, 0.0, math.log(ratio), 0.0, math.log(ratio))
@@ -130,6 +144,10 @@ class DistancePIDLaw(PIDLaw):
 
     inputs: ClassVar[tuple[str, ...]] = ("d_loss",)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, setpoint=between(-1.0, 1.0), ideal=above(0.0))
+
     def strength(self, first: float, second: float) -> float:
         """Return the distance of the averaged critic loss from its ideal, as a share of the ideal."""
         return min(max((self.ideal - first) / self.ideal, -1.0), 1.0)
@@ -144,6 +162,10 @@ class SharePIDLaw(PIDLaw):
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("used", "gap")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, setpoint=between(0.0, 1.0))
 
     def target(self) -> float:
         """Return -log(setpoint)."""
@@ -169,6 +191,10 @@ class RatesPIDLaw(PIDLaw):
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("d_change", "g_change")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, setpoint=above(0.0))
 
     def target(self) -> float:
         """Return -log(setpoint): the setpoint is critic's change over generator's."""

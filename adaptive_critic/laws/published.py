@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
 
-from adaptive_critic.laws.base import Observation
+from adaptive_critic.checks import above, between, integer, real, share_kept, whole
+from adaptive_critic.laws.base import Observation, check_fields
 
 __all__ = [
     "AccuracyGateLaw",
@@ -24,6 +26,16 @@ __all__ = [
     "ThresholdState",
     "TwoThresholdLaw",
 ]
+
+
+def _rungs(name: str, value: Any) -> tuple[int, ...]:
+    """Check the rungs of a ladder: ints that ascend."""
+    if not isinstance(value, tuple) or not value:
+        raise TypeError(f"{name}={value!r}: expected a tuple of ints, got {type(value).__name__}")
+    rungs = tuple(integer(f"{name}[{index}]", rung, at_least=1) for index, rung in enumerate(value))
+    if not all(lower < higher for lower, higher in pairwise(rungs)):
+        raise ValueError(f"{name}={value!r}: expected ints that ascend")
+    return rungs
 
 
 class LadderState(NamedTuple):
@@ -53,6 +65,9 @@ class AccuracyLadderLaw:
 
     inputs: ClassVar[tuple[str, ...]] = ("g_fake_accuracy",)
     whole: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_fields(self, rungs=_rungs, threshold=between(0.0, 1.0), grace=whole(1), smoothing=share_kept)
 
     def init(self, ratio: float) -> LadderState:
         """Return the state on the rung of ``ratio``, or on the one below where limits hold it between two."""
@@ -98,6 +113,9 @@ class LossChangeRateLaw:
     inputs: ClassVar[tuple[str, ...]] = ("d_rate", "g_rate")
     whole: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        check_fields(self, balance=above(0.0))
+
     def init(self, ratio: float) -> LossChangeRateState:
         """Return the state before the first observation: both rates are 1 at first."""
         return LossChangeRateState(1.0, 1.0)
@@ -140,6 +158,9 @@ class TwoThresholdLaw:
     inputs: ClassVar[tuple[str, ...]] = ("d_loss", "g_loss")
     whole: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        check_fields(self, critic_threshold=real, generator_threshold=real)
+
     def init(self, ratio: float) -> ThresholdState:
         """Return the state before the first observation."""
         return ThresholdState(math.nan, math.nan)
@@ -179,6 +200,9 @@ class AccuracyGateLaw:
 
     inputs: ClassVar[tuple[str, ...]] = ("g_fake_accuracy",)
     whole: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_fields(self, steps=whole(1), threshold=between(0.0, 1.0))
 
     def init(self, ratio: float) -> GateState:
         """Return the state before the first observation."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from adaptive_critic.checks import integer
 from adaptive_critic.data import InfiniteBatches, infinite_batches
+from adaptive_critic.handler import writes
 from adaptive_critic.training.ema import ExponentialMovingAverage
 from adaptive_critic.training.objectives import Objective, get_objective
 from adaptive_critic.training.options import (
@@ -28,6 +29,8 @@ from adaptive_critic.training.random_state import RandomState
 from adaptive_critic.training.step import GANTrainingStep
 
 __all__ = ["create_gan_trainer"]
+
+_PUBLISHED = writes("batches", "ema_generator", "scaler", "to_save")
 
 
 def create_gan_trainer(
@@ -220,6 +223,6 @@ def create_gan_trainer(
         "scaler": grad_scaler,
         "to_save": {name: item for name, item in saved.items() if item is not None},
     }
-    for name, item in published.items():
-        setattr(trainer.state, name, item)
+    for name in _PUBLISHED:
+        setattr(trainer.state, name, published[name])
     return trainer

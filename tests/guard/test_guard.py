@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint
 
 import adaptive_critic
+from adaptive_critic.controller import Controller
 from adaptive_critic.events import CriticEvents
 from adaptive_critic.guard import DivergenceGuard, DivergenceRules
 from adaptive_critic.handlers import FixedController, StepDecayController, WassersteinGapController
@@ -581,7 +582,7 @@ def test_what_to_restore_is_for_rollback() -> None:
 def test_its_arguments_are_spelled_as_a_controllers_are() -> None:
     """One thing, one name: ``warmup`` and ``output_transform`` here are the controllers' words."""
     ours = set(inspect.signature(DivergenceGuard).parameters) | set(inspect.signature(DivergenceRules).parameters)
-    theirs = set(inspect.signature(WassersteinGapController).parameters)
+    theirs = {name for one in (WassersteinGapController, Controller) for name in inspect.signature(one).parameters}
     joined = {name.replace("_", ""): name for name in theirs}
     assert {name for name in ours if joined.get(name.replace("_", ""), name) != name} == set()
     assert {"warmup", "window", "output_transform", "param_name", "on_divergence"} <= ours & theirs

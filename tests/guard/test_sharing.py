@@ -10,7 +10,7 @@ import torch
 from adaptive_critic import distributed
 from adaptive_critic.guard.sharing import layouts, means_over_ranks
 from adaptive_critic.moments import Row
-from adaptive_critic.signals import StepOutputError
+from adaptive_critic.step_output import StepOutputError
 
 NAMES = ("a", "b", "d_loss")
 

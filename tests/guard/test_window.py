@@ -10,7 +10,7 @@ import torch
 
 from adaptive_critic import distributed
 from adaptive_critic.guard.window import ScoreWindow
-from adaptive_critic.signals import StepOutputError
+from adaptive_critic.step_output import StepOutputError
 
 # Of three critic updates; the guard looks at the last score, and at all losses.
 SCORES = {"d_real": [9.0, 9.0, 1.5], "d_fake": [9.0, 9.0, -0.5], "d_real_std": [9.0, 9.0, 0.25]}

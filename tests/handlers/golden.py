@@ -94,7 +94,7 @@ def engine_trace(code: str) -> list[list[Any]]:
     states: list[dict[str, Any]] = []
 
     def step(engine: Engine, batch: Any) -> dict[str, Any]:
-        return output(next(samples), engine.state.num_discriminator_steps, "floats")
+        return output(next(samples), engine.state.num_discriminator_steps, "floats")  # type: ignore[attr-defined]
 
     def run(controller: Controller, first: int, last: int) -> None:
         trainer = Engine(step)

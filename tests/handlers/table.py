@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import adaptive_critic
 from adaptive_critic.controller import Controller
-from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.handlers.base import FeedbackController
 from tests.streams import streams
 
 OPEN_LOOP = {

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ignite.engine import Engine, Events
 
 from adaptive_critic import (
     OBJECTIVES,
@@ -220,9 +221,15 @@ def test_the_sign_with_running_metrics_under_wasserstein() -> None:
     for d_scale, g_scale, sign in ((1.0, 0.1, 1), (0.1, 1.0, -1)):
         with pytest.warns(UserWarning, match="free offset.*rates.*of change"):
             controller = LossRatioPIDController(d_loss="d", g_loss="g", initial=4)
-        for k in range(200):
-            metrics = {"d": d_scale * (k % 2), "g": g_scale * (k % 2)}
-            controller._advance({}, metrics, k + 1)
+        trainer = Engine(lambda engine, batch: {})
+        controller.attach(trainer)
+
+        @trainer.on(Events.ITERATION_STARTED)
+        def measure(engine: Engine, d: float = d_scale, g: float = g_scale) -> None:
+            k = engine.state.iteration % 2
+            engine.state.metrics = {"d": d * k, "g": g * k}
+
+        trainer.run(range(200))
         assert sign * (controller.ratio - 4) > 1
 
 

@@ -16,6 +16,10 @@ def recorded() -> Any:
     return golden.read()
 
 
+# A handler that is newer than the traces has none; one of theirs that is gone fails with its name.
+NAMES = sorted({name.rpartition(": ")[0] for name in recorded()})
+
+
 def same(found: list[list[Any]], wanted: list[list[Any]]) -> None:
     assert len(found) == len(wanted)
     for index, (now, before) in enumerate(zip(found, wanted, strict=True)):
@@ -23,12 +27,12 @@ def same(found: list[list[Any]], wanted: list[list[Any]]) -> None:
 
 
 @pytest.mark.parametrize("variant", golden.VARIANTS)
-@pytest.mark.parametrize("name", HANDLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_loop_goes_as_recorded(name: str, variant: str) -> None:
     code, (form, more) = HANDLERS[name], golden.VARIANTS[variant]
     same(golden.loop_trace(code, form, more if code in FEEDBACK.values() else {}), recorded()[f"{name}: {variant}"])
 
 
-@pytest.mark.parametrize("name", HANDLERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_run_goes_as_recorded(name: str) -> None:
     same(golden.engine_trace(HANDLERS[name]), recorded()[f"{name}: engine"])

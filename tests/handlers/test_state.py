@@ -169,9 +169,7 @@ def test_a_state_that_is_no_dict_is_named(state: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("steps",), -1),
-        (("steps",), 2.0),
-        (("steps",), True),
+        (("override",), None),
         (("critic_updates",), -1),
         (("override",), [1]),
         (("override",), [1, -1]),

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptive_critic import LossRatioPIDController, WassersteinGap, WassersteinGapController
-from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.handlers.base import FeedbackController
 from tests.handlers.table import FORMS, healthy
 from tests.streams import streams
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from adaptive_critic import ControllerHistory, StopAtBudget
-from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.handlers.base import FeedbackController
 from adaptive_critic.state import StateError
 from tests.soak.run import POINTS, Soak
 

@@ -16,8 +16,8 @@ from ignite.engine import Engine, Events
 from adaptive_critic import ControllerHistory, StopAtBudget, WGANReferenceController
 from adaptive_critic.controller import Controller
 from adaptive_critic.events import CriticEvents
-from adaptive_critic.feedback import FeedbackController
-from adaptive_critic.signals import StepOutputError
+from adaptive_critic.handlers.base import FeedbackController
+from adaptive_critic.step_output import StepOutputError
 from tests.soak.cases import COOLDOWN, OVERRIDE, Case
 from tests.soak.growth import Sample, grown, sample
 from tests.soak.twin import Twin

@@ -11,7 +11,7 @@ from ignite.engine import Engine, Events
 
 from adaptive_critic import LossRatioPIDController, WassersteinGapController
 from adaptive_critic.controller import Controller
-from adaptive_critic.signals import StepOutputError
+from adaptive_critic.step_output import StepOutputError
 
 
 class Lost(Exception):

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from adaptive_critic import ControllerHistory, feedback
+from adaptive_critic import ControllerHistory, alternation
+from adaptive_critic.decision import Feedback, feedback
 from adaptive_critic.guard.responding import Responder
 from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.laws import Observation
@@ -50,13 +51,13 @@ def test_faults_are_named_rightly() -> None:
 
 
 def test_a_rounding_that_loses_its_remainder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feedback, "diffuse", lambda ratio, carry: (math.floor(ratio + 0.5), 0.0))
+    monkeypatch.setattr(feedback, "carry_over", lambda ratio, carry, n: 0.0)
     with pytest.raises(SoakError, match="away from the sum of ratios"):
         Soak(CASES["gap"], 0, ()).run(500, samples=1)
 
 
 def test_an_override_that_consumes_a_remainder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feedback.FeedbackController, "_take_back", lambda self: None)
+    monkeypatch.setattr(alternation.Next, "decided", property(lambda now: True))
     with pytest.raises(SoakError, match="away from the sum of ratios"):
         Soak(CASES["gap"], 0, (overridden_between_runs,)).run(1000, samples=1)
 
@@ -68,24 +69,22 @@ def test_an_observation_across_iterations_that_were_missed_is_found(monkeypatch:
 
 
 def test_a_bad_observation_that_moves_the_law_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    decide = feedback.FeedbackController._decide
+    decide = Feedback._decide
 
-    def moved(self: feedback.FeedbackController) -> None:
-        held = self.bad_observations
-        decide(self)
-        if self.bad_observations > held:
-            self._decided = True
-            self._law_now, self._ratio = self._law.update(
-                self._law_now, Observation((0.0, 1.0), (0.0, 1.0)), self._ratio
-            )
+    def moved(self: Feedback) -> bool:
+        decided = decide(self)
+        if not decided:
+            observation = Observation((0.0, 1.0), (0.0, 1.0))
+            self._law_state, self.ratio = self._law.update(self._law_state, observation, self.ratio)
+        return decided
 
-    monkeypatch.setattr(feedback.FeedbackController, "_decide", moved)
+    monkeypatch.setattr(Feedback, "_decide", moved)
     with pytest.raises(SoakError, match=r"the ratio is .*, the twin's is"):
         Soak(CASES["gap"], 0, (not_finite,)).run(500, samples=1)
 
 
 def test_limits_that_do_not_hold_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feedback, "diffuse", lambda ratio, carry: (math.floor(ratio) + 30, 0.0))
+    monkeypatch.setattr(feedback, "rounded", lambda ratio, carry: math.floor(ratio) + 30)
     with pytest.raises(SoakError):
         Soak(CASES["gap"], 0, ()).run(100, samples=1)
 

@@ -8,7 +8,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.handlers.base import FeedbackController
 from adaptive_critic.laws import Observation
 from adaptive_critic.signals import Signal
 

@@ -19,10 +19,15 @@ FILES = sorted(FOLDER.glob("*.pt"))
 STATES = {(path.stem, name): found for path in FILES for name, found in torch.load(path, weights_only=True).items()}
 
 
+# Entries of a controller's state that format 2 has left out, or counts at another moment.
+OF_FORMAT_1 = {"version", "steps", "carry"}
+
+
 def same(ours: Any, theirs: Any) -> bool:
     """Whether each entry of theirs is in ours; a later format may have more."""
     if isinstance(theirs, Mapping):
-        return all(key in ours and same(ours[key], value) for key, value in theirs.items())
+        left_out = OF_FORMAT_1 if "steps" in theirs or "carry" in theirs else set()
+        return all(same(ours.get(key), value) for key, value in theirs.items() if key not in left_out)
     return dict(entries({"": ours})) == dict(entries({"": theirs}))
 
 
@@ -44,7 +49,8 @@ def test_this_release_has_its_states_written_down() -> None:
     assert adaptive_critic.__version__ in {path.stem for path in FILES}, (
         f"run python -m tests.states {adaptive_critic.__version__}, once, before it is released"
     )
-    assert {name for release, name in STATES if release == adaptive_critic.__version__} == set(subjects())
+    # A handler that is new since has none yet; one that is gone would leave its users' checkpoints behind.
+    assert {name for release, name in STATES if release == adaptive_critic.__version__} <= set(subjects())
 
 
 # The average's format is torch's, and RandomState's has no number: there it is missing entries that are named.
@@ -53,6 +59,6 @@ NUMBERED = [name for name in subjects() if name not in ("average", "random state
 
 @pytest.mark.parametrize("name", NUMBERED)
 def test_a_state_of_a_format_to_come_is_refused_with_what_to_do(name: str) -> None:
-    state = STATES[adaptive_critic.__version__, name]["state"]
+    state = subjects()[name]().item.state_dict()
     with pytest.raises(StateError, match=r"format version \d+, this release reads up to \d+: upgrade adaptive_critic"):
         subjects()[name]().item.load_state_dict({**state, "version": state["version"] + 1})

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 from ignite.handlers.state_param_scheduler import PiecewiseLinearStateScheduler, StateParamScheduler
 
 from adaptive_critic.checks import describe
-from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.handlers.base import ScheduledController
 from adaptive_critic.laws.schedules import half_up
-from adaptive_critic.scheduled import ScheduledController
 
 __all__ = ["SchedulerAdapter"]
 
@@ -85,10 +83,10 @@ class SchedulerAdapter(ScheduledController):
             ``LambdaStateScheduler``, ...
         limits: (lower, upper) to which values are clamped, or None for the scheduler's
             own values, at least 1.
-        output_transform: see :class:`~adaptive_critic.controller.Controller`.
         param_name: name of the attribute of ``engine.state``; None means the
             scheduler's own.
-        on_divergence: see :class:`~adaptive_critic.controller.Controller`.
+        options: ``output_transform``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
         TypeError: if ``scheduler`` is none of Ignite's, or gives something else than a
@@ -99,8 +97,11 @@ class SchedulerAdapter(ScheduledController):
     Example:
         >>> from ignite.engine import Engine
         >>> from ignite.handlers import PiecewiseLinearStateScheduler
-        >>> trainer = Engine(lambda engine, batch: print(engine.state.num_discriminator_steps, end=" "))
-        >>> scheduler = PiecewiseLinearStateScheduler([(0, 5.0), (8, 1.0)], param_name="num_discriminator_steps")
+        >>> def step(engine, batch):
+        ...     print(engine.state.num_discriminator_steps, end=" ")
+        >>> trainer = Engine(step)
+        >>> name = "num_discriminator_steps"
+        >>> scheduler = PiecewiseLinearStateScheduler([(0, 5.0), (8, 1.0)], name)
         >>> SchedulerAdapter(scheduler).attach(trainer)
         >>> _ = trainer.run(range(10))
         5 5 4 4 3 3 2 2 1 1
@@ -111,9 +112,8 @@ class SchedulerAdapter(ScheduledController):
         scheduler: StateParamScheduler,
         *,
         limits: tuple[int, int] | None = None,
-        output_transform: Callable[[Any], Any] | None = None,
         param_name: str | None = None,
-        on_divergence: str | Callable[..., None] | DivergenceGuard | None = None,
+        **options: Any,
     ) -> None:
         if not isinstance(scheduler, StateParamScheduler):
             raise TypeError(
@@ -124,9 +124,8 @@ class SchedulerAdapter(ScheduledController):
         super().__init__(
             _SchedulerValues(scheduler, floor=1 if limits is None else 0),
             limits=limits,
-            output_transform=output_transform,
             param_name=scheduler.param_name if param_name is None else param_name,
-            on_divergence=on_divergence,
+            **options,
         )
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ from adaptive_critic import (
     WassersteinGap,
     WassersteinGapController,
 )
-from adaptive_critic.feedback import FeedbackController
+from adaptive_critic.handlers.base import FeedbackController
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -176,7 +176,8 @@ def test_a_wasserstein_loss_may_be_negative_where_it_is_one(caplog: pytest.LogCa
     controller = LossRatioPIDController("wasserstein")
     with caplog.at_level(logging.INFO, logger="adaptive_critic"):
         for _ in range(50):
-            controller.observe({"d_real": [1.0], "d_fake": [0.5], "d_loss": [-0.5], "g_loss": -0.4})
+            n = controller.num_discriminator_steps
+            controller.observe({"d_real": [1.0] * n, "d_fake": [0.5] * n, "d_loss": [-0.5] * n, "g_loss": -0.4})
     assert controller.bad_observations == 0
     assert told(caplog) == []
 
@@ -237,9 +238,9 @@ def test_a_run_of_nothing_but_bad_observations_is_told_once(kind: Any, caplog: p
 
     def observe(iterations: int, value: float) -> None:
         for _ in range(iterations):
-            g_fake = kind([value])[0]
+            g_fake, n = kind([value])[0], controller.num_discriminator_steps
             controller.observe(
-                {"d_real": kind([1.0] * 5), "d_fake": kind([value] * 5), "g_fake": g_fake, "g_loss": 0.5}
+                {"d_real": kind([1.0] * n), "d_fake": kind([value] * n), "g_fake": g_fake, "g_loss": 0.5}
             )
 
     observe(20, math.nan)  # the first has none before it, and is no observation
@@ -248,7 +249,7 @@ def test_a_run_of_nothing_but_bad_observations_is_told_once(kind: Any, caplog: p
     (message,) = told(caplog)
     assert message == (
         "20 decisions in a row have found no finite observation of 'used' and 'gap', so the number of critic updates "
-        "is held. The latest iteration has 'd_fake': [nan, nan, nan, ...], 'g_fake': [nan]. If it stays like this "
+        "is held. The latest iteration has 'd_fake': [nan, nan, nan], 'g_fake': [nan]. If it stays like this "
         "the run has diverged: look at the training step, or attach a guard (on_divergence=), which acts on it"
     )
     observe(5, 0.5)
@@ -262,7 +263,8 @@ def test_a_run_of_nothing_but_bad_observations_is_told_once(kind: Any, caplog: p
 def test_bad_observations_that_are_not_in_a_row_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
     controller = LossRatioPIDController("hinge")
     for iteration in range(200):
-        controller.observe({"d_loss": [1.0 if iteration % 20 == 0 else math.nan], "g_loss": 1.0})
+        loss = 1.0 if iteration % 20 == 0 else math.nan
+        controller.observe({"d_loss": [loss] * controller.num_discriminator_steps, "g_loss": 1.0})
     assert controller.bad_observations == 190
     assert told(caplog) == []
 

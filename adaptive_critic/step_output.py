@@ -1,17 +1,63 @@
-"""Reading a training step's output (StepOutput) without a device-to-host copy."""
+"""What a training step returns (StepOutput), and reading its entries without waiting for the device."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
-from typing import Any, TypeAlias
+from numbers import Integral, Real
+from typing import Any, TypeAlias, TypedDict
 
 import torch
 
-__all__ = ["Scalar", "StepOutputError", "first", "kept", "last", "scalar", "tensor_entry"]
+__all__ = [
+    "Entries",
+    "Scalar",
+    "StepOutput",
+    "StepOutputError",
+    "first",
+    "generated_score",
+    "kept",
+    "lacks_g_fake",
+    "last",
+    "num_samples",
+    "scalar",
+    "tensor_entry",
+]
 
 Scalar: TypeAlias = "torch.Tensor | float"
 """a 0-d tensor or a float"""
+Entries: TypeAlias = "torch.Tensor | Sequence[Scalar]"
+"""one number for each critic update, shape (n,): a tensor, or a sequence of 0-d tensors or floats"""
+
+
+class StepOutput(TypedDict, total=False):
+    """What the training step of one iteration returns: n critic updates and one generator update.
+
+    Scores are logits, higher means more real. Losses leave penalties out. With n = 0 the critic's entries are empty or
+    absent. A rule names the entries that it needs; nothing else has to be there. Other keys are left alone.
+    """
+
+    d_real: Entries
+    """(n,), mean critic score of the real batch, in each critic update before its step"""
+    d_fake: Entries
+    """(n,), mean critic score of the generated batch, in each critic update before its step"""
+    d_loss: Entries
+    """(n,), critic loss of each critic update: the sum of the real and the fake term"""
+    g_loss: Scalar
+    """(), generator loss after the critic updates and before the generator's step"""
+    g_fake: Scalar
+    """(), mean critic score of the generator's batch at that moment; with a Wasserstein objective it is -g_loss"""
+    d_real_std: Entries
+    """(n,), standard deviation of the real batch's scores"""
+    d_fake_std: Entries
+    """(n,), standard deviation of the generated batch's scores"""
+    d_accuracy: Entries
+    """(n,), share of both batches that the critic tells right, in [0, 1]"""
+    d_penalty: Entries
+    """(n,), the penalty as it enters the critic's loss"""
+    g_fake_accuracy: Scalar
+    """(), share of the generator's batch that the critic calls fake, in [0, 1]"""
+    num_samples: int
+    """real samples of this iteration"""
 
 
 class StepOutputError(ValueError):
@@ -44,11 +90,15 @@ def _lookup(output: Any, key: str) -> Any:
         ) from None
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)  # NumPy's scalars are Real, too
+
+
 def _as_scalar(value: Any, key: str) -> Scalar:
     if isinstance(value, torch.Tensor):
         if value.ndim == 0 and not value.is_complex():
             return value
-    elif isinstance(value, Real) and not isinstance(value, bool):
+    elif _is_number(value):
         return float(value)
     raise StepOutputError(f"{key!r} must be a 0-d tensor or a float, got {_describe(value)}")
 
@@ -57,13 +107,13 @@ def scalar(output: Any, key: str) -> Scalar:
     """Return a () entry.
 
     Raises:
-        StepOutputError: if the output is no dict, lacks the key, or the entry is not a 0-d tensor or a number.
+        StepOutputError: if the output is not a dict, lacks the key, or the entry is not a 0-d tensor or a number.
     """
     return _as_scalar(_lookup(output, key), key)
 
 
 def _is_scalar(value: Any) -> bool:
-    return value.ndim == 0 if isinstance(value, torch.Tensor) else isinstance(value, (int, float))
+    return value.ndim == 0 if isinstance(value, torch.Tensor) else _is_number(value)
 
 
 def tensor_entry(value: Any, index: int) -> torch.Tensor | None:
@@ -94,7 +144,7 @@ def first(output: Any, key: str) -> Scalar:
     """Return the entry of the first critic update from an (n,) entry with n >= 1.
 
     Raises:
-        StepOutputError: if the output is no dict, lacks the key, or the entry is a plain scalar or of another shape.
+        StepOutputError: if the output is not a dict, lacks the key, or the entry is a plain scalar or of another shape.
     """
     value = _lookup(output, key)
     entry = tensor_entry(value, 0)
@@ -114,7 +164,7 @@ def last(output: Any, key: str) -> Scalar:
     """Return the entry of the last critic update; a plain scalar counts as that.
 
     Raises:
-        StepOutputError: if the output is no dict, lacks the key, or the entry has another shape.
+        StepOutputError: if the output is not a dict, lacks the key, or the entry has another shape.
     """
     value = _lookup(output, key)
     entry = tensor_entry(value, -1)
@@ -123,6 +173,32 @@ def last(output: Any, key: str) -> Scalar:
     if _is_scalar(value):
         return _as_scalar(value, key)
     return _entry(value, key, -1)
+
+
+def lacks_g_fake(output: Any) -> bool:
+    """Return whether g_fake is absent and g_loss is there to stand for it."""
+    return isinstance(output, (dict, Mapping)) and "g_fake" not in output and "g_loss" in output
+
+
+def generated_score(output: Any) -> Scalar:
+    """Return g_fake, or -g_loss, which it equals under a Wasserstein objective.
+
+    Raises:
+        StepOutputError: if the output has neither, or it is not a number.
+    """
+    return -scalar(output, "g_loss") if lacks_g_fake(output) else scalar(output, "g_fake")
+
+
+def num_samples(output: Any) -> int:
+    """Return the entry ``num_samples``, 0 if the output has none.
+
+    Raises:
+        StepOutputError: if it is not an int of at least 0.
+    """
+    samples = output.get("num_samples", 0) if isinstance(output, (dict, Mapping)) else 0
+    if isinstance(samples, bool) or not isinstance(samples, (int, Integral)) or samples < 0:
+        raise StepOutputError(f"'num_samples' must be an int of at least 0, got {samples!r} ({type(samples).__name__})")
+    return int(samples)
 
 
 def kept(value: Scalar) -> Scalar:

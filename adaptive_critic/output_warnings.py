@@ -1,4 +1,4 @@
-"""What in the numbers suggests that the training step returns something else than it should: told once each."""
+"""Warnings about training-step outputs that look wrong. Each is logged once per run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import Any
 import torch
 
 from adaptive_critic.signals import GapShare, Signal
-from adaptive_critic.signals.gap import STAND_IN, has_stand_in
+from adaptive_critic.step_output import lacks_g_fake
 
-__all__ = ["Doubts"]
+__all__ = ["NO_G_FAKE", "OutputWarnings"]
 
-_ENTRIES_CHECKED = 200  # iterations in which the number of entries is compared with the number of critic updates
+NO_G_FAKE = (
+    "the training step's output has no 'g_fake', so -g_loss stands for it. Under a Wasserstein or hinge objective the "
+    "two are the same; under any other return 'g_fake', the critic's mean score of the generator's batch, or the gap "
+    "is wrong"
+)
+"""logged where the objective is not known"""
+
+_ITERATIONS_CHECKED = 200  # early iterations, in which the output's form is looked at
 # The longest that was seen in a run with nothing wrong is 191: the critic's rate 1/25 of the generator's, n fixed at 1.
-_NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap before it is told
+_NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap
 _NEGATIVE_DECISIONS = 50  # and decisions, where means over many iterations hide the ones that are positive
-_SAME_ITERATIONS = 10  # iterations in a row with one number for loss and score before it is told
-_HELD_DECISIONS = 20  # decisions in a row without a finite observation before it is told
+_SAME_ITERATIONS = 10  # iterations in a row with one number for loss and score
+_HELD_DECISIONS = 20  # decisions in a row without a finite observation
 _SLACK = 1e-3  # a mean in half precision may lie beyond its bounds by this much
 
 _KEYS = ("d_real", "d_fake", "d_loss", "g_loss", "g_fake", "g_fake_accuracy", "gap_before", "gap_after")
@@ -27,133 +34,130 @@ _KEYS = ("d_real", "d_fake", "d_loss", "g_loss", "g_fake", "g_fake_accuracy", "g
 _logger = logging.getLogger("adaptive_critic")
 
 
-class Doubts:
-    """Watches a training step's output for what can be told from healthy training without doubt.
+class OutputWarnings:
+    """Logs what in a training step's output can be told from healthy training without doubt, each once per run.
 
     Args:
         signal: what is read from the output.
-        param_name: name of the attribute of ``engine.state`` that the step is to read.
+        metrics: whether it is read from running metrics instead; the output may then have any form.
     """
 
-    def __init__(self, signal: Signal, param_name: str) -> None:
+    def __init__(self, signal: Signal, metrics: bool) -> None:
         self._signal = signal
-        self._param_name = param_name
-        self._may_stand_in = not isinstance(signal, GapShare) or signal.wasserstein
-        self._has_gap = signal.names == ("used", "gap")
+        self._is_gap = isinstance(signal, GapShare)
+        self._g_fake_needed = isinstance(signal, GapShare) and not signal.wasserstein
+        self._reads_output = not metrics
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was told: another run begins."""
-        self._entries_told = False
-        self._domain_told = False
-        self._gap_told = False
-        self._stand_in_told = self._may_stand_in
-        self._held_told = False
-        self._score_told = not isinstance(self._signal, GapShare)
+        """Forget what was logged: another run begins."""
+        self._logged: set[str] = set()
+        self._iterations = 0
         self._same = 0  # iterations in a row
         self._negative = (0, 0)  # iterations and decisions in a row
-        self.held = 0
-        """decisions in a row that found nothing finite to observe"""
+        self._held = 0  # decisions in a row
 
-    def check_entries(self, output: Any, steps: int, iteration: int) -> None:
-        """Tell if the step seems to make another number of critic updates than it was asked for.
+    def _log(self, what: str, text: str, *values: object) -> None:
+        if what not in self._logged:
+            self._logged.add(what)
+            _logger.warning(text, *values)
+
+    def check_output(self, output: Any, steps: int) -> None:
+        """Look at the form of an iteration's output; nothing is read from the device.
 
         Args:
             output: the step's output.
-            steps: critic updates that it was asked for.
-            iteration: iterations before this one; only early ones are looked at.
+            steps: critic updates that the step was asked for.
         """
-        if iteration >= _ENTRIES_CHECKED:
+        if not self._reads_output:
             return
+        if self._g_fake_needed and lacks_g_fake(output):
+            self._log("no g_fake", NO_G_FAKE)
+        if self._iterations < _ITERATIONS_CHECKED and isinstance(output, Mapping):
+            self._iterations += 1
+            self._check_entries(output, steps)
+            if self._is_gap:
+                self._check_score(output)
+
+    def _check_entries(self, output: Mapping[str, Any], steps: int) -> None:
         for key in ("d_real", "d_fake", "d_loss"):
-            entries: Any = output.get(key) if isinstance(output, Mapping) else None
+            entries: Any = output.get(key)
             is_vector = isinstance(entries, (tuple, list)) or (isinstance(entries, torch.Tensor) and entries.ndim == 1)
-            if is_vector and len(entries) != steps and not self._entries_told:
-                self._entries_told = True
-                _logger.warning(
-                    "%r has %d entries, but engine.state.%s was %d: does the step's loop read it?",
-                    key, len(entries), self._param_name, steps,
+            if is_vector and len(entries) != steps:
+                self._log(
+                    "entries",
+                    "%r has %d entries, but %d critic updates were asked for: does the step's loop read the number "
+                    "that the controller writes?",
+                    key, len(entries), steps,
                 )  # fmt: skip
 
-    def check_stand_in(self, output: Any) -> None:
-        """Tell if the generator's loss is taken for the score of its batch, and whether it is one can't be known."""
-        if not self._stand_in_told and has_stand_in(output):
-            self._stand_in_told = True
-            _logger.warning(STAND_IN)
-
-    def check_score(self, output: Any, iteration: int) -> None:
-        """Tell if the generator's loss is returned for the score of its batch, which is its negative or something else.
-
-        Of tensors only one that is returned twice is found: comparing the values of two would wait for the device.
-
-        Args:
-            output: the step's output.
-            iteration: iterations before this one; only early ones are looked at.
-        """
-        if self._score_told or iteration >= _ENTRIES_CHECKED or not isinstance(output, Mapping):
-            return
+    def _check_score(self, output: Mapping[str, Any]) -> None:
+        """Compare g_fake with g_loss. Of tensors only one that is returned twice is found: values would be read."""
         self._same = self._same + 1 if _is_one_number(output.get("g_fake"), output.get("g_loss")) else 0
         if self._same >= _SAME_ITERATIONS:
-            self._score_told = True
-            _logger.warning(
+            self._log(
+                "score",
                 "'g_fake' has been the same number as 'g_loss' for %d iterations in a row. It must be the critic's "
                 "mean score of the generator's batch, higher for more real; under a Wasserstein objective that is "
                 "-g_loss: return that, or leave 'g_fake' out",
                 self._same,
-            )  # fmt: skip
+            )
 
     def is_impossible(self, mean: Sequence[float]) -> bool:
-        """Return whether the signal's first component can't have this mean; tell so if it can't."""
+        """Return whether the signal's first component can't have this mean; log it if it can't."""
         lowest, highest = self._signal.domain
         if lowest - _SLACK <= mean[0] <= highest + _SLACK:
             return False
-        if not self._domain_told:
-            self._domain_told = True
-            _logger.warning(
-                "%r is %.4g: %s. The number of critic updates is held while it is like this",
-                self._signal.names[0], mean[0], self._signal.hint,
-            )  # fmt: skip
+        self._log(
+            "impossible",
+            "%r is %.4g: %s. The number of critic updates is held while it is like this",
+            self._signal.names[0], mean[0], self._signal.hint,
+        )  # fmt: skip
         return True
 
-    def check_held(self, output: Any) -> None:
-        """Tell if no decision has had an observation for long, with what is not finite in the latest.
+    def decided(self) -> None:
+        """Note that a decision has had an observation."""
+        self._held = 0
+
+    def check_held(self, entries: Any) -> None:
+        """Count a decision without a finite observation; after many in a row log what is not finite in the latest.
 
         Args:
-            output: the step's output, or the running metrics that are read instead.
+            entries: the step's output, or the running metrics that are read instead.
         """
-        if self.held < _HELD_DECISIONS or self._held_told:
+        self._held += 1
+        if self._held < _HELD_DECISIONS or "held" in self._logged:
             return
-        self._held_told = True
-        entries = output if isinstance(output, Mapping) else {}
+        entries = entries if isinstance(entries, Mapping) else {}
         numbers = {key: _numbers(value) for key, value in entries.items() if key in _KEYS}
         bad = {key: found for key, found in numbers.items() if not all(map(math.isfinite, found))}
         shown = bad or numbers  # finite ones can lead to a component that is not, or another rank has what is bad
-        _logger.warning(
+        self._log(
+            "held",
             "%d decisions in a row have found no finite observation of %s, so the number of critic updates is held. "
             "The latest iteration has %s. If it stays like this the run has diverged: look at the training step, or "
             "attach a guard (on_divergence=), which acts on it",
-            self.held, " and ".join(map(repr, self._signal.names)),
+            self._held, " and ".join(map(repr, self._signal.names)),
             ", ".join(f"{key!r}: {_listed(found)}" for key, found in shown.items()) or "none of it",
         )  # fmt: skip
 
     def check_gap(self, mean: Sequence[float], iterations: int) -> None:
-        """Tell if real samples have been scored below generated ones for longer than any critic that learns leaves it.
+        """Log if real samples have been scored below generated ones for longer than any critic that learns leaves it.
 
         Args:
             mean: means of the signal's components at a decision.
             iterations: iterations that they are over.
         """
-        if not self._has_gap:
+        if self._signal.names != ("used", "gap"):
             return
         used, gap = mean
         if gap >= used:  # d_real - d_fake of one critic is what the generator's update has left of the gap
             self._negative = (0, 0)
             return
         self._negative = (self._negative[0] + iterations, self._negative[1] + 1)
-        long = self._negative[0] >= _NEGATIVE_ITERATIONS and self._negative[1] >= _NEGATIVE_DECISIONS
-        if long and not self._gap_told:
-            self._gap_told = True
-            _logger.warning(
+        if self._negative[0] >= _NEGATIVE_ITERATIONS and self._negative[1] >= _NEGATIVE_DECISIONS:
+            self._log(
+                "gap",
                 "d_real has been below d_fake for %d iterations in a row, now by %.4g. Higher scores must mean more "
                 "real: are the two swapped, or do the scores have the other sign? If not, the critic learns nothing",
                 self._negative[0], used - gap,

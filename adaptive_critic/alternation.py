@@ -1,0 +1,149 @@
+"""Critic and generator updates in turn: what the next iteration gets, overrides of it, and what was made so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from adaptive_critic import state as saved
+from adaptive_critic.decision import Decision
+from adaptive_critic.step_output import num_samples
+
+__all__ = ["Alternation", "AlternationState", "Next"]
+
+
+class Next(NamedTuple):
+    """What the next iteration is to be run with, or the one that is running."""
+
+    steps: int
+    """critic updates"""
+    ratio: float
+    """real-valued number behind it"""
+    decided: bool
+    """whether ``steps`` is the decision's number, and not an override's"""
+
+
+class AlternationState(NamedTuple):
+    """State of :class:`Alternation`, checked."""
+
+    critic_updates: int
+    generator_updates: int
+    samples_seen: int
+    override: tuple[int, ...]
+    decision: Any
+
+
+class Alternation:
+    """Asks a decision for each iteration's number, counts what was made, and lets a number be overridden.
+
+    Args:
+        decision: decides the number.
+        output_transform: turns the step's output into a StepOutput, or None.
+    """
+
+    def __init__(self, decision: Decision, output_transform: Callable[[Any], Any] | None) -> None:
+        self.decision = decision
+        self._output_transform = output_transform
+        self._override_steps = 0
+        self._waits = False  # an override, for a run that is yet to begin and must not begin without it
+        self.overridden = 0
+        """iterations that are left with another number than the decision's"""
+        self.clear()
+        self.refresh()
+
+    def clear(self) -> None:
+        """Forget the run, but not an override."""
+        self.critic_updates = 0
+        self.generator_updates = 0
+        self.samples_seen = 0
+        self.index = 0
+        """index of the next iteration (from 0): what a schedule depends on"""
+        self.decision.clear()
+
+    def refresh(self) -> None:
+        """Read the decision anew. Reading it changes nothing."""
+        decided = self.overridden == 0
+        steps = self.decision.steps(self.index) if decided else self._override_steps
+        ratio = self.decision.ratio
+        self.next = Next(steps, float(steps) if ratio is None else ratio, decided)
+
+    def advance(self, output: Any, metrics: Mapping[str, Any], index: int) -> None:
+        """Take in the iteration that was run with ``next``, and count it; ``next`` is then the one with this index.
+
+        Raises:
+            StepOutputError: if the output is not what the decision needs. Nothing is counted then.
+        """
+        if self._output_transform is not None:
+            output = self._output_transform(output)
+        samples, ran = num_samples(output), self.next
+        if self.overridden > 0:
+            self.overridden -= 1
+            self.decision.skip()
+        else:
+            self.decision.observe(output, metrics, ran.steps)
+        if ran.decided:
+            self.decision.ran(ran.steps, ran.ratio)
+        self.critic_updates += ran.steps
+        self.generator_updates += 1
+        self.samples_seen += samples
+        self.index = index
+        self.refresh()
+
+    # --- override -----------------------------------------------------------------------------------------------
+
+    def override(self, steps: int, iterations: int, *, waits: bool) -> None:
+        """Give ``steps`` to some iterations; ``waits`` says that they are those of a run yet to begin."""
+        self._override_steps, self.overridden, self._waits = steps, iterations, self._waits or waits
+
+    def clear_override(self) -> None:
+        """Go back to the decision's number."""
+        self._override_steps, self.overridden, self._waits = 0, 0, False
+
+    def begin_fresh(self) -> None:
+        """Forget what an override of an earlier run has left, keep one that waits for this run."""
+        if not self._waits:
+            self.clear_override()
+
+    def run_is_under_way(self) -> None:
+        """Note that an iteration of the run was seen: an override is this run's."""
+        self._waits = False
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def fingerprint(self) -> Any:
+        """Return what must be equal on all ranks when a run begins."""
+        return self.decision.settings(), self.decision.fingerprint(), self._override_steps, self.overridden
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: ints, floats, strings, lists and dicts of them."""
+        return {
+            "critic_updates": self.critic_updates,
+            "generator_updates": self.generator_updates,
+            "samples_seen": self.samples_seen,
+            "override": [self._override_steps, self.overridden],
+            "law": self.decision.state_dict(),
+        }
+
+    def read_state(self, state: Mapping[str, Any]) -> AlternationState:
+        """Return a state, checked; nothing is changed.
+
+        Raises:
+            StateError: if entries are missing or out of range.
+        """
+        counts = [saved.integer(state, key) for key in ("critic_updates", "generator_updates", "samples_seen")]
+        override = saved.integers(state, "override", 2)
+        # A state of format 1 has the number that had been decided, and the carry that is left after it.
+        steps = saved.integer(state, "steps") if state["version"] == 1 else None
+        if override[1] > 0:
+            steps = None
+        decision = self.decision.read_state(saved.mapping(state, "law"), steps)
+        return AlternationState(counts[0], counts[1], counts[2], override, decision)
+
+    def restore(self, state: AlternationState) -> None:
+        """Go on from a state, within the current limits."""
+        self.critic_updates, self.generator_updates, self.samples_seen = state[:3]
+        self._override_steps, self.overridden = state.override
+        self._waits = False
+        self.index = self.generator_updates
+        self.decision.restore(state.decision)
+        self.refresh()

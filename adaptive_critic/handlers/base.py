@@ -1,0 +1,221 @@
+"""The two kinds of controllers, closed loop and open loop; a named controller is one of them with a constructor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, overload
+
+from adaptive_critic.checks import integer, limits_pair
+from adaptive_critic.controller import Controller, ControllerOptions
+from adaptive_critic.decision import Feedback, Limits, OpenLoop, any_limits
+from adaptive_critic.laws import FeedbackLaw, Schedule
+from adaptive_critic.signals import Signal
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["FeedbackController", "LawNumber", "ScheduledController", "initial_within", "named_metrics"]
+
+
+def initial_within(limits: Limits, initial: float | None, default: float) -> float:
+    """Return ``initial``; if it is None the default, which gives way to the limits.
+
+    Raises:
+        TypeError: if the limits, which are needed then, are not a pair of ints.
+        ValueError: if they are out of range.
+    """
+    if initial is not None:
+        return initial
+    if limits is None:
+        return default
+    lower, upper = limits_pair(limits)
+    return min(max(default, lower), upper)
+
+
+def named_metrics(**names: str | None) -> dict[str, str]:
+    """Return the metrics that were named; naming some but not all is refused."""
+    given = {key: name for key, name in names.items() if name is not None}
+    if given and len(given) < len(names):
+        raise ValueError(f"got {given}: name running metrics for all of {', '.join(names)}, or for none")
+    return given
+
+
+class FeedbackController(Controller):
+    """Observes every iteration, lets a law decide every ``update_every``.
+
+    Args:
+        law: proposes the real-valued ratio.
+        signal: gives the law's inputs.
+        initial: ratio at the start.
+        limits: (lower, upper) of the integer.
+        update_every: iterations between decisions.
+        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        metrics: running metrics to read instead of the step's output, by StepOutput's keys.
+        check_limits: see :class:`~adaptive_critic.decision.Feedback`, which all of the above are arguments of.
+        regulates: see there.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
+    """
+
+    _decision: Feedback
+
+    def __init__(
+        self,
+        law: FeedbackLaw[Any],
+        signal: Signal,
+        *,
+        initial: float,
+        limits: Limits,
+        update_every: int = 1,
+        lagged: bool | None = None,
+        metrics: Mapping[str, str] | None = None,
+        check_limits: Callable[[Any, Limits], Limits] = any_limits,
+        regulates: str = "",
+        **options: Unpack[ControllerOptions],
+    ) -> None:
+        decision = Feedback(
+            law,
+            signal,
+            initial=initial,
+            limits=limits,
+            update_every=update_every,
+            lagged=lagged,
+            metrics=metrics,
+            check_limits=check_limits,
+            regulates=regulates,
+        )
+        super().__init__(decision, **options)
+
+    @property
+    def update_every(self) -> int:
+        """Iterations between decisions. It stays as it was given."""
+        return self._decision.update_every
+
+    @property
+    def bad_observations(self) -> int:
+        """Decisions that were held since an observation was not finite, or impossible."""
+        return self._decision.bad_observations
+
+    @property
+    def law(self) -> FeedbackLaw[Any]:
+        """What proposes the ratio. It is frozen; another one of its class, with other numbers, may take its place.
+
+        Those of its numbers that the constructor takes can be read and assigned one by one: ``controller.kp = 1.0``.
+
+        The state stays, so that the ratio goes on from where it is. In a distributed run every rank must assign the
+        same, between two runs or at the same iteration.
+
+        Raises:
+            TypeError: if another kind of law is assigned, or a number in it has the wrong type.
+            ValueError: if a number is out of its range, or the law can't go on from the state.
+
+        Example:
+            >>> from dataclasses import replace
+            >>> from adaptive_critic import LossRatioPIDController
+            >>> controller = LossRatioPIDController("hinge")
+            >>> controller.law = replace(controller.law, kp=1.0, ki=0.1)
+            >>> controller.kp
+            1.0
+            >>> controller.kp = -1.0
+            Traceback (most recent call last):
+                ...
+            ValueError: kp=-1.0: expected a number at least 0
+        """
+        return self._decision.law
+
+    @law.setter
+    def law(self, law: FeedbackLaw[Any]) -> None:
+        self._decision.law = law
+
+
+class LawNumber:
+    """Makes ``controller.kp`` the law's ``kp``; an assignment gives the controller a law with the new number.
+
+    Without it an assignment would make an attribute that nothing reads.
+    """
+
+    def __set_name__(self, owner: type[FeedbackController], name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, controller: None, owner: type[FeedbackController]) -> LawNumber: ...
+    @overload
+    def __get__(self, controller: FeedbackController, owner: type[FeedbackController]) -> float: ...
+    def __get__(self, controller: FeedbackController | None, owner: type[FeedbackController]) -> LawNumber | float:
+        if controller is None:
+            return self
+        number: float = getattr(controller.law, self._name)
+        return number
+
+    def __set__(self, controller: FeedbackController, number: float) -> None:
+        law: Any = controller.law
+        controller.law = replace(law, **{self._name: number})
+
+
+class ScheduledController(Controller):
+    """Writes a schedule's value.
+
+    Args:
+        schedule: gives a whole number for the index ``engine.state.iteration - 1``, so that iteration 1 reads the
+            value at 0.
+        limits: (lower, upper) to which values are clamped, or None for the schedule's own values.
+        configured: (lowest, highest) value that limits have to include, see
+            :class:`~adaptive_critic.decision.OpenLoop`.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
+    """
+
+    _decision: OpenLoop
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        limits: Limits = None,
+        configured: tuple[float, float] | None = None,
+        **options: Unpack[ControllerOptions],
+    ) -> None:
+        super().__init__(OpenLoop(schedule, limits, configured), **options)
+
+    @property
+    def schedule(self) -> Schedule:
+        """What gives the number."""
+        return self._decision.schedule
+
+    @classmethod
+    def simulate_values(cls, num_events: int, **scheduler_kwargs: Any) -> list[list[int]]:
+        """Return what the controller would write at each of the first iterations.
+
+        Args:
+            num_events: number of iterations, at least 0.
+            scheduler_kwargs: arguments of the constructor.
+
+        Returns:
+            a list of ``[index, value]``, as Ignite's schedulers return it.
+        """
+        decision = cls(**scheduler_kwargs)._decision
+        return [[index, decision.steps(index)] for index in range(integer("num_events", num_events, at_least=0))]
+
+    @classmethod
+    def plot_values(cls, num_events: int, **scheduler_kwargs: Any) -> Any:
+        """Draw what :meth:`simulate_values` returns into the current figure.
+
+        Returns:
+            the list of matplotlib lines.
+
+        Raises:
+            RuntimeError: if matplotlib is not installed.
+        """
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError:
+            raise RuntimeError("plot_values needs matplotlib: pip install 'adaptive-critic[plots]'") from None
+        values = cls.simulate_values(num_events, **scheduler_kwargs)
+        label = scheduler_kwargs.get("param_name", "num_discriminator_steps")
+        lines = plt.step([i for i, _ in values], [n for _, n in values], where="post", label=label)
+        plt.xlabel("iteration")
+        plt.ylabel("critic updates")
+        plt.legend()
+        plt.grid(which="both", alpha=0.3)
+        return lines

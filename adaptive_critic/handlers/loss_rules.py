@@ -1,0 +1,136 @@
+"""Published rules on both losses, as controllers: baselines that a new law has to beat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from adaptive_critic.checks import integer
+from adaptive_critic.controller import ControllerOptions
+from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within, named_metrics
+from adaptive_critic.laws import LossChangeRateLaw, TwoThresholdLaw
+from adaptive_critic.signals import BothLosses, RelativeLossChanges
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["LossChangeRateController", "TwoThresholdController"]
+
+
+class LossChangeRateController(FeedbackController):
+    r"""One more critic update while its loss changes faster than the generator's, one fewer otherwise.
+
+    Ouyang, Chen, Agam, "Accelerated WGAN update strategy with loss change rate balancing", WACV 2021, arXiv
+    2008.12463: with :math:`r = |(L - L_{last}) / L_{last}|` (both 1 at first), train the critic if
+    :math:`r_d > \lambda r_g`, else the generator. Variant: the original decides after every single update; here one
+    decision per generator update adds or removes one critic update. The rates depend on the critic's offset.
+
+    Needs ``d_loss`` and ``g_loss`` of StepOutput.
+
+    Args:
+        balance: lambda, above 0; re-implementations use 2 and 10.
+        initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
+            nearest to it.
+        limits: (lower, upper) of the integer.
+        update_every: iterations between decisions.
+        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        d_loss: name of a running metric of the critic's loss, instead of the step's output; with ``g_loss``.
+        g_loss: name of a running metric of the generator's loss.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if one is out of range.
+
+    Example:
+        >>> controller = LossChangeRateController()
+        >>> losses = (1.0, 2.0, 3.0, 3.0, 3.0)  # the critic's changes, then it does not
+        >>> [controller.observe({"d_loss": loss, "g_loss": 1.0}) for loss in losses]
+        [1, 2, 3, 2, 1]
+    """
+
+    balance = LawNumber()
+
+    def __init__(
+        self,
+        *,
+        balance: float = 2.0,
+        initial: int | None = None,
+        limits: tuple[int, int] | None = (1, 10),
+        update_every: int = 1,
+        lagged: bool | None = None,
+        d_loss: str | None = None,
+        g_loss: str | None = None,
+        **options: Unpack[ControllerOptions],
+    ) -> None:
+        super().__init__(
+            LossChangeRateLaw(balance),
+            RelativeLossChanges(),
+            initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
+            limits=limits,
+            update_every=update_every,
+            lagged=lagged,
+            metrics=named_metrics(d_loss=d_loss, g_loss=g_loss),
+            **options,
+        )
+
+
+class TwoThresholdController(FeedbackController):
+    """One more critic update while its loss is not below its threshold, else one fewer while the generator's is not.
+
+    ganhacks, section 11, and fastai's ``AdaptiveGANSwitcher``: train the critic until its last loss is below a
+    threshold, then the generator until below its own. Variant: one decision per generator update, bounded by
+    ``limits``; the originals' loops are unbounded. Absolute thresholds depend on scale, offset and problem.
+
+    Needs ``d_loss`` and ``g_loss`` of StepOutput.
+
+    Args:
+        critic_threshold: with a ``d_loss`` of at least this, one more critic update; a finite number.
+        generator_threshold: otherwise, with a ``g_loss`` of at least this, one fewer; a finite number.
+        initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
+            nearest to it.
+        limits: (lower, upper) of the integer.
+        update_every: iterations between decisions.
+        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        d_loss: name of a running metric of the critic's loss, instead of the step's output; with ``g_loss``.
+        g_loss: name of a running metric of the generator's loss.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if one is out of range.
+
+    Example:
+        >>> controller = TwoThresholdController(0.5, 0.5)
+        >>> losses = [(0.9, 1.0), (0.8, 1.0), (0.4, 0.2), (0.3, 1.0)]  # d_loss, g_loss
+        >>> [controller.observe({"d_loss": d, "g_loss": g}) for d, g in losses]
+        [2, 3, 3, 2]
+    """
+
+    critic_threshold = LawNumber()
+    generator_threshold = LawNumber()
+
+    def __init__(
+        self,
+        critic_threshold: float,
+        generator_threshold: float,
+        *,
+        initial: int | None = None,
+        limits: tuple[int, int] | None = (1, 10),
+        update_every: int = 1,
+        lagged: bool | None = None,
+        d_loss: str | None = None,
+        g_loss: str | None = None,
+        **options: Unpack[ControllerOptions],
+    ) -> None:
+        super().__init__(
+            TwoThresholdLaw(critic_threshold, generator_threshold),
+            BothLosses(),
+            initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
+            limits=limits,
+            update_every=update_every,
+            lagged=lagged,
+            metrics=named_metrics(d_loss=d_loss, g_loss=g_loss),
+            **options,
+        )

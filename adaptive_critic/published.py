@@ -1,0 +1,78 @@
+"""The attributes of ``engine.state`` that a controller writes: whose they are, and writing them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from ignite.engine import Engine
+
+from adaptive_critic.events import CriticEvents, Overridable, claim, fire, register_events, release
+from adaptive_critic.handler import free_name, prefix, writes
+
+__all__ = ["Published"]
+
+_BESIDE = writes("critic_ratio", "critic_signal", "critic_updates", "generator_updates", "samples_seen")
+
+
+class Published:
+    """Writes the number of critic updates, and what goes with it for loggers, for one controller.
+
+    Args:
+        param_name: name of the number; with one of your own, the others carry it as a prefix.
+
+    Raises:
+        TypeError: if ``param_name`` is not a str.
+        ValueError: if it can't be an attribute's name, or means something else already.
+    """
+
+    def __init__(self, param_name: str) -> None:
+        self.param_name = free_name(param_name)
+        self._names = [f"{prefix(param_name)}{name}" for name in _BESIDE]
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the next run warn again."""
+        self._warned = False
+
+    def claim(self, engine: Engine, controller: Overridable) -> str:
+        """Make ``controller`` the owner; return what to warn of, empty if the attribute was free.
+
+        Raises:
+            RuntimeError: if another controller owns it.
+        """
+        found = getattr(engine.state, self.param_name, None)
+        known = claim(engine, self.param_name, controller)
+        register_events(engine)
+        if found is None or known:
+            return ""
+        return f"engine.state.{self.param_name}={found!r} is overwritten by {controller!r}"
+
+    def release(self, engine: Engine) -> None:
+        """Let another controller own the attribute, which keeps its value."""
+        release(engine, self.param_name)
+
+    def check(self, engine: Engine, asked: int, controller: Overridable) -> str:
+        """Warn, once per run, if something else has written the number; return a note for an error that follows."""
+        found = getattr(engine.state, self.param_name)
+        if found == asked:
+            return ""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"something else wrote engine.state.{self.param_name}={found!r}; {controller!r} wrote {asked} and "
+                "will overwrite it: only one of the two should write",
+                stacklevel=4,
+            )
+        return f"; something else had written engine.state.{self.param_name}={found!r}"
+
+    def write(self, engine: Engine, steps: int, *beside: Any) -> None:
+        """Write the number, then ratio, signal, critic updates, generator updates and samples seen."""
+        setattr(engine.state, self.param_name, steps)
+        for name, value in zip(self._names, beside, strict=True):
+            setattr(engine.state, name, value)
+
+    def announce(self, engine: Engine, before: int, now: int) -> None:
+        """Fire STEPS_CHANGED if the number has changed."""
+        if before != now:
+            fire(engine, CriticEvents.STEPS_CHANGED)
