@@ -42,6 +42,7 @@ TABLE = {
     "doubts": Row({"torch"}, {"signals"}),
     "loader_order": Row({"torch"}, {"state"}),
     "data": Row({"torch"}, {"loader_order"}),
+    "rate": Row({"torch"}, {"checks"}),
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, set()),
     # Engines.

@@ -1,0 +1,278 @@
+"""The critic's learning rate, multiplied while its optimizer steps and at no other time."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from types import MethodType
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from adaptive_critic.checks import real
+
+__all__ = ["CriticRate", "check_separate"]
+
+# The code of the function that torch puts around a class's step, the one that runs the hooks.
+_RUNS_HOOKS = Optimizer.profile_hook_step(lambda: None).__code__
+
+
+class CriticRate:
+    """Multiplies the learning rates of an optimizer while its ``step`` runs.
+
+    Every group's ``"lr"`` is ``multiplier`` times the user's during the step, and the user's own again afterwards, bit
+    for bit, also if the step raises. Schedulers, checkpoints and ``param_groups`` never show the product, and nothing
+    accumulates. A rate of 0 stays 0. Hooks of ``step`` that were registered before :meth:`attach` see the user's rate.
+
+    Rates that are tensors are multiplied in place, without a host read, by a factor that is a tensor too: a compiled
+    step is not compiled again when the multiplier changes, and a captured graph follows it.
+
+    Weight decay is multiplied wherever the optimizer multiplies it by the rate, as in AdamW, and as it is under a
+    learning-rate schedule: the weights at which loss and decay balance then do not depend on the multiplier.
+
+    The optimizer does not keep this object alive: its steps are multiplied no longer when the object is gone.
+
+    ASGD follows the multiplier one step late, as it computes its rate at the end of the step before.
+
+    Args:
+        optimizer: any optimizer with ``"lr"`` in its groups, except Rprop.
+        multiplier: finite, above 0.
+
+    Attributes:
+        optimizer: the optimizer.
+        steps: how often its ``step`` was called while attached. A gradient scaler calls it for no step that it skips.
+
+    Raises:
+        TypeError: if ``optimizer`` is not an Optimizer, or ``multiplier`` is not a number.
+        ValueError: if a group has no learning rate, if the optimizer has no step hooks or ignores changes of the rate,
+            or if ``multiplier`` is not finite or not above 0.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(1))
+        >>> optimizer = torch.optim.SGD([weight], lr=0.5)
+        >>> rate = CriticRate(optimizer, multiplier=4.0)
+        >>> rate.attach()
+        >>> weight.sum().backward()
+        >>> optimizer.step()
+        >>> weight.item(), optimizer.param_groups[0]["lr"]
+        (-2.0, 0.5)
+    """
+
+    def __init__(self, optimizer: Optimizer, multiplier: float = 1.0) -> None:
+        _check_optimizer(optimizer)
+        self.optimizer = optimizer
+        self.steps = 0
+        self._factors: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+        self._undo: weakref.finalize[..., CriticRate] | None = None
+        # What is multiplied now: (group, the user's rate, the product), and (the rate, a copy of what it was).
+        self._replaced: list[tuple[dict[str, Any], Any, Any]] = []
+        self._scaled: list[tuple[Tensor, Tensor]] = []
+        self.multiplier = multiplier
+
+    @property
+    def multiplier(self) -> float:
+        """The factor of every group's rate from the next step on: finite, above 0."""
+        return self._multiplier
+
+    @multiplier.setter
+    def multiplier(self, value: float) -> None:
+        self._multiplier = real("multiplier", value, above=0.0)
+        for factor in self._factors.values():
+            factor.fill_(self._multiplier)
+
+    @property
+    def attached(self) -> bool:
+        """Whether steps are multiplied."""
+        return self._undo is not None
+
+    def attach(self) -> None:
+        """Multiply the rates from the next step on. Does nothing if attached.
+
+        Raises:
+            ValueError: if another CriticRate multiplies this optimizer's rates.
+        """
+        if self.attached:
+            return
+        owner = _attached_to(self.optimizer)
+        if owner is not None:
+            raise ValueError(
+                f"another controller (now at multiplier {owner.multiplier:g}) already multiplies the learning rates of "
+                f"this {type(self.optimizer).__name__}: detach it first, or give each controller its own optimizer"
+            )
+        this = weakref.ref(self)
+
+        def before(stepping: Optimizer, args: Any, kwargs: Any) -> None:
+            rate = this()
+            # A copy of the optimizer may have taken the hooks along.
+            if rate is not None and stepping is rate.optimizer:
+                rate._multiply()
+
+        def after(stepping: Optimizer, args: Any, kwargs: Any) -> None:
+            rate = this()
+            if rate is not None and stepping is rate.optimizer:
+                rate._restore()
+
+        undo = _install(self.optimizer, this, _uncompiled(before), _uncompiled(after))
+        # The hooks do not keep this alive: they are gone when it is.
+        self._undo = weakref.finalize(self, undo)
+        self._undo.atexit = False
+
+    def detach(self) -> None:
+        """Leave the optimizer as it was found. Does nothing if not attached."""
+        self._restore()
+        if self._undo is not None:
+            self._undo()
+            self._undo = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy begins with: a copy is not attached."""
+        return {"optimizer": self.optimizer, "multiplier": self.multiplier}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin as a copy."""
+        self.__init__(**state)  # type: ignore[misc]  # the one constructor
+
+    def _multiply(self) -> None:
+        """Put every group's rate times the multiplier in place of the rate."""
+        # Something is multiplied already inside a step that calls the step of its base class, which has hooks too.
+        if not self._restore():
+            self.steps += 1
+        shared: set[int] = set()
+        for group in self.optimizer.param_groups:
+            rate = group["lr"]
+            if not isinstance(rate, Tensor) or rate.requires_grad:
+                group["lr"] = product = rate * self._multiplier
+                self._replaced.append((group, rate, product))
+            elif id(rate) not in shared:  # one tensor may be the rate of several groups
+                shared.add(id(rate))
+                self._scaled.append((rate, rate.clone()))
+                rate.mul_(self._factor(rate))
+
+    def _restore(self) -> bool:
+        """Put the user's rates back; returns whether any was multiplied."""
+        multiplied = bool(self._replaced or self._scaled)
+        for group, rate, product in self._replaced:
+            if group.get("lr") is product:  # else it was assigned during the step, and that counts
+                group["lr"] = rate
+        for rate, own in self._scaled:
+            rate.copy_(own)
+        self._replaced.clear()
+        self._scaled.clear()
+        return multiplied
+
+    def _factor(self, rate: Tensor) -> Tensor:
+        """Return the multiplier as a tensor like ``rate``, always the same one."""
+        key = rate.device, rate.dtype
+        if key not in self._factors:
+            self._factors[key] = torch.full_like(rate, self._multiplier)
+        return self._factors[key]
+
+
+def check_separate(critic: Optimizer, generator: Optimizer | Iterable[Tensor]) -> None:
+    """Check that the critic's optimizer steps none of the generator's parameters: their rate would be changed too.
+
+    Args:
+        critic: the optimizer whose rate is to be changed.
+        generator: the generator's optimizer, or its parameters.
+
+    Raises:
+        ValueError: if a parameter is in both.
+    """
+    others = _parameters(generator) if isinstance(generator, Optimizer) else list(generator)
+    shared = {id(parameter) for parameter in _parameters(critic)} & {id(parameter) for parameter in others}
+    if shared:
+        raise ValueError(
+            f"the critic's {type(critic).__name__} also steps {len(shared)} of the generator's {len(others)} "
+            "parameter(s), whose learning rate would be changed with the critic's: make one optimizer for each network"
+        )
+
+
+def _parameters(optimizer: Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _check_optimizer(optimizer: object) -> None:
+    name = type(optimizer).__name__
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer={optimizer!r}: expected a torch.optim.Optimizer, got {name}")
+    if not hasattr(optimizer, "_optimizer_step_pre_hooks"):  # a wrapper that does not call Optimizer.__init__
+        raise ValueError(
+            f"optimizer is a {name} without step hooks: give the optimizer that it wraps, often {name}.optimizer"
+        )
+    if isinstance(optimizer, torch.optim.Rprop):
+        raise ValueError("optimizer is an Rprop: it reads its learning rate at the first step only")
+    for index, group in enumerate(optimizer.param_groups):
+        if group.get("lr") is None:
+            raise ValueError(
+                f"group {index} of the {name} has no learning rate 'lr' to multiply: it has "
+                f"{sorted(key for key in group if key != 'params')}"
+            )
+
+
+def _attached_to(optimizer: Optimizer) -> CriticRate | None:
+    """Return what multiplies this optimizer's rates, or None."""
+    for hook in optimizer._optimizer_step_pre_hooks.values():
+        owner: CriticRate | None = getattr(hook, "critic_rate", lambda: None)()
+        if owner is not None:
+            return owner
+    return None
+
+
+def _install(
+    optimizer: Optimizer,
+    owner: weakref.ReferenceType[CriticRate],
+    before: Callable[..., None],
+    after: Callable[..., None],
+) -> Callable[[], None]:
+    """Call ``before`` and ``after`` around the optimizer's steps; returns a function that undoes it.
+
+    Hooks do it, as they also run where something holds an earlier ``optimizer.step`` (accelerate, a compiled step).
+    Torch runs no hook after a step that raised, so ``optimizer.step`` is replaced by a function that calls ``after``
+    in any case.
+    """
+    before.critic_rate = owner  # type: ignore[attr-defined]  # for _attached_to
+    hooks = [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
+    # First of the post hooks: one that steps a scheduler works on the user's rate.
+    cast("OrderedDict[int, Any]", optimizer._optimizer_step_post_hooks).move_to_end(hooks[1].id, last=False)
+    found, replaced = getattr(optimizer.step, "__func__", optimizer.step), vars(optimizer).get("step")
+
+    def step(stepping: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if getattr(type(stepping).step, "__code__", None) is not _RUNS_HOOKS:
+            # Older versions of torch take the hooks off all optimizers of torch.optim at the first torch.compile.
+            before(stepping, args, kwargs)
+        try:
+            if replaced is None or stepping is not optimizer:
+                return type(stepping).step(stepping, *args, **kwargs)
+            return replaced(*args, **kwargs)
+        finally:
+            after(stepping, args, kwargs)
+
+    # This function is not compiled, but what it calls still is.
+    torch.compiler.disable(step, recursive=False)  # type: ignore[no-untyped-call]  # torch's annotation
+    # Schedulers look for their marks on the function; the compiler's marks belong to the function found.
+    vars(step).update({key: value for key, value in vars(found).items() if not key.startswith("_torchdynamo")})
+    update_wrapper(step, found, updated=())
+    installed = MethodType(step, optimizer)
+    optimizer.step = installed  # type: ignore[method-assign]
+
+    def undo() -> None:
+        for hook in hooks:
+            hook.remove()
+        if vars(optimizer).get("step") is not installed:
+            return  # a scheduler has wrapped it: without the owner's rate it only passes calls on
+        if replaced is None:
+            del optimizer.step
+        else:
+            optimizer.step = replaced  # type: ignore[method-assign]
+
+    return undo
+
+
+def _uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
+    """Return a hook that a compiled step leaves alone, so that a new multiplier compiles nothing anew."""
+    left_alone: Callable[..., None] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
+    return left_alone
