@@ -97,29 +97,16 @@ class CriticRate:
         """
         if self.attached:
             return
-        owner = _attached_to(self.optimizer)
-        if owner is not None:
-            raise ValueError(
-                f"another controller (now at multiplier {owner.multiplier:g}) already multiplies the learning rates of "
-                f"this {type(self.optimizer).__name__}: detach it first, or give each controller its own optimizer"
-            )
+        for hook in self.optimizer._optimizer_step_pre_hooks.values():
+            if hasattr(hook, "critic_rate"):
+                raise ValueError(
+                    f"another controller (at multiplier {hook.critic_rate().multiplier:g}) multiplies the learning "
+                    f"rates of this {type(self.optimizer).__name__}: detach it first"
+                )
         this = weakref.ref(self)
-
-        def before(stepping: Optimizer, args: Any, kwargs: Any) -> None:
-            rate = this()
-            # A copy of the optimizer may have taken the hooks along.
-            if rate is not None and stepping is rate.optimizer:
-                rate._multiply()
-
-        def after(stepping: Optimizer, args: Any, kwargs: Any) -> None:
-            rate = this()
-            if rate is not None and stepping is rate.optimizer:
-                rate._restore()
-
-        undo = _install(self.optimizer, this, _uncompiled(before), _uncompiled(after))
+        undo = _install(self.optimizer, _hook(this, CriticRate._multiply), _hook(this, CriticRate._restore))
         # The hooks do not keep this alive: they are gone when it is.
         self._undo = weakref.finalize(self, undo)
-        self._undo.atexit = False
 
     def detach(self) -> None:
         """Leave the optimizer as it was found. Does nothing if not attached."""
@@ -128,27 +115,21 @@ class CriticRate:
             self._undo()
             self._undo = None
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy begins with: a copy is not attached."""
-        return {"optimizer": self.optimizer, "multiplier": self.multiplier}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Begin as a copy."""
-        self.__init__(**state)  # type: ignore[misc]  # the one constructor
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how a copy is made: of a copy of the optimizer, not attached."""
+        return type(self), (self.optimizer, self.multiplier)
 
     def _multiply(self) -> None:
         """Put every group's rate times the multiplier in place of the rate."""
         # Something is multiplied already inside a step that calls the step of its base class, which has hooks too.
         if not self._restore():
             self.steps += 1
-        shared: set[int] = set()
         for group in self.optimizer.param_groups:
             rate = group["lr"]
             if not isinstance(rate, Tensor) or rate.requires_grad:
                 group["lr"] = product = rate * self._multiplier
                 self._replaced.append((group, rate, product))
-            elif id(rate) not in shared:  # one tensor may be the rate of several groups
-                shared.add(id(rate))
+            elif all(rate is not other for other, _ in self._scaled):  # one tensor may be the rate of several groups
                 self._scaled.append((rate, rate.clone()))
                 rate.mul_(self._factor(rate))
 
@@ -182,17 +163,17 @@ def check_separate(critic: Optimizer, generator: Optimizer | Iterable[Tensor]) -
     Raises:
         ValueError: if a parameter is in both.
     """
-    others = _parameters(generator) if isinstance(generator, Optimizer) else list(generator)
-    shared = {id(parameter) for parameter in _parameters(critic)} & {id(parameter) for parameter in others}
-    if shared:
+    own, others = (
+        {id(parameter) for group in item.param_groups for parameter in group["params"]}
+        if isinstance(item, Optimizer)
+        else set(map(id, item))
+        for item in (critic, generator)
+    )
+    if own & others:
         raise ValueError(
-            f"the critic's {type(critic).__name__} also steps {len(shared)} of the generator's {len(others)} "
+            f"the critic's {type(critic).__name__} also steps {len(own & others)} of the generator's {len(others)} "
             "parameter(s), whose learning rate would be changed with the critic's: make one optimizer for each network"
         )
-
-
-def _parameters(optimizer: Optimizer) -> list[Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _check_optimizer(optimizer: object) -> None:
@@ -213,28 +194,27 @@ def _check_optimizer(optimizer: object) -> None:
             )
 
 
-def _attached_to(optimizer: Optimizer) -> CriticRate | None:
-    """Return what multiplies this optimizer's rates, or None."""
-    for hook in optimizer._optimizer_step_pre_hooks.values():
-        owner: CriticRate | None = getattr(hook, "critic_rate", lambda: None)()
-        if owner is not None:
-            return owner
-    return None
+def _hook(owner: weakref.ReferenceType[CriticRate], call: Callable[[CriticRate], object]) -> Callable[..., None]:
+    """Return a hook that makes this call, outside of compiled code: a new multiplier compiles nothing anew."""
+
+    def hook(stepping: Optimizer, args: Any, kwargs: Any) -> None:
+        rate = owner()
+        # A copy of the optimizer may have taken the hook along; a scheduler may still call what it found.
+        if rate is not None and rate.attached and stepping is rate.optimizer:
+            call(rate)
+
+    outside: Callable[..., None] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]  # torch's annotation
+    outside.critic_rate = owner  # type: ignore[attr-defined]  # for the next one to see
+    return outside
 
 
-def _install(
-    optimizer: Optimizer,
-    owner: weakref.ReferenceType[CriticRate],
-    before: Callable[..., None],
-    after: Callable[..., None],
-) -> Callable[[], None]:
+def _install(optimizer: Optimizer, before: Callable[..., None], after: Callable[..., None]) -> Callable[[], None]:
     """Call ``before`` and ``after`` around the optimizer's steps; returns a function that undoes it.
 
     Hooks do it, as they also run where something holds an earlier ``optimizer.step`` (accelerate, a compiled step).
     Torch runs no hook after a step that raised, so ``optimizer.step`` is replaced by a function that calls ``after``
     in any case.
     """
-    before.critic_rate = owner  # type: ignore[attr-defined]  # for _attached_to
     hooks = [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
     # First of the post hooks: one that steps a scheduler works on the user's rate.
     cast("OrderedDict[int, Any]", optimizer._optimizer_step_post_hooks).move_to_end(hooks[1].id, last=False)
@@ -252,7 +232,7 @@ def _install(
             after(stepping, args, kwargs)
 
     # This function is not compiled, but what it calls still is.
-    torch.compiler.disable(step, recursive=False)  # type: ignore[no-untyped-call]  # torch's annotation
+    torch.compiler.disable(step, recursive=False)  # type: ignore[no-untyped-call]
     # Schedulers look for their marks on the function; the compiler's marks belong to the function found.
     vars(step).update({key: value for key, value in vars(found).items() if not key.startswith("_torchdynamo")})
     update_wrapper(step, found, updated=())
@@ -263,16 +243,10 @@ def _install(
         for hook in hooks:
             hook.remove()
         if vars(optimizer).get("step") is not installed:
-            return  # a scheduler has wrapped it: without the owner's rate it only passes calls on
+            return  # a scheduler has wrapped it
         if replaced is None:
             del optimizer.step
         else:
             optimizer.step = replaced  # type: ignore[method-assign]
 
     return undo
-
-
-def _uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
-    """Return a hook that a compiled step leaves alone, so that a new multiplier compiles nothing anew."""
-    left_alone: Callable[..., None] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]
-    return left_alone
