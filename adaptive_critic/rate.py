@@ -233,9 +233,7 @@ def _install(optimizer: Optimizer, before: Callable[..., None], after: Callable[
 
     # This function is not compiled, but what it calls still is.
     torch.compiler.disable(step, recursive=False)  # type: ignore[no-untyped-call]
-    # Schedulers look for their marks on the function; the compiler's marks belong to the function found.
-    vars(step).update({key: value for key, value in vars(found).items() if not key.startswith("_torchdynamo")})
-    update_wrapper(step, found, updated=())
+    update_wrapper(step, found)  # schedulers look for their marks on it
     installed = MethodType(step, optimizer)
     optimizer.step = installed  # type: ignore[method-assign]
 

@@ -150,6 +150,16 @@ def test_a_tensor_that_is_the_rate_of_two_groups_is_multiplied_once() -> None:
     assert [parameter.item() for parameter in parameters] == [-4.0, -4.0]
 
 
+def test_each_tensor_is_multiplied_in_its_own_precision() -> None:
+    parameters = [nn.Parameter(torch.zeros(1, dtype=torch.float64)) for _ in range(2)]
+    lr = [torch.tensor(0.1), torch.tensor(0.1, dtype=torch.float64)]
+    optimizer = SGD([{"params": [p], "lr": r} for p, r in zip(parameters, lr, strict=True)], lr=0.1)
+    attached(optimizer, 3.7)
+    step(optimizer)
+    products = [(r * torch.tensor(3.7, dtype=r.dtype)).item() for r in lr]
+    assert [-parameter.item() for parameter in parameters] == products
+
+
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own hook is untyped
     """Notes the arguments of each in-place multiplication."""
 
@@ -462,7 +472,9 @@ def test_optimizers_whose_hooks_the_compiler_took_off() -> None:
     setattr(Unhooked.step, "hooked", True)  # noqa: B010  # what older versions of torch do, and the hooks are off
     parameter = nn.Parameter(torch.zeros(1))
     optimizer = Unhooked([parameter], lr=0.5)
+    signature = inspect.signature(optimizer.step)
     rate = attached(optimizer, 4.0)
+    assert inspect.signature(optimizer.step) == signature
     schedulers.ExponentialLR(optimizer, 1.0)
     step(optimizer)
     assert parameter.item() == -2.0
@@ -604,6 +616,24 @@ def test_a_compiled_step_is_not_compiled_again_as_the_multiplier_changes(
     assert rates(optimizer) == [0.5]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_step_that_the_compiler_leaves_alone(compiler: CompileCounter) -> None:
+    torch.compile(lambda x: x + 1, backend=compiler)(torch.ones(1))  # from now on LBFGS.step is marked so
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.LBFGS([parameter], lr=0.125, max_iter=1)
+    attached(optimizer, 2.0)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = (parameter - 2).square().sum()
+        torch.autograd.backward(loss)
+        return loss
+
+    torch.compile(optimizer.step, backend=compiler)(closure)
+    assert parameter.item() == pytest.approx(0.25)  # the first step is min(1, 1 / |gradient|) * rate * gradient
+    assert rates(optimizer) == [0.125]
+
+
 # States, copies, and what comes and goes
 
 
@@ -654,13 +684,14 @@ def test_detach_leaves_the_optimizer_as_it_was(scheduler: str | None) -> None:
     rate = attached(optimizer, 4.0)
     if scheduler == "after":
         schedulers.ExponentialLR(optimizer, 1.0)
+    marked = vars(optimizer).get("step")
     step(optimizer)
     for _ in range(2):
         rate.detach()
         assert not rate.attached
         assert hooks(optimizer) == 0
-        if scheduler != "after":  # that one has wrapped what was there
-            assert vars(optimizer).get("step") is before
+        # A scheduler that came after has wrapped what was there, and marked it.
+        assert vars(optimizer).get("step") is (marked if scheduler == "after" else before)
     step(optimizer)
     assert parameter.item() == -2.5
     for _ in range(2):
@@ -690,6 +721,7 @@ def test_a_copy_that_took_the_hooks_along_steps_at_the_users_rate() -> None:
             return dict(vars(self))
 
     optimizer = Whole([nn.Parameter(torch.zeros(1))], lr=0.5)
+    schedulers.ExponentialLR(optimizer, 1.0)  # has put a step of its own there, which steps the original
     rate = attached(optimizer, 4.0)
     again = copy.deepcopy(optimizer)
     assert hooks(again) == 2
