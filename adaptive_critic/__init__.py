@@ -23,7 +23,6 @@ from adaptive_critic.signals import StepOutputError
 from adaptive_critic.state import StateError
 from adaptive_critic.training import (
     OBJECTIVES,
-    ExponentialMovingAverage,
     GANTrainingStep,
     Objective,
     create_gan_trainer,
@@ -39,7 +38,6 @@ __all__ = [
     "ControllerHistory",
     "CriticEvents",
     "DivergenceGuard",
-    "ExponentialMovingAverage",
     "FixedController",
     "GANTrainingStep",
     "InfiniteBatches",
