@@ -24,7 +24,6 @@ from adaptive_critic.state import StateError
 from adaptive_critic.step_output import StepOutput, StepOutputError
 from adaptive_critic.training import (
     OBJECTIVES,
-    ExponentialMovingAverage,
     GANTrainingStep,
     Objective,
     create_gan_trainer,
@@ -40,7 +39,6 @@ __all__ = [
     "ControllerHistory",
     "CriticEvents",
     "DivergenceGuard",
-    "ExponentialMovingAverage",
     "FixedController",
     "GANTrainingStep",
     "InfiniteBatches",

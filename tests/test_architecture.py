@@ -42,6 +42,7 @@ TABLE = {
     "reading": Row({"torch"}, set()),
     "loader_order": Row({"torch"}, {"state"}),
     "data": Row({"torch"}, {"loader_order"}),
+    "rate": Row({"torch"}, {"checks"}),
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, set()),
     "measuring": Row({"torch"}, {"distributed", "moments", "reading", "signals", "state", "step_output"}),

@@ -58,7 +58,7 @@ def test_with_accumulation_the_ratio_counts_optimizer_steps() -> None:
     assert steps == {"g": 2, "d": 6}
     assert [output["d_loss"].shape for output in outputs] == [(3,), (3,)]
     assert outputs[0]["num_samples"] == 3 * 4 * 8
-    assert setup.trainer.state.ema_generator.num_updates == 2  # type: ignore[attr-defined]
+    assert setup.trainer.state.ema_generator.n_averaged == 2  # type: ignore[attr-defined]
 
 
 def test_without_a_critic_update_accumulation_still_takes_all_its_micro_batches() -> None:

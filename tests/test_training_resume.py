@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from adaptive_critic import StateError
 from adaptive_critic.resume.watch import entries
-from adaptive_critic.training import ExponentialMovingAverage
 from adaptive_critic.training.random_state import RandomState
 from tests.guard.engines import through_file
 from tests.training_toys import Setup, mlp, real_batches
@@ -70,7 +69,7 @@ def test_everything_with_a_state_is_offered_for_saving() -> None:
         "optimizer_d": "Adam",
         "batches": "InfiniteBatches",
         "random_state": "RandomState",
-        "ema_generator": "ExponentialMovingAverage",
+        "ema_generator": "AveragedGenerator",
         "scaler": "GradScaler",
     }
 
@@ -138,72 +137,3 @@ def test_another_kind_of_global_generator_of_numpys_is_refused() -> None:
             RandomState(torch.device("cpu")).state_dict()
     finally:
         module.set_bit_generator(before)
-
-
-def test_the_average_moves_once_per_generator_update_whatever_n_is() -> None:
-    setup = Setup(n=1, ema=0.75)
-    average = setup.trainer.state.ema_generator  # type: ignore[attr-defined]
-    expected: torch.Tensor | None = None
-    for n in (1, 4, 0, 2):
-        setup.set(n)
-        setup.run(1)
-        weight = next(setup.generator.parameters()).detach().clone()
-        expected = weight if expected is None else 0.75 * expected + 0.25 * weight
-        torch.testing.assert_close(next(average.parameters()).detach(), expected)
-    assert average.num_updates == 4
-
-
-def test_the_averaged_generator_samples_in_evaluation_mode_and_is_not_trained() -> None:
-    setup = build(n=1)
-    average = setup.trainer.state.ema_generator  # type: ignore[attr-defined]
-    setup.run(3)
-    latents = torch.randn(4, 2)
-    assert torch.equal(average(latents), average(latents))  # no dropout
-    assert not average(latents).requires_grad
-    own = {id(tensor) for tensor in [*setup.generator.parameters(), *setup.generator.buffers()]}
-    assert not own & {id(tensor) for tensor in [*average.parameters(), *average.buffers()]}
-
-
-@pytest.mark.parametrize("buffers", ["average", "copy"])
-def test_buffers_are_averaged_or_copied_and_counters_always_copied(buffers: str) -> None:
-    model = nn.BatchNorm1d(1)
-    average = ExponentialMovingAverage(model, decay=0.5, buffers=buffers)
-    means = []
-    for batch in (torch.full((4, 1), 10.0), torch.full((4, 1), 30.0)):
-        model(batch)
-        average.update()
-        means.append(model.running_mean.clone() if model.running_mean is not None else None)
-    copy = average.module
-    assert isinstance(copy, nn.BatchNorm1d)
-    assert copy.num_batches_tracked is not None
-    assert copy.num_batches_tracked.item() == 2
-    assert means[0] is not None
-    assert means[1] is not None
-    expected = means[1] if buffers == "copy" else (means[0] + means[1]) / 2
-    torch.testing.assert_close(copy.running_mean, expected)
-    model(torch.zeros(4, 1))
-    torch.testing.assert_close(copy.running_mean, expected)  # a copy, not the model's own
-
-
-def test_an_average_can_be_configured_and_has_to_follow_the_generator() -> None:
-    networks = (mlp(2, 2), mlp(2, 1))
-    average = ExponentialMovingAverage(networks[0], decay=0.9, buffers="copy")
-    assert Setup(networks=networks, ema=average).trainer.state.ema_generator is average  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="ema follows another network"):
-        Setup(ema=average)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ((None,), TypeError, r"model=None: expected a torch\.nn\.Module"),
-        ((mlp(1, 1), 1.0), ValueError, r"decay=1\.0"),
-        ((mlp(1, 1), -0.1), ValueError, r"decay=-0\.1"),
-        ((mlp(1, 1), "0.9"), TypeError, "decay='0.9'"),
-    ],
-)
-def test_a_bad_average_is_refused(arguments: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        ExponentialMovingAverage(*arguments)
-    with pytest.raises(ValueError, match="buffers='swap': expected one of 'average', 'copy'"):
-        ExponentialMovingAverage(mlp(1, 1), buffers="swap")

@@ -82,7 +82,6 @@ def train(generator: nn.Module, critic: nn.Module, folder: Path) -> Engine:
     assert_type(objective.ideal_critic_loss, float | None)
     trainer = ac.create_gan_trainer(generator, critic, *optimizers, data=batches(), latent_dim=2, objective=objective)
     assert_type(trainer, Engine)
-    average = ac.ExponentialMovingAverage(generator, decay=0.99)
     guard = ac.DivergenceGuard("rollback", to_restore={"generator": generator}, check_every=5)
     controller = ac.WassersteinGapController(on_divergence=guard)
     controller.attach(trainer)
@@ -92,7 +91,7 @@ def train(generator: nn.Module, critic: nn.Module, folder: Path) -> Engine:
     ac.WassersteinGap("before").attach(trainer, "gap")
     ac.ScoreDistance().attach(trainer, "distance")
     trainer.add_event_handler(ac.CriticEvents.STEPS_CHANGED, lambda: None)
-    objects = {"controller": controller, "average": average}
+    objects = {"controller": controller, "generator": generator}
     assert_type(ac.complete_recipe(trainer, objects), dict[str, Any])
     ac.resume_exactly(trainer, folder, objects, every=10)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from adaptive_critic.training.ema import ExponentialMovingAverage
 from adaptive_critic.training.objectives import (
     OBJECTIVES,
     Objective,
@@ -15,7 +14,6 @@ from adaptive_critic.training.trainer import create_gan_trainer
 
 __all__ = [
     "OBJECTIVES",
-    "ExponentialMovingAverage",
     "GANTrainingStep",
     "MicroBatch",
     "Objective",

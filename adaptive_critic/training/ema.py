@@ -1,18 +1,22 @@
-"""An exponential moving average of a network's weights, moved without reading anything back to the host."""
+"""An exponential moving average of a generator's weights, as torch's AveragedModel."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from adaptive_critic.checks import real
+__all__ = ["AveragedGenerator", "has_spectral_norm", "unwrapped"]
 
-__all__ = ["ExponentialMovingAverage", "unwrapped"]
-
-_BUFFERS = ("average", "copy")
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
@@ -23,78 +27,113 @@ def unwrapped(network: nn.Module) -> nn.Module:
     return network
 
 
-class ExponentialMovingAverage(nn.Module):
-    """A copy of ``model`` whose weights follow it: average <- decay * average + (1 - decay) * model.
+class AveragedGenerator(AveragedModel):
+    """An ``AveragedModel`` that moves by average <- decay * average + (1 - decay) * generator.
 
-    The first :meth:`update` copies the model instead, so that weights loaded into the model after this was
-    made count. Calling it calls the averaged copy, which is in evaluation mode and never requires gradients.
+    The first update copies the generator. Beyond torch's class:
 
-    torch's ``AveragedModel`` reads its counter back at every update and averages integer buffers to a
-    truncated value; Ignite's ``EMAHandler`` makes buffers one with the model's. Neither happens here.
+    - Averages of float16 and bfloat16 weights are kept in float32; ``module`` has them rounded. Rounded averages would
+      stop short of the generator, as single updates are smaller than their precision.
+    - Layers with ``spectral_norm`` of torch (the parametrization or the hook) estimate the norm of the averaged weight
+      by power iterations of their own, one set at each update.
+    - Running statistics of batch and instance normalisation are averaged, all other buffers are copied.
+    - Nothing is read back to the host. The averaged network is in evaluation mode and requires no gradients.
 
     Args:
-        model: the network to follow; the wrapper of a DataParallel or DistributedDataParallel is taken off.
+        generator: the network to average; the wrapper of a DataParallel or DistributedDataParallel is taken off.
         decay: share of the old average that is kept, in [0, 1).
-        buffers: ``"average"`` averages floating-point buffers as well (running statistics of batch
-            normalisation), ``"copy"`` copies them. All others are copied.
-
-    Attributes:
-        module: the averaged network.
-        num_updates: updates so far, an int.
-
-    Raises:
-        TypeError: if ``model`` is no module or ``decay`` no number.
-        ValueError: if ``decay`` is outside [0, 1) or ``buffers`` unknown.
-
-    Example:
-        >>> model = nn.Linear(1, 1, bias=False)
-        >>> average = ExponentialMovingAverage(model, decay=0.5)
-        >>> for weight in (1.0, 3.0):
-        ...     _ = nn.init.constant_(model.weight, weight)
-        ...     average.update()
-        >>> average(torch.ones(1, 1)).item()
-        2.0
     """
 
-    def __init__(self, model: nn.Module, decay: float = 0.999, *, buffers: str = "average") -> None:
-        super().__init__()
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"model={model!r}: expected a torch.nn.Module, got {type(model).__name__}")
-        if buffers not in _BUFFERS:
-            raise ValueError(f"buffers={buffers!r}: expected one of {', '.join(map(repr, _BUFFERS))}")
-        self.decay = real("decay", decay, at_least=0.0, below=1.0)
-        self.buffers_mode = buffers
-        self.num_updates = 0
-        # A tuple hides the model from nn.Module: it is followed, not owned, and stays out of the state_dict.
-        self._followed = (unwrapped(model),)
-        self.module = deepcopy(self._followed[0]).eval().requires_grad_(False)
-
-    @property
-    def followed(self) -> nn.Module:
-        """The network that is followed."""
-        return self._followed[0]
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the averaged network."""
-        return self.module(*args, **kwargs)
+    def __init__(self, generator: nn.Module, decay: float) -> None:
+        generator = unwrapped(generator)
+        # Hooks of weight_norm and spectral_norm keep the weight that they computed, with a graph that can't be copied.
+        computed = {
+            id(value): value.detach().clone()
+            for layer in generator.modules()
+            for value in vars(layer).values()
+            if isinstance(value, Tensor) and not value.is_leaf
+        }
+        super().__init__(deepcopy(generator, computed))
+        self.decay = decay
+        self._begun = False
+        for index, average in enumerate(_averaged(self.module)):
+            if average.dtype in _HALF:
+                self.register_buffer(f"precise_{index}", average.detach().float())
+        self.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self) -> None:
+    def update_parameters(self, model: nn.Module) -> None:
         """Move the average one step towards the model as it is now."""
-        weight = 1 - self.decay if self.num_updates else 1.0
-        for average, current in zip(self.module.parameters(), self.followed.parameters(), strict=True):
-            average.lerp_(current, weight)
-        for kept, buffer in zip(self.module.buffers(), self.followed.buffers(), strict=True):
-            if self.buffers_mode == "average" and kept.is_floating_point():
-                kept.lerp_(buffer, weight)
-            else:
+        model = unwrapped(model)
+        rounded, current = _averaged(self.module), _averaged(model)
+        averages = [getattr(self, f"precise_{index}", average) for index, average in enumerate(rounded)]
+        # Until there is an average, estimates of norms are the model's.
+        left = {*map(id, rounded), *(map(id, _norm_estimates(self.module)) if self._begun else ())}
+        for kept, buffer in zip(self.module.buffers(), model.buffers(), strict=True):
+            if id(kept) not in left:
                 kept.copy_(buffer)
-        self.num_updates += 1
+        if self._begun:
+            move = get_ema_multi_avg_fn(self.decay)  # type: ignore[no-untyped-call]  # torch's annotation
+            move(averages, [new.to(old.dtype) for old, new in zip(averages, current, strict=True)], self.n_averaged)
+        else:
+            for average, new in zip(averages, current, strict=True):
+                average.copy_(new)
+        for average, copy in zip(averages, rounded, strict=True):
+            if copy is not average:
+                copy.copy_(average)
+        if self._begun:
+            _iterate(self.module)
+        self._begun = True
+        self.n_averaged += 1
 
-    def get_extra_state(self) -> int:
-        """Return what ``state_dict`` holds besides the weights: the number of updates."""
-        return self.num_updates
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load a state of this class, of an ``AveragedModel``, or of this library's ExponentialMovingAverage."""
+        state = dict(state_dict)
+        if "_extra_state" in state and "n_averaged" not in state:
+            state["n_averaged"] = torch.tensor(state.pop("_extra_state"))
+        names = {id(tensor): name for name, tensor in self.state_dict(keep_vars=True).items()}
+        for index, average in enumerate(_averaged(self.module)):
+            if average.dtype in _HALF and names[id(average)] in state:
+                state.setdefault(f"precise_{index}", state[names[id(average)]])
+        result = super().load_state_dict(state, strict, assign)
+        self._begun = bool(self.n_averaged)
+        return result
 
-    def set_extra_state(self, state: int) -> None:
-        """Restore the number of updates."""
-        self.num_updates = state
+
+def has_spectral_norm(network: nn.Module) -> bool:
+    """Return whether a layer has torch's spectral normalisation."""
+    return next(_norm_estimates(network), None) is not None
+
+
+def _averaged(network: nn.Module) -> list[Tensor]:
+    """Return the parameters and running statistics, in the same order for a network and its copy."""
+    layers = (layer for layer in network.modules() if isinstance(layer, _NormBase))
+    statistics = (buffer for layer in layers for buffer in (layer.running_mean, layer.running_var))
+    return [*network.parameters(), *(buffer for buffer in statistics if buffer is not None)]
+
+
+def _norm_estimates(network: nn.Module) -> Iterator[Tensor]:
+    """Yield the buffers of power iterations: averages or copies of them are no estimate for other weights."""
+    for layer in network.modules():
+        if isinstance(layer, _SpectralNorm):
+            yield from layer.buffers()
+        for hook in layer._forward_pre_hooks.values():
+            if isinstance(hook, SpectralNorm):
+                yield from (getattr(layer, f"{hook.name}_{vector}") for vector in "uv")
+
+
+def _iterate(network: nn.Module) -> None:
+    """Make the power iterations that a forward pass in training mode makes."""
+    for layer in network.modules():
+        if is_parametrized(layer):
+            for name, steps in layer.parametrizations.items():  # type: ignore[union-attr,operator]  # a ModuleDict
+                normalising = [step for step in steps if isinstance(step, _SpectralNorm)]
+                for step in normalising:
+                    step.train()
+                if normalising:
+                    getattr(layer, name)
+                for step in normalising:
+                    step.eval()
+        for hook in layer._forward_pre_hooks.values():
+            if isinstance(hook, SpectralNorm):
+                hook.compute_weight(layer, do_power_iteration=True)

@@ -11,9 +11,10 @@ from typing import Any, cast
 import torch
 from ignite.utils import convert_tensor
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from adaptive_critic.checks import boolean, integer, real
-from adaptive_critic.training.ema import ExponentialMovingAverage, unwrapped
+from adaptive_critic.training.ema import AveragedGenerator, has_spectral_norm, unwrapped
 from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.step import MicroBatch
 
@@ -106,13 +107,24 @@ def precision(
     return context, scaler
 
 
-def averaged(generator: nn.Module, ema: float | ExponentialMovingAverage | None) -> ExponentialMovingAverage | None:
+def averaged(generator: nn.Module, ema: float | AveragedModel | None) -> AveragedModel | None:
     """Return the moving average of the generator, or None."""
-    if isinstance(ema, ExponentialMovingAverage):
-        if ema.followed is not unwrapped(generator):
-            raise ValueError("ema follows another network: make it with ExponentialMovingAverage(generator, ...)")
-        return ema
-    return None if ema is None else ExponentialMovingAverage(generator, real("ema", ema, at_least=0.0, below=1.0))
+    if ema is None:
+        return None
+    if not isinstance(ema, AveragedModel):
+        return AveragedGenerator(generator, real("ema", ema, at_least=0.0, below=1.0))
+    own, others = (
+        [(parameter.shape, parameter.dtype) for parameter in network.parameters()]
+        for network in (ema.module, unwrapped(generator))
+    )
+    if own != others:
+        raise ValueError("ema averages another network: make it with torch.optim.swa_utils.AveragedModel(generator)")
+    if has_spectral_norm(generator) and not isinstance(ema, AveragedGenerator):
+        raise ValueError(
+            "ema is an AveragedModel of a generator with spectral_norm, whose averaged weights it would not "
+            "normalise: give the decay, such as ema=0.999, for an average that does"
+        )
+    return ema
 
 
 def latent_source(

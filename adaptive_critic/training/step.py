@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from ignite.engine import Engine
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from adaptive_critic.data import InfiniteBatches
-from adaptive_critic.training.ema import ExponentialMovingAverage, unwrapped
+from adaptive_critic.training.ema import unwrapped
 from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.output import Measured, flat_scores, joined, mean, step_output
 
@@ -46,7 +47,7 @@ class GANTrainingStep:
         autocast: makes a fresh autocast context for one forward pass.
         scaler: scales gradients where autocast needs it, or None.
         gradient_accumulation_steps: micro-batches per optimizer step, at least 1.
-        ema: moved once after each generator update, or None.
+        ema: average of the generator, moved once after each generator update, or None.
         param_name: attribute of ``engine.state`` to read the number of critic updates from.
     """
 
@@ -65,7 +66,7 @@ class GANTrainingStep:
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
         scaler: torch.amp.GradScaler | None = None,
         gradient_accumulation_steps: int = 1,
-        ema: ExponentialMovingAverage | None = None,
+        ema: AveragedModel | None = None,
         param_name: str = "num_discriminator_steps",
     ) -> None:
         self.generator = generator
@@ -168,7 +169,7 @@ class GANTrainingStep:
                 parts.append(Measured(loss.detach(), scores.detach(), scores.new_empty(0), loss.new_zeros(())))
         self._optimizer_step(self.optimizer_g)
         if self.ema is not None:
-            self.ema.update()
+            self.ema.update_parameters(unwrapped(self.generator))
         return _merged(parts)
 
     def _critic_steps(self, engine: Engine) -> int:

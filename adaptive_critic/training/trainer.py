@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from adaptive_critic.checks import integer
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.handler import writes
-from adaptive_critic.training.ema import ExponentialMovingAverage
 from adaptive_critic.training.objectives import Objective, get_objective
 from adaptive_critic.training.options import (
     averaged,
@@ -53,7 +53,7 @@ def create_gan_trainer(
     autocast: torch.dtype | None = None,
     scaler: bool | torch.amp.GradScaler | None = None,
     gradient_accumulation_steps: int = 1,
-    ema: float | ExponentialMovingAverage | None = None,
+    ema: float | AveragedModel | None = None,
     param_name: str = "num_discriminator_steps",
 ) -> Engine:
     """Return an engine that makes ``num_discriminator_steps`` critic updates, then one generator update.
@@ -114,8 +114,11 @@ def create_gan_trainer(
         gradient_accumulation_steps: micro-batches per optimizer step, each a fresh
             batch. The number of critic updates counts optimizer steps.
         ema: decay of an exponential moving average of the generator, in [0, 1), moved
-            once per generator update; or an :class:`ExponentialMovingAverage` of this
-            generator.
+            once per generator update. It begins with the weights after the first update
+            and is in evaluation mode. Averages of float16 and bfloat16 weights are kept
+            in float32, weights under torch's ``spectral_norm`` are normalised anew,
+            running statistics are averaged, other buffers copied. Or an
+            ``AveragedModel`` of this generator, used as it is.
         param_name: attribute of ``trainer.state`` that holds the number of critic
             updates.
 
@@ -123,7 +126,8 @@ def create_gan_trainer(
         the trainer. Beside Ignite's own attributes its ``state`` has
 
         - ``batches``: the :class:`InfiniteBatches`;
-        - ``ema_generator``: the averaged generator, to sample from, or None;
+        - ``ema_generator``: the averaged generator, to sample from, an ``AveragedModel``
+          of ``torch.optim.swa_utils``, or None;
         - ``scaler``: the gradient scaler, or None;
         - ``to_save``: a dict for Ignite's ``Checkpoint``, of everything here that has a
           state: ``trainer``, ``generator``, ``discriminator``, ``optimizer_g``,

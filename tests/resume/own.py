@@ -10,12 +10,12 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.utils import manual_seed
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from adaptive_critic import (
     ControllerHistory,
     DivergenceGuard,
-    ExponentialMovingAverage,
     InfiniteBatches,
     StopAtBudget,
     WassersteinGapController,
@@ -47,7 +47,7 @@ class OwnTraining:
         manual_seed(5)
         generator = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
         critic = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Dropout(0.1), nn.Linear(8, 1))
-        average = ExponentialMovingAverage(generator, decay=0.9)
+        average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(0.9))  # type: ignore[no-untyped-call]
         optimizer_g = torch.optim.Adam(generator.parameters(), lr=1e-2)
         optimizer_d = torch.optim.Adam(critic.parameters(), lr=1e-2)
         scheduler_g = torch.optim.lr_scheduler.ExponentialLR(optimizer_g, 0.99)
@@ -73,7 +73,7 @@ class OwnTraining:
             g_loss = -critic(sample()).mean()
             g_loss.backward()
             optimizer_g.step()
-            average.update()
+            average.update_parameters(generator)
             return {
                 "d_real": torch.stack(reals),
                 "d_fake": torch.stack(fakes),

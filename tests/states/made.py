@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader
 from adaptive_critic import (
     ControllerHistory,
     DivergenceGuard,
-    ExponentialMovingAverage,
     StepDecayController,
     StopAtBudget,
     infinite_batches,
 )
 from adaptive_critic.controller import Controller
+from adaptive_critic.training.ema import AveragedGenerator
 from adaptive_critic.training.random_state import RandomState
 from tests.handlers.table import HANDLERS, feed, healthy, make, output
 
@@ -171,13 +171,13 @@ def _batches() -> Subject:
 
 def _average() -> Subject:
     model = nn.BatchNorm1d(2)
-    average = ExponentialMovingAverage(model, decay=0.5)
+    average = AveragedGenerator(model, decay=0.5)
 
     def update() -> Any:
         with torch.no_grad():
             model.weight.fill_(4.0)
-        average.update()
-        return [average.module.weight.tolist(), average.num_updates]  # type: ignore[operator]  # it is BatchNorm1d
+        average.update_parameters(model)
+        return [average.module.weight.tolist(), average.n_averaged.item()]  # type: ignore[operator]  # it is BatchNorm1d
 
     return Subject(average, update, update)
 

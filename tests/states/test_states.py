@@ -40,7 +40,10 @@ def test_a_state_of_a_release_loads_and_goes_on(release: str, name: str) -> None
         subject.item.load_state_dict(found["state"])
     except StateError as error:
         raise AssertionError(hint) from error
-    assert same(subject.item.state_dict(), found["state"]), hint
+    expected = dict(found["state"])
+    if name == "average" and "_extra_state" in expected:  # as 0.1.0 counted its updates
+        expected["n_averaged"] = torch.tensor(expected.pop("_extra_state"))
+    assert same(subject.item.state_dict(), expected), hint
     went_on = subject.go_on()
     assert went_on == found.get("goes on", went_on), hint  # where a law was changed on purpose the entry is taken out
 

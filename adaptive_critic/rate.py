@@ -1,0 +1,250 @@
+"""The critic's learning rate, multiplied while its optimizer steps and at no other time."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from types import MethodType
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from adaptive_critic.checks import real
+
+__all__ = ["CriticRate", "check_separate"]
+
+# The code of the function that torch puts around a class's step, the one that runs the hooks.
+_RUNS_HOOKS = Optimizer.profile_hook_step(lambda: None).__code__
+
+
+class CriticRate:
+    """Multiplies the learning rates of an optimizer while its ``step`` runs.
+
+    Every group's ``"lr"`` is ``multiplier`` times the user's during the step, and the user's own again afterwards, bit
+    for bit, also if the step raises. Schedulers, checkpoints and ``param_groups`` never show the product, and nothing
+    accumulates. A rate of 0 stays 0. Hooks of ``step`` that were registered before :meth:`attach` see the user's rate.
+
+    Rates that are tensors are multiplied in place, without a host read, by a factor that is a tensor too: a compiled
+    step is not compiled again when the multiplier changes, and a captured graph follows it.
+
+    Weight decay is multiplied wherever the optimizer multiplies it by the rate, as in AdamW, and as it is under a
+    learning-rate schedule: the weights at which loss and decay balance then do not depend on the multiplier.
+
+    The optimizer does not keep this object alive: its steps are multiplied no longer when the object is gone.
+
+    ASGD follows the multiplier one step late, as it computes its rate at the end of the step before.
+
+    Args:
+        optimizer: any optimizer with ``"lr"`` in its groups, except Rprop.
+        multiplier: finite, above 0.
+
+    Attributes:
+        optimizer: the optimizer.
+        steps: how often its ``step`` was called while attached. A gradient scaler calls it for no step that it skips.
+
+    Raises:
+        TypeError: if ``optimizer`` is not an Optimizer, or ``multiplier`` is not a number.
+        ValueError: if a group has no learning rate, if the optimizer has no step hooks or ignores changes of the rate,
+            or if ``multiplier`` is not finite or not above 0.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(1))
+        >>> optimizer = torch.optim.SGD([weight], lr=0.5)
+        >>> rate = CriticRate(optimizer, multiplier=4.0)
+        >>> rate.attach()
+        >>> weight.sum().backward()
+        >>> optimizer.step()
+        >>> weight.item(), optimizer.param_groups[0]["lr"]
+        (-2.0, 0.5)
+    """
+
+    def __init__(self, optimizer: Optimizer, multiplier: float = 1.0) -> None:
+        _check_optimizer(optimizer)
+        self.optimizer = optimizer
+        self.steps = 0
+        self._factors: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+        self._undo: weakref.finalize[..., CriticRate] | None = None
+        # What is multiplied now: (group, the user's rate, the product), and (the rate, a copy of what it was).
+        self._replaced: list[tuple[dict[str, Any], Any, Any]] = []
+        self._scaled: list[tuple[Tensor, Tensor]] = []
+        self.multiplier = multiplier
+
+    @property
+    def multiplier(self) -> float:
+        """The factor of every group's rate from the next step on: finite, above 0."""
+        return self._multiplier
+
+    @multiplier.setter
+    def multiplier(self, value: float) -> None:
+        self._multiplier = real("multiplier", value, above=0.0)
+        for factor in self._factors.values():
+            factor.fill_(self._multiplier)
+
+    @property
+    def attached(self) -> bool:
+        """Whether steps are multiplied."""
+        return self._undo is not None
+
+    def attach(self) -> None:
+        """Multiply the rates from the next step on. Does nothing if attached.
+
+        Raises:
+            ValueError: if another CriticRate multiplies this optimizer's rates.
+        """
+        if self.attached:
+            return
+        for hook in self.optimizer._optimizer_step_pre_hooks.values():
+            if hasattr(hook, "critic_rate"):
+                raise ValueError(
+                    f"another controller (at multiplier {hook.critic_rate().multiplier:g}) multiplies the learning "
+                    f"rates of this {type(self.optimizer).__name__}: detach it first"
+                )
+        this = weakref.ref(self)
+        undo = _install(self.optimizer, _hook(this, CriticRate._multiply), _hook(this, CriticRate._restore))
+        # The hooks do not keep this alive: they are gone when it is.
+        self._undo = weakref.finalize(self, undo)
+
+    def detach(self) -> None:
+        """Leave the optimizer as it was found. Does nothing if not attached."""
+        self._restore()
+        if self._undo is not None:
+            self._undo()
+            self._undo = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how a copy is made: of a copy of the optimizer, not attached."""
+        return type(self), (self.optimizer, self.multiplier)
+
+    def _multiply(self) -> None:
+        """Put every group's rate times the multiplier in place of the rate."""
+        # Something is multiplied already inside a step that calls the step of its base class, which has hooks too.
+        if not self._restore():
+            self.steps += 1
+        for group in self.optimizer.param_groups:
+            rate = group["lr"]
+            if not isinstance(rate, Tensor) or rate.requires_grad:
+                group["lr"] = product = rate * self._multiplier
+                self._replaced.append((group, rate, product))
+            elif all(rate is not other for other, _ in self._scaled):  # one tensor may be the rate of several groups
+                self._scaled.append((rate, rate.clone()))
+                rate.mul_(self._factor(rate))
+
+    def _restore(self) -> bool:
+        """Put the user's rates back; returns whether any was multiplied."""
+        multiplied = bool(self._replaced or self._scaled)
+        for group, rate, product in self._replaced:
+            if group.get("lr") is product:  # else it was assigned during the step, and that counts
+                group["lr"] = rate
+        for rate, own in self._scaled:
+            rate.copy_(own)
+        self._replaced.clear()
+        self._scaled.clear()
+        return multiplied
+
+    def _factor(self, rate: Tensor) -> Tensor:
+        """Return the multiplier as a tensor like ``rate``, always the same one."""
+        key = rate.device, rate.dtype
+        if key not in self._factors:
+            self._factors[key] = torch.full_like(rate, self._multiplier)
+        return self._factors[key]
+
+
+def check_separate(critic: Optimizer, generator: Optimizer | Iterable[Tensor]) -> None:
+    """Check that the critic's optimizer steps none of the generator's parameters: their rate would be changed too.
+
+    Args:
+        critic: the optimizer whose rate is to be changed.
+        generator: the generator's optimizer, or its parameters.
+
+    Raises:
+        ValueError: if a parameter is in both.
+    """
+    own, others = (
+        {id(parameter) for group in item.param_groups for parameter in group["params"]}
+        if isinstance(item, Optimizer)
+        else set(map(id, item))
+        for item in (critic, generator)
+    )
+    if own & others:
+        raise ValueError(
+            f"the critic's {type(critic).__name__} also steps {len(own & others)} of the generator's {len(others)} "
+            "parameter(s), whose learning rate would be changed with the critic's: make one optimizer for each network"
+        )
+
+
+def _check_optimizer(optimizer: object) -> None:
+    name = type(optimizer).__name__
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer={optimizer!r}: expected a torch.optim.Optimizer, got {name}")
+    if not hasattr(optimizer, "_optimizer_step_pre_hooks"):  # a wrapper that does not call Optimizer.__init__
+        raise ValueError(
+            f"optimizer is a {name} without step hooks: give the optimizer that it wraps, often {name}.optimizer"
+        )
+    if isinstance(optimizer, torch.optim.Rprop):
+        raise ValueError("optimizer is an Rprop: it reads its learning rate at the first step only")
+    for index, group in enumerate(optimizer.param_groups):
+        if group.get("lr") is None:
+            raise ValueError(
+                f"group {index} of the {name} has no learning rate 'lr' to multiply: it has "
+                f"{sorted(key for key in group if key != 'params')}"
+            )
+
+
+def _hook(owner: weakref.ReferenceType[CriticRate], call: Callable[[CriticRate], object]) -> Callable[..., None]:
+    """Return a hook that makes this call, outside of compiled code: a new multiplier compiles nothing anew."""
+
+    def hook(stepping: Optimizer, args: Any, kwargs: Any) -> None:
+        rate = owner()
+        # A copy of the optimizer may have taken the hook along; a scheduler may still call what it found.
+        if rate is not None and rate.attached and stepping is rate.optimizer:
+            call(rate)
+
+    outside: Callable[..., None] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]  # torch's annotation
+    outside.critic_rate = owner  # type: ignore[attr-defined]  # for the next one to see
+    return outside
+
+
+def _install(optimizer: Optimizer, before: Callable[..., None], after: Callable[..., None]) -> Callable[[], None]:
+    """Call ``before`` and ``after`` around the optimizer's steps; returns a function that undoes it.
+
+    Hooks do it, as they also run where something holds an earlier ``optimizer.step`` (accelerate, a compiled step).
+    Torch runs no hook after a step that raised, so ``optimizer.step`` is replaced by a function that calls ``after``
+    in any case.
+    """
+    hooks = [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
+    # First of the post hooks: one that steps a scheduler works on the user's rate.
+    cast("OrderedDict[int, Any]", optimizer._optimizer_step_post_hooks).move_to_end(hooks[1].id, last=False)
+    found, replaced = getattr(optimizer.step, "__func__", optimizer.step), vars(optimizer).get("step")
+
+    def step(stepping: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if getattr(type(stepping).step, "__code__", None) is not _RUNS_HOOKS:
+            # Older versions of torch take the hooks off all optimizers of torch.optim at the first torch.compile.
+            before(stepping, args, kwargs)
+        try:
+            if replaced is None or stepping is not optimizer:
+                return type(stepping).step(stepping, *args, **kwargs)
+            return replaced(*args, **kwargs)
+        finally:
+            after(stepping, args, kwargs)
+
+    # This function is not compiled, but what it calls still is.
+    torch.compiler.disable(step, recursive=False)  # type: ignore[no-untyped-call]
+    update_wrapper(step, found)  # schedulers look for their marks on it
+    installed = MethodType(step, optimizer)
+    optimizer.step = installed  # type: ignore[method-assign]
+
+    def undo() -> None:
+        for hook in hooks:
+            hook.remove()
+        if vars(optimizer).get("step") is not installed:
+            return  # a scheduler has wrapped it
+        if replaced is None:
+            del optimizer.step
+        else:
+            optimizer.step = replaced  # type: ignore[method-assign]
+
+    return undo
