@@ -64,25 +64,18 @@ class ResumeDifference(AssertionError):
         super().__init__(text)
 
 
-class _MemorySaver(LastSaver):
-    """Keeps what a checkpoint of some iterations would hold."""
+class _MemorySaver:
+    """Keeps what a checkpoint after each of ``moments`` would hold."""
 
-    def __init__(self, to_save: Mapping[str, Any], moments: Collection[int]) -> None:
-        super().__init__(every=1)
-        self._moments = moments
-        self._handler = Checkpoint(to_save, self._keep, n_saved=None)
-        self._iteration = 0
+    def __init__(self, trainer: Engine, to_save: Mapping[str, Any], moments: Collection[int]) -> None:
         self.saved: dict[int, bytes] = {}
-
-    def save(self, engine: Engine) -> None:
-        if engine.state.iteration in self._moments:
-            self._iteration = engine.state.iteration
-            self._handler(engine)
+        self._trainer = trainer
+        LastSaver(moments.__contains__, Checkpoint(to_save, self._keep, n_saved=None)).attach(trainer)
 
     def _keep(self, checkpoint: Mapping[str, Any], filename: str, metadata: Mapping[str, Any] | None = None) -> None:
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        self.saved[self._iteration] = buffer.getvalue()
+        self.saved[self._trainer.state.iteration] = buffer.getvalue()
 
 
 @keep_random_state
@@ -182,6 +175,12 @@ def check_resume(
             f"{entry} is {one} and {other}. Is there something that build() does not make afresh, or an operation that "
             "is not deterministic?"
         )
+    for moment in moments:
+        if moment not in saved:
+            raise ValueError(
+                f"saved_at={moment}: Ignite can't go on from within the first epoch of data without a length; give run "
+                "the number of its batches, epoch_length=..."
+            )
     for iteration, content in saved.items():
         # Another seed: a new process starts with other random states, and whatever build() draws is drawn anew.
         trace, _, to_save = _trace(build, run, iterations, ignore, seed=iteration, resume_from=content)
@@ -214,9 +213,7 @@ def _trace(
         raise TypeError(f"build() returned {built!r}: expected the trainer and the recipe, two of them") from error
     if not isinstance(trainer, Engine):
         raise TypeError(f"build() returned a {type(trainer).__name__} first: expected the trainer, an ignite Engine")
-    saver = _MemorySaver(to_save, saved_at)
-    if saved_at:
-        saver.attach(trainer)
+    saver = _MemorySaver(trainer, to_save, saved_at)
     if resume_from is not None:
         content = torch.load(io.BytesIO(resume_from), map_location="cpu", weights_only=True)
         Checkpoint.load_objects(to_save, content)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,32 +35,35 @@ class Resumed(NamedTuple):
     """Ignite's handler, which writes the files"""
 
 
-class LastSaver(ABC):
-    """Calls ``save`` every so many iterations, after all handlers that were attached before the run began.
+class LastSaver:
+    """Calls ``save`` after the iterations that are due, when all handlers of that moment have run.
 
-    A handler that runs after the one that saves is lost by a resume: a learning-rate
-    schedule that was attached later, or one that ticks at the end of an epoch whose
-    last iteration was saved. So at each STARTED this goes to the end of the handlers of
-    ITERATION_COMPLETED, and where an epoch ends with an iteration that was saved, it is
-    saved once more after the handlers of EPOCH_COMPLETED.
+    A handler that runs after the one that saves is lost by a resume. So at each STARTED the handlers of this go to the
+    end of their events' lists. The last iteration of an epoch is saved after the handlers of that end: those of
+    EPOCH_COMPLETED, or of TERMINATE_SINGLE_EPOCH where ``skip_epoch_completed=True`` leaves the others out. In an epoch
+    whose length is not known yet any iteration may be the last, and Ignite can't go on from within it: what is due
+    there is saved at its end. An epoch's last iteration in which the run is terminated has no such end and is not saved.
+
+    Args:
+        due: whether to save after an iteration.
+        save: saves.
     """
 
-    def __init__(self, every: int) -> None:
-        self._every = every
-        self._saved_at = -1
-
-    @abstractmethod
-    def save(self, engine: Engine) -> None:
-        """Save."""
+    def __init__(self, due: Callable[[int], bool], save: Callable[[Engine], None]) -> None:
+        self._due = due
+        self._save = save
 
     def attach(self, engine: Engine) -> None:
         """Save from the next run on."""
         engine.add_event_handler(Events.STARTED, self._on_started)
 
     def _on_started(self, engine: Engine) -> None:
-        self._saved_at = -1
+        iteration, length = engine.state.iteration, engine.state.epoch_length
+        self._waiting = False
+        self._epoch_began = iteration - (iteration % length if length else 0)
         for event, handler in (
             (Events.ITERATION_COMPLETED, self._on_iteration_completed),
+            (Events.TERMINATE_SINGLE_EPOCH, self._on_epoch_terminated),
             (Events.EPOCH_COMPLETED, self._on_epoch_completed),
         ):
             if engine.has_event_handler(handler, event):
@@ -69,32 +71,24 @@ class LastSaver(ABC):
             engine.add_event_handler(event, handler)
 
     def _on_iteration_completed(self, engine: Engine) -> None:
-        if engine.state.iteration % self._every == 0:
-            self._saved_at = engine.state.iteration
-            self.save(engine)
+        iteration, length = engine.state.iteration, engine.state.epoch_length
+        self._waiting |= self._due(iteration)
+        may_end = length is None or iteration - self._epoch_began >= length
+        if self._waiting and not may_end and not engine.should_terminate_single_epoch:
+            self._save_now(engine)
+
+    def _on_epoch_terminated(self, engine: Engine, iter_counter: int) -> None:
+        if engine.should_terminate_single_epoch == "skip_epoch_completed":
+            self._on_epoch_completed(engine)
 
     def _on_epoch_completed(self, engine: Engine) -> None:
-        if engine.state.iteration == self._saved_at:
-            self.save(engine)
+        self._epoch_began = engine.state.iteration
+        if self._waiting:
+            self._save_now(engine)
 
-
-class _FileSaver(LastSaver):
-    """Writes with Ignite's Checkpoint, and reads the first file back: a resume would find too late that it can't be."""
-
-    def __init__(self, every: int, checkpoint: Checkpoint) -> None:
-        super().__init__(every)
-        self._checkpoint = checkpoint
-        self._checked = False
-
-    def save(self, engine: Engine) -> None:
-        self._checkpoint(engine)
-        if not self._checked:
-            path = Path(str(self._checkpoint.last_checkpoint))
-            try:
-                files.load(path)
-            except Exception as error:
-                raise ValueError(f"{path} was written, but can't be read back: {error}") from error
-            self._checked = True
+    def _save_now(self, engine: Engine) -> None:
+        self._waiting = False
+        self._save(engine)
 
 
 def resume_exactly(
@@ -183,15 +177,46 @@ def resume_exactly(
     rank = distributed.rank()
     where.mkdir(parents=True, exist_ok=True)  # Ignite's own way fails if another rank is faster
     checkpoint = Checkpoint(
-        to_save,
+        {name: _WholeState(item) if hasattr(item, "consolidate_state_dict") else item for name, item in to_save.items()},
         DiskSaver(str(where), require_empty=False, save_on_rank=rank),
         filename_prefix=files.prefix(rank, distributed.world_size()),
         n_saved=keep,
         save_on_rank=rank,
     )
     checkpoint.load_state_dict({"_saved": list(found.older)})
-    _FileSaver(every, checkpoint).attach(trainer)
+    LastSaver(lambda iteration: iteration % every == 0, _readable_once(checkpoint)).attach(trainer)
     return Resumed(found.iteration, found.file, found.passed_over, to_save, checkpoint)
+
+
+def _readable_once(checkpoint: Checkpoint) -> Callable[[Engine], None]:
+    """Return ``checkpoint`` with a look at its first file: a resume would find too late that it can't be read back."""
+    checked: list[Path] = []
+
+    def save(engine: Engine) -> None:
+        checkpoint(engine)
+        if not checked:
+            path = Path(str(checkpoint.last_checkpoint))
+            try:
+                files.load(path)
+            except Exception as error:
+                raise ValueError(f"{path} was written, but can't be read back: {error}") from error
+            checked.append(path)
+
+    return save
+
+
+class _WholeState:
+    """An optimizer whose state is spread over the ranks, saved whole on each of them.
+
+    Ignite's Checkpoint gathers it on the one rank that it saves on; here all of them save.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.load_state_dict = optimizer.load_state_dict
+        self._optimizer = optimizer
+
+    def state_dict(self) -> Any:
+        return distributed.full_state(self._optimizer)
 
 
 def _check_names(found: files.Found, to_save: Mapping[str, Any]) -> None:

@@ -162,6 +162,30 @@ def test_a_resumed_run_that_ends_early_is_named() -> None:
         check_resume(build, run_once, iterations=9, saved_at=[4])
 
 
+def test_what_happens_where_an_epoch_is_terminated_belongs_to_its_last_iteration() -> None:
+    def build() -> tuple[Engine, dict[str, Any]]:
+        optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+        trainer = Engine(lambda engine, batch: optimizer.param_groups[0]["lr"])
+
+        def lower(engine: Engine, iter_counter: int) -> None:
+            optimizer.param_groups[0]["lr"] /= 2
+
+        end_early = Events.ITERATION_COMPLETED(once=7)
+        trainer.add_event_handler(end_early, lambda engine: engine.terminate_epoch(skip_epoch_completed=True))
+        trainer.add_event_handler(Events.TERMINATE_SINGLE_EPOCH, lower)
+        return trainer, complete_recipe(trainer, {"optimizer": optimizer})
+
+    check_resume(build, run, iterations=9, saved_at=[6, 7])
+
+
+def test_a_moment_from_which_ignite_cannot_go_on_is_refused() -> None:
+    def run_of_unknown_length(trainer: Engine) -> None:
+        trainer.run(map(int, range(50)))
+
+    with pytest.raises(ValueError, match=r"saved_at=7: Ignite can't go on .*; give run the number .* epoch_length="):
+        check_resume(without(), run_of_unknown_length, iterations=9, saved_at=[7])
+
+
 def test_a_distributed_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
     with pytest.raises(RuntimeError, match="check_resume is for one process, this run has 2"):
