@@ -40,10 +40,11 @@ TABLE = {
     "moments": Row({"torch"}, {"signals", "state"}),
     "reading": Row({"torch"}, set()),
     "doubts": Row({"torch"}, {"signals"}),
-    "loader_order": Row({"torch"}, {"state"}),
+    "loader_order": Row({"torch"}, {"random_state", "state"}),
     "data": Row({"torch"}, {"loader_order"}),
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, set()),
+    "random_state": Row({"torch", "numpy"}, {"distributed", "state"}),
     # Engines.
     "attachable": Row({"ignite"}, {"checks"}),
     "events": Row({"ignite"}, set()),
@@ -77,9 +78,8 @@ TABLE = {
         {"ignite"},
         {"checks", "controller", "events", "feedback", "guard", "handlers", "laws", "scheduled", "signals", "state"},
     ),
-    "training": Row({"torch", "ignite"}, {"checks", "data", "distributed", "state", "training"}),
-    "training.random_state": Row({"torch", "numpy"}, {"distributed", "state"}),
-    "resume": Row({"torch", "ignite"}, {"checks", "distributed", "resume", "state", "training"}),
+    "training": Row({"torch", "ignite"}, {"checks", "data", "distributed", "random_state", "state", "training"}),
+    "resume": Row({"torch", "ignite"}, {"checks", "distributed", "random_state", "resume", "state", "training"}),
     # Public names, nothing else.
     "__init__": Row(
         set(),

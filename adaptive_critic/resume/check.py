@@ -123,7 +123,7 @@ def check_resume(
 
     Example:
         >>> from torch import nn
-        >>> from adaptive_critic.training.random_state import RandomState
+        >>> from adaptive_critic.random_state import RandomState
         >>> def build():
         ...     model = nn.Linear(1, 1)
         ...     optimizer = torch.optim.Adam(model.parameters())

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.state import StateError
-from adaptive_critic.training.random_state import RandomState
 
 __all__ = ["GeneratorState", "complete_recipe", "default_device"]
 

@@ -42,7 +42,8 @@ class LastSaver:
     end of their events' lists. The last iteration of an epoch is saved after the handlers of that end: those of
     EPOCH_COMPLETED, or of TERMINATE_SINGLE_EPOCH where ``skip_epoch_completed=True`` leaves the others out. In an epoch
     whose length is not known yet any iteration may be the last, and Ignite can't go on from within it: what is due
-    there is saved at its end. An epoch's last iteration in which the run is terminated has no such end and is not saved.
+    there is saved at its end. If a run is terminated in an epoch's last iteration, those handlers don't run, and that
+    iteration is not saved.
 
     Args:
         due: whether to save after an iteration.
@@ -177,7 +178,10 @@ def resume_exactly(
     rank = distributed.rank()
     where.mkdir(parents=True, exist_ok=True)  # Ignite's own way fails if another rank is faster
     checkpoint = Checkpoint(
-        {name: _WholeState(item) if hasattr(item, "consolidate_state_dict") else item for name, item in to_save.items()},
+        {
+            name: _WholeState(item) if hasattr(item, "consolidate_state_dict") else item
+            for name, item in to_save.items()
+        },
         DiskSaver(str(where), require_empty=False, save_on_rank=rank),
         filename_prefix=files.prefix(rank, distributed.world_size()),
         n_saved=keep,

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ignite.engine import Engine, Events
 
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.resume.recipe import default_device
 from adaptive_critic.resume.watch import entries, numbers, stateful_objects
-from adaptive_critic.training.random_state import RandomState
 
 __all__ = [
     "OUTPUT",

@@ -16,9 +16,9 @@ from ignite.engine import Engine
 from ignite.handlers import Checkpoint
 from ignite.metrics import Metric
 
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.resume.recipe import GeneratorState
 from adaptive_critic.training.ema import unwrapped
-from adaptive_critic.training.random_state import RandomState
 
 __all__ = ["entries", "numbers", "stateful_objects"]
 

@@ -14,7 +14,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from adaptive_critic import ResumeDifference, check_resume, complete_recipe, distributed
-from adaptive_critic.training.random_state import RandomState
+from adaptive_critic.random_state import RandomState
 from tests.resume.own import EPOCH, OwnTraining, run
 
 

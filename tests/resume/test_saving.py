@@ -13,9 +13,9 @@ from ignite.handlers import Checkpoint
 from torch import nn
 
 from adaptive_critic import FixedController, StateError, complete_recipe, resume_exactly
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.resume import Resumed, files
 from adaptive_critic.resume.trace import Recorder, Trace, first_difference
-from adaptive_critic.training.random_state import RandomState
 from tests.resume.own import EPOCH, OwnTraining, run
 
 END = 24
