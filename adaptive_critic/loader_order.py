@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -158,7 +158,8 @@ class LoaderOrder:
                         f"the saved position is {position.batches} batches into a pass, but the {self._kind} yielded "
                         "fewer: was it saved with other data or another batch size?"
                     )
-            self._set_states("generators", position.generators)
+            if position.loader is None or not isinstance(iterator, Generator):
+                self._set_states("generators", position.generators)  # a Generator has yet to begin, from the pass's start
         finally:
             now.restore()
         return iterator

@@ -246,6 +246,34 @@ def test_a_wrapped_loader_without_a_state_is_drawn_again(
         assert "its batches are drawn once more" in message
 
 
+class NotAhead(Prepared):
+    """The same without the batch ahead, over a loader that has a state."""
+
+    def __iter__(self) -> Iterator[Any]:
+        self.set_epoch(self.iteration)
+        yield from self.base
+        self.iteration += 1
+
+    def state_dict(self) -> Any:
+        return self.base.state_dict()
+
+
+@pytest.mark.parametrize("drawn", [1, 4, 8])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_wrapped_loader_with_a_state_goes_on_from_it(
+    late: bool, drawn: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its iterator begins with the first batch, and what it draws then must be what it drew when the pass began."""
+
+    def build() -> Any:
+        module = pytest.importorskip("torchdata.stateful_dataloader")
+        sampler = SeededSampler(Numbers()) if late else RandomSampler(Numbers(), generator=torch.Generator())
+        return NotAhead(module.StatefulDataLoader(Numbers(), batch_size=BATCH, sampler=sampler))
+
+    assert_exact(build, drawn, 14)
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("drawn", [1, 6, 8])
 def test_a_generator_that_a_sampler_makes_late_is_restored(drawn: int) -> None:
     assert_exact(lambda: loader(sampler=KeptSampler(Numbers())), drawn, 14)
