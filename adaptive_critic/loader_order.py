@@ -159,7 +159,9 @@ class LoaderOrder:
                         "fewer: was it saved with other data or another batch size?"
                     )
             if position.loader is None or not isinstance(iterator, Generator):
-                self._set_states("generators", position.generators)  # a Generator has yet to begin, from the pass's start
+                self._set_states(
+                    "generators", position.generators
+                )  # a Generator has yet to begin, from the pass's start
         finally:
             now.restore()
         return iterator

@@ -82,7 +82,9 @@ def test_bad_arguments_are_quoted(arguments: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("phase", ["updates", "before", "after"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("form", [torch.tensor, lambda scores, dtype: [torch.tensor(score, dtype=dtype) for score in scores]])
+@pytest.mark.parametrize(
+    "form", [torch.tensor, lambda scores, dtype: [torch.tensor(score, dtype=dtype) for score in scores]]
+)
 def test_scores_of_half_precision_are_subtracted_in_single(form: Any, dtype: torch.dtype, phase: str) -> None:
     """Scores of 40,000 have a gap that float16 can't hold, and a mean of two that it can't sum up."""
     high, low = 40_448.0, -40_192.0  # numbers that both types hold

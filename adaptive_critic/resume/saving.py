@@ -38,12 +38,11 @@ class Resumed(NamedTuple):
 class LastSaver:
     """Calls ``save`` after the iterations that are due, when all handlers of that moment have run.
 
-    A handler that runs after the one that saves is lost by a resume. So at each STARTED the handlers of this go to the
-    end of their events' lists. The last iteration of an epoch is saved after the handlers of that end: those of
-    EPOCH_COMPLETED, or of TERMINATE_SINGLE_EPOCH where ``skip_epoch_completed=True`` leaves the others out. In an epoch
-    whose length is not known yet any iteration may be the last, and Ignite can't go on from within it: what is due
-    there is saved at its end. If a run is terminated in an epoch's last iteration, those handlers don't run, and that
-    iteration is not saved.
+    A resume loses what handlers do after the save. So at each STARTED the handlers of this object go to the end of
+    their events' lists. The last iteration of an epoch is saved after the handlers of EPOCH_COMPLETED, or of
+    TERMINATE_SINGLE_EPOCH if ``skip_epoch_completed=True`` leaves out the others. If the run is terminated in an
+    epoch's last iteration, Ignite leaves out both, and that iteration is not saved. In an epoch of unknown length any
+    iteration may be the last, and Ignite can't go on from within it: what is due is saved at its end.
 
     Args:
         due: whether to save after an iteration.
@@ -74,9 +73,9 @@ class LastSaver:
     def _on_iteration_completed(self, engine: Engine) -> None:
         iteration, length = engine.state.iteration, engine.state.epoch_length
         self._waiting |= self._due(iteration)
-        may_end = length is None or iteration - self._epoch_began >= length
-        if self._waiting and not may_end and not engine.should_terminate_single_epoch:
-            self._save_now(engine)
+        may_be_last = length is None or iteration - self._epoch_began >= length
+        if not may_be_last and not engine.should_terminate_single_epoch:
+            self._save_if_waiting(engine)
 
     def _on_epoch_terminated(self, engine: Engine, iter_counter: int) -> None:
         if engine.should_terminate_single_epoch == "skip_epoch_completed":
@@ -84,12 +83,26 @@ class LastSaver:
 
     def _on_epoch_completed(self, engine: Engine) -> None:
         self._epoch_began = engine.state.iteration
-        if self._waiting:
-            self._save_now(engine)
+        self._save_if_waiting(engine)
 
-    def _save_now(self, engine: Engine) -> None:
-        self._waiting = False
-        self._save(engine)
+    def _save_if_waiting(self, engine: Engine) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._save(engine)
+
+
+class _WholeState:
+    """An optimizer whose state is spread over the ranks, saved whole on each of them.
+
+    Ignite's Checkpoint gathers it on the one rank that it saves on. Here all of them save.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self.load_state_dict = optimizer.load_state_dict
+        self._optimizer = optimizer
+
+    def state_dict(self) -> Any:
+        return distributed.full_state(self._optimizer)
 
 
 def resume_exactly(
@@ -103,48 +116,39 @@ def resume_exactly(
 ) -> Resumed:
     """Go on from the newest checkpoint in ``folder``, if there is one, and write one every ``every`` iterations.
 
-    Call it last before ``trainer.run``, when everything is built and attached: run the
-    same script again, and it goes on where it was, bit for bit, if the recipe is
-    complete (:func:`check_resume` tells) and the computation itself is deterministic.
-    It is Ignite's ``Checkpoint`` with
+    Call it last before ``trainer.run``, when everything is built and attached. Run the same script again, and it goes
+    on where it was, bit for bit, if the recipe is complete (:func:`check_resume` tells) and the computation itself is
+    deterministic. It is Ignite's ``Checkpoint`` with
 
-    - :func:`complete_recipe`: the trainer and the random states are added to
-      ``objects``;
-    - saving after all other handlers, so that none of an iteration's work is lost;
-    - a file of its own for each rank of a distributed run
-      (``rank0of2_checkpoint_500.pt``): random states, the position in the data, buffers
-      and what a controller has observed since its last decision differ between ranks.
-      They go on from the newest iteration that all of them have;
-    - a file that was cut off or altered (its checksums are compared, which torch.load
-      does not do) passed over for the one before;
-    - everything loaded on the CPU under ``weights_only=True``; the first file that is
-      written is read back at once;
+    - :func:`complete_recipe`: the trainer and the random states are added to ``objects``;
+    - saving after all other handlers, at an epoch's last iteration after those of EPOCH_COMPLETED;
+    - a file of its own for each rank of a distributed run (``rank0of2_checkpoint_500.pt``): random states, the position
+      in the data, buffers and what a controller has observed since its last decision differ between ranks. They go on
+      from the newest iteration that all of them have. Every file has the whole state of a ``ZeroRedundancyOptimizer``;
+    - checksums, which torch.load does not compare: a file that was cut off or altered is passed over for the one
+      before;
+    - everything loaded on the CPU under ``weights_only=True``. The first file that is written is read back at once;
     - files of earlier lives counted, so that no more than ``keep`` stay.
 
-    A run that is complete begins anew in Ignite if it is run once more: compare
-    ``iteration`` with how many there are to be. After an exception, build everything
-    afresh and call this again: what is in memory may be half an iteration.
+    Ignite begins a complete run anew if it is run once more: compare ``iteration`` with how many there are to be. After
+    an exception, build everything afresh and call this again: what is in memory may be half an iteration.
 
     Args:
         trainer: the engine.
-        folder: where the files are; it is made if it is not there. One for each run.
+        folder: where the files are, a folder for each run. It is made if it does not exist.
         objects: see :func:`complete_recipe`.
         every: iterations from checkpoint to checkpoint, at least 1.
-        keep: how many to keep, at least 2: Ignite removes the oldest before it writes
-            the next.
+        keep: how many to keep, at least 2: Ignite removes the oldest before it writes the next.
         device: see :func:`complete_recipe`.
 
     Returns:
-        what it did: the iteration that it goes on from (0: none), the file, the files
-        that were passed over, and what it saves.
+        the iteration that it goes on from (0: none), the file, the files that were passed over, and what it saves.
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not
-            hold what is to be saved. While running: if the first file can't be read
-            back under ``weights_only=True``.
-        RuntimeError: if the folder can't be read, or there are checkpoints, but none that
-            can be gone on from.
+        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not hold what is to be saved.
+            While running: if the first file can't be read back under ``weights_only=True``.
+        RuntimeError: if the folder can't be read, or there are checkpoints, but none that can be gone on from.
 
     Example:
         >>> import tempfile
@@ -175,52 +179,35 @@ def resume_exactly(
     if found.file is not None:
         _check_names(found, to_save)
         Checkpoint.load_objects(to_save, found.content)
-    rank = distributed.rank()
+    rank, ranks = distributed.rank(), distributed.world_size()
     where.mkdir(parents=True, exist_ok=True)  # Ignite's own way fails if another rank is faster
+    whole = {
+        name: _WholeState(item) if hasattr(item, "consolidate_state_dict") else item for name, item in to_save.items()
+    }
     checkpoint = Checkpoint(
-        {
-            name: _WholeState(item) if hasattr(item, "consolidate_state_dict") else item
-            for name, item in to_save.items()
-        },
+        whole,
         DiskSaver(str(where), require_empty=False, save_on_rank=rank),
-        filename_prefix=files.prefix(rank, distributed.world_size()),
+        filename_prefix="" if ranks == 1 else f"rank{rank}of{ranks}",
         n_saved=keep,
         save_on_rank=rank,
     )
     checkpoint.load_state_dict({"_saved": list(found.older)})
-    LastSaver(lambda iteration: iteration % every == 0, _readable_once(checkpoint)).attach(trainer)
-    return Resumed(found.iteration, found.file, found.passed_over, to_save, checkpoint)
-
-
-def _readable_once(checkpoint: Checkpoint) -> Callable[[Engine], None]:
-    """Return ``checkpoint`` with a look at its first file: a resume would find too late that it can't be read back."""
-    checked: list[Path] = []
+    unread = True
 
     def save(engine: Engine) -> None:
+        nonlocal unread
         checkpoint(engine)
-        if not checked:
+        if unread:  # a resume would find too late that it does not load
             path = Path(str(checkpoint.last_checkpoint))
             try:
                 files.load(path)
             except Exception as error:
-                raise ValueError(f"{path} was written, but can't be read back: {error}") from error
-            checked.append(path)
+                reason = files.why_it_does_not_load(error, whole)
+                raise ValueError(f"{path} was written, but can't be read back: {reason}") from error
+            unread = False
 
-    return save
-
-
-class _WholeState:
-    """An optimizer whose state is spread over the ranks, saved whole on each of them.
-
-    Ignite's Checkpoint gathers it on the one rank that it saves on; here all of them save.
-    """
-
-    def __init__(self, optimizer: Any) -> None:
-        self.load_state_dict = optimizer.load_state_dict
-        self._optimizer = optimizer
-
-    def state_dict(self) -> Any:
-        return distributed.full_state(self._optimizer)
+    LastSaver(lambda iteration: iteration % every == 0, save).attach(trainer)
+    return Resumed(found.iteration, found.file, found.passed_over, to_save, checkpoint)
 
 
 def _check_names(found: files.Found, to_save: Mapping[str, Any]) -> None:

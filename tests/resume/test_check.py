@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,23 @@ def test_a_moment_from_which_ignite_cannot_go_on_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"saved_at=7: Ignite can't go on .*; give run the number .* epoch_length="):
         check_resume(without(), run_of_unknown_length, iterations=9, saved_at=[7])
+
+
+def test_a_state_that_does_not_load_as_data_is_named() -> None:
+    def build() -> tuple[Engine, dict[str, Any]]:
+        trainer = Engine(lambda engine, batch: None)
+        return trainer, {"trainer": trainer, "scores": HasAClass()}
+
+    with pytest.raises(ValueError, match=r"the state of 'scores', a HasAClass, holds fractions\.Fraction: "):
+        check_resume(build, run, iterations=3, saved_at=[1])
+
+
+class HasAClass:
+    def state_dict(self) -> dict[str, Any]:
+        return {"share": Fraction(1, 2)}
+
+    def load_state_dict(self, state: Any) -> None:
+        raise AssertionError
 
 
 def test_a_distributed_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

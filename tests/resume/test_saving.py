@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from ignite.engine.deterministic import DeterministicEngine
 from ignite.handlers import Checkpoint
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from adaptive_critic import FixedController, StateError, complete_recipe, resume_exactly
 from adaptive_critic.random_state import RandomState
@@ -124,9 +126,31 @@ class Unloadable:
 def test_a_state_that_does_not_load_as_data_is_found_at_the_first_save(tmp_path: Path) -> None:
     trainer, objects = small(mine=Unloadable())
     resume_exactly(trainer, tmp_path, objects, every=2)
-    with pytest.raises(ValueError, match=r"checkpoint_2\.pt was written, but can't be read back: .*[Ww]eights"):
+    with pytest.raises(
+        ValueError,
+        match=r"checkpoint_2\.pt was written, but can't be read back: the state of 'mine', a Unloadable, holds "
+        r"collections\.deque: return tensors, numbers, .*weights_only=True",
+    ):
         trainer.run(range(5))
     assert trainer.state.iteration == 2
+
+
+def test_an_engine_that_keeps_random_states_is_named_with_what_to_take(tmp_path: Path) -> None:
+    trainer = DeterministicEngine(lambda engine, batch: None)
+    resume_exactly(trainer, tmp_path, {}, every=2)
+    with pytest.raises(ValueError, match=r"the state of 'trainer', a DeterministicEngine, holds .*: take an Engine"):
+        trainer.run(DataLoader(TensorDataset(torch.arange(5))))
+
+
+def test_a_file_that_the_disk_has_lost_is_told_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(path: Path) -> dict[str, Any]:
+        raise OSError("Stale file handle")
+
+    trainer, objects = small()
+    resume_exactly(trainer, tmp_path, objects, every=2)
+    monkeypatch.setattr(files, "load", lost)
+    with pytest.raises(ValueError, match="can't be read back: Stale file handle"):
+        trainer.run(range(5))
 
 
 def test_what_later_handlers_do_is_saved_and_in_a_second_run_as_well(tmp_path: Path) -> None:
