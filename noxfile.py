@@ -39,8 +39,8 @@ NOT_CORE = (
 )
 
 PRINT_VERSIONS = """
-import platform, ignite, numpy, scipy, torch
-print("Python", platform.python_version(), *(f"{m.__name__} {m.__version__}" for m in (ignite, torch, numpy, scipy)))
+import platform, ignite, numpy, torch
+print("Python", platform.python_version(), *(f"{m.__name__} {m.__version__}" for m in (ignite, torch, numpy)))
 """
 
 

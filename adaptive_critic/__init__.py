@@ -18,7 +18,7 @@ from adaptive_critic.handlers import (
     WGANReferenceController,
 )
 from adaptive_critic.history import ControllerHistory, plot_history
-from adaptive_critic.metrics import ScoreDistance, WassersteinGap
+from adaptive_critic.metrics import WassersteinGap
 from adaptive_critic.resume import ResumeDifference, check_resume, complete_recipe, resume_exactly
 from adaptive_critic.state import StateError
 from adaptive_critic.step_output import StepOutput, StepOutputError
@@ -47,7 +47,6 @@ __all__ = [
     "Objective",
     "ResumeDifference",
     "SchedulerAdapter",
-    "ScoreDistance",
     "StateError",
     "StepDecayController",
     "StepOutput",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import keyword
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
@@ -31,11 +32,17 @@ LARGEST = 2**63
 """the largest int that an argument or a state may hold: any that is meant fits, and converts to a float"""
 
 
+# What the repr of equal settings shows differently on each rank: an address in memory, the rank's device.
+_OF_ONE_RANK = re.compile(r" at 0x[0-9a-fA-F]+|, index=\d+(?=\))|(?<=cuda):\d+|(?<=[hnx]pu):\d+")
+
+
 def describe(value: object) -> str:
-    """Return ``repr(value)``, but a function's name: its repr would hold an address that differs between ranks."""
+    """Return ``repr(value)`` as it is on every rank, a function's name for a function."""
     if inspect.isroutine(value):
         return f"{value.__module__}.{value.__qualname__}"
-    return repr(value)
+    if isinstance(value, (set, frozenset)):
+        return f"{{{', '.join(sorted(map(describe, value)))}}}"
+    return _OF_ONE_RANK.sub("", repr(value))
 
 
 def shortened(value: object) -> str:

@@ -9,7 +9,17 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 
-__all__ = ["all_equal", "fingerprint", "first_message", "on_cuda", "rank", "same_start", "sum_over_ranks", "world_size"]
+__all__ = [
+    "all_equal",
+    "fingerprint",
+    "first_message",
+    "full_state",
+    "on_cuda",
+    "rank",
+    "same_start",
+    "sum_over_ranks",
+    "world_size",
+]
 
 # What was summed last. A gloo group of torch 2.3 that is destroyed waits for its threads, and keeps from them the lock
 # that they need to free a tensor: it waits for ever if nobody else holds that tensor any more (pytorch/pytorch#154976).
@@ -62,6 +72,23 @@ def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
         raise _gone(error) from error
     assert isinstance(result, torch.Tensor)
     return result
+
+
+def full_state(item: Any) -> Any:
+    """Return ``item.state_dict()``, the whole of it where each rank holds a part.
+
+    A ``ZeroRedundancyOptimizer`` has its state on one rank at a time, the one that it was consolidated on. So each rank
+    is that in turn, and takes the state then. Everything else is asked for its state and no rank waits for another.
+    """
+    consolidate = getattr(item, "consolidate_state_dict", None)
+    if not callable(consolidate):
+        return item.state_dict()
+    state = None
+    for recipient in range(item.world_size):  # the optimizer's process group may be a part of all ranks
+        consolidate(recipient)
+        if recipient == item.rank:
+            state = item.state_dict()
+    return state
 
 
 def _gather(message: str) -> list[str]:

@@ -1,34 +1,52 @@
-"""What decides the order of a loader's batches, and a place in that order as a state dict says it."""
+"""What decides the order of a loader's batches: random generators, the number of the pass, a state of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
+from adaptive_critic.random_state import GlobalStates
 from adaptive_critic.state import StateError, header, integer, mapping
 
-__all__ = ["NAME", "STATE_VERSION", "LoaderOrder", "Position", "refuse_single_samples"]
+__all__ = ["LoaderOrder", "PassStart", "Position", "refuse_single_samples"]
 
-NAME = "InfiniteBatches"
-STATE_VERSION = 1
+_NAME = "InfiniteBatches"
+_VERSION = 1
+
+_logger = logging.getLogger("adaptive_critic")
+
+
+class PassStart(NamedTuple):
+    """What decides the order of one pass, as it was when that pass began."""
+
+    random: GlobalStates
+    generators: list[torch.Tensor]
+    """states of the loader's own generators"""
+    starts_workers: bool
+    """whether the pass started the loader's workers, which draws a random number"""
 
 
 class Position(NamedTuple):
-    """Where an InfiniteBatches stands, checked, as read from a state_dict."""
+    """Where an InfiniteBatches stands."""
 
-    passes: int  # complete passes over the loader
-    batches: int  # batches drawn from the pass under way
-    pass_rng: torch.Tensor  # torch's global CPU random state when that pass began
-    pass_generators: list[torch.Tensor]  # states of the loader's own generators when that pass began
-    generators: list[torch.Tensor]  # and when the position was saved
-    loader: Mapping[str, Any] | None  # the loader's own state_dict, where it has one
+    passes: int
+    """complete passes over the loader"""
+    batches: int
+    """batches drawn from the current pass"""
+    start: PassStart
+    """the start of the current pass"""
+    generators: list[torch.Tensor]
+    """states of the loader's own generators when the position was saved"""
+    loader: Mapping[str, Any] | None
+    """the loader's own state_dict, if it has one"""
 
 
 class LoaderOrder:
-    """Random generators, the epoch of the samplers, and the loader's own state where it has one.
+    """Reads and restores what decides the order of a loader's batches.
 
     Args:
         loader: what gives the batches.
@@ -36,75 +54,210 @@ class LoaderOrder:
 
     def __init__(self, loader: Iterable[Any]) -> None:
         self._loader = loader
+        self._kind = type(loader).__name__
+        self._generators_at_first = len(self._generators())
+        self._warned = False
 
-    def saves_itself(self) -> bool:
-        """Return whether the loader has a state of its own."""
-        return all(callable(getattr(self._loader, name, None)) for name in ("state_dict", "load_state_dict"))
+    @property
+    def has_one_iterator(self) -> bool:
+        """Whether every ``iter(loader)`` resets one and the same iterator, or may."""
+        return self._has_state_methods() or bool(getattr(self._loader, "persistent_workers", False))
 
-    def _parts(self) -> list[Any]:
+    def shared_iterator(self) -> tuple[Any, Any]:
+        """Return the iterator that all users of the loader share, if there is one, and what it has yielded so far."""
+        iterator = getattr(self._loader, "_iterator", None)
+        return iterator, getattr(iterator, "_num_yielded", None)
+
+    def start(self) -> PassStart:
+        """Return the start of a pass that begins now."""
+        return PassStart(GlobalStates.now(), self._states(), not self._workers_run())
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the number of the pass to everything in the loader that has ``set_epoch``."""
+        dataset = getattr(self._loader, "dataset", None)
+        parts = [*self._samplers(), dataset]
+        while isinstance(dataset, Subset):
+            dataset = dataset.dataset
+            parts.append(dataset)
+        for part in {id(part): part for part in parts}.values():
+            set_epoch: Callable[[int], None] | None = getattr(part, "set_epoch", None)
+            if callable(set_epoch):
+                set_epoch(epoch)
+
+    def state_dict(self, passes: int, batches: int, start: PassStart) -> dict[str, Any]:
+        """Return a position as ints and tensors, with the loader's own state if it has one."""
+        random = start.random.state_dict()
+        state = {
+            "handler": _NAME,
+            "version": _VERSION,
+            "passes": passes,
+            "batches": batches,
+            "pass_rng": random.pop("cpu"),
+            "pass_random": random,
+            "pass_generators": list(start.generators),
+            "pass_starts_workers": start.starts_workers,
+            "generators": self._states(),
+        }
+        loader = self._own_state() if batches else None
+        return state if loader is None else {**state, "loader": loader}
+
+    def read(self, state_dict: Mapping[str, Any]) -> Position:
+        """Return the position in a state dict.
+
+        Raises:
+            StateError: if there is none, or it is one of another kind of loader.
+        """
+        state = header(state_dict, _NAME, _VERSION)
+        passes, batches = integer(state, "passes"), integer(state, "batches")
+        loader = mapping(state, "loader") if "loader" in state else None
+        if loader is not None and not self._has_state_methods():
+            raise StateError(
+                f"the position was saved by a loader with a state_dict of its own, {self._kind} has none: use the same "
+                "kind of loader, such as torchdata's StatefulDataLoader"
+            )
+        [cpu] = _random_states(state, "pass_rng")
+        start = PassStart(
+            GlobalStates.read({"cpu": cpu, **(mapping(state, "pass_random") if "pass_random" in state else {})}),
+            _random_states(state, "pass_generators"),
+            bool(state.get("pass_starts_workers", passes == 0)),
+        )
+        position = Position(passes, batches, start, _random_states(state, "generators"), loader)
+        for key, states in (("pass_generators", start.generators), ("generators", position.generators)):
+            if len(states) < self._generators_at_first:
+                raise self._other_generators(key, len(states))
+        return position
+
+    def go_to(self, position: Position) -> Iterator[Any] | None:
+        """Return the loader's iterator at ``position``, None between two passes. Global random states are left alone.
+
+        Raises:
+            StateError: if the loader has too few batches or generators for the position.
+        """
+        now = GlobalStates.now()
+        try:
+            start = position.start
+            needed = start.generators if position.batches else position.generators
+            if len(needed) > len(self._generators()) and self._may_make_generators():
+                self._skip(iter(self._loader), 1)
+            self.set_epoch(position.passes)
+            iterator = None
+            if position.batches:
+                persistent = bool(getattr(self._loader, "persistent_workers", False))
+                if persistent and not start.starts_workers and not self._workers_run():
+                    iter(self._loader)
+                start.random.restore()
+                self._set_states("pass_generators", start.generators)
+                if position.loader is not None:
+                    self._loader.load_state_dict(position.loader)  # type: ignore[attr-defined]  # read() looked
+                elif persistent and start.starts_workers and self._workers_run():
+                    # Starting them draws their seed before the order is drawn.
+                    torch.empty((), dtype=torch.int64).random_(generator=getattr(self._loader, "generator", None))
+                iterator = iter(self._loader)
+                if position.loader is None and self._skip(iterator, position.batches) < position.batches:
+                    raise StateError(
+                        f"the saved position is {position.batches} batches into a pass, but the {self._kind} yielded "
+                        "fewer: was it saved with other data or another batch size?"
+                    )
+            if position.loader is None or not isinstance(iterator, Generator):
+                self._set_states(
+                    "generators", position.generators
+                )  # a Generator has yet to begin, from the pass's start
+        finally:
+            now.restore()
+        return iterator
+
+    def restore_states(self, states: list[torch.Tensor]) -> None:
+        """Put back the states of the loader's own generators; those made since are left alone."""
+        for generator, state in zip(self._generators(), states, strict=False):
+            generator.set_state(state)
+
+    def _samplers(self) -> list[Any]:
         batch_sampler = getattr(self._loader, "batch_sampler", None)
         parts = [self._loader, getattr(self._loader, "sampler", None), batch_sampler]
         return [*parts, getattr(batch_sampler, "sampler", None)]
 
     def _generators(self) -> list[torch.Generator]:
-        found = (getattr(part, "generator", None) for part in self._parts())
+        found = (getattr(part, "generator", None) for part in self._samplers())
         return list({id(item): item for item in found if isinstance(item, torch.Generator)}.values())
 
-    def states(self) -> list[torch.Tensor]:
-        """Return the states of the loader's own generators."""
+    def _may_make_generators(self) -> bool:
+        """Return whether a sampler may make its generator when it is first iterated, as accelerate's does."""
+        return any(getattr(part, "generator", part) is None for part in self._samplers())
+
+    def _states(self) -> list[torch.Tensor]:
         return [generator.get_state() for generator in self._generators()]
 
-    def set_states(self, states: list[torch.Tensor]) -> None:
-        """Put back what ``states`` returned."""
-        for generator, state in zip(self._generators(), states, strict=True):
-            generator.set_state(state)
+    def _set_states(self, key: str, states: list[torch.Tensor]) -> None:
+        if len(states) > len(self._generators()):
+            raise self._other_generators(key, len(states))
+        self.restore_states(states)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Tell all samplers that want to know the number of the pass."""
-        samplers = {id(part): part for part in self._parts()[1:]}
-        for sampler in samplers.values():
-            set_epoch: Callable[[int], None] | None = getattr(sampler, "set_epoch", None)
-            if callable(set_epoch):
-                set_epoch(epoch)
-
-    def read(self, state_dict: Mapping[str, Any]) -> Position:
-        """Return the position that a state dict says, for this loader.
-
-        Raises:
-            StateError: if it is none, or one of another kind of loader.
-        """
-        state = header(state_dict, NAME, STATE_VERSION)
-        passes, batches = integer(state, "passes"), integer(state, "batches")
-        count = len(self._generators())
-        loader = mapping(state, "loader") if "loader" in state else None
-        if loader is not None and not self.saves_itself():
-            raise StateError(
-                "the position was saved by a loader with a state_dict of its own, "
-                f"{type(self._loader).__name__} has none: use the same kind of loader, such as torchdata's "
-                "StatefulDataLoader"
-            )
-        return Position(
-            passes,
-            batches,
-            _random_states(state, "pass_rng", 1)[0],
-            _random_states(state, "pass_generators", count),
-            _random_states(state, "generators", count),
-            loader,
+    def _other_generators(self, key: str, saved: int) -> StateError:
+        return StateError(
+            f"state[{key!r}] holds {saved} random state(s), expected {len(self._generators())}: give the loader as "
+            "many generators (generator=) as it had when the position was saved"
         )
 
+    def _has_state_methods(self) -> bool:
+        return all(callable(getattr(self._loader, name, None)) for name in ("state_dict", "load_state_dict"))
 
-def _random_states(state: Mapping[str, Any], key: str, count: int) -> list[torch.Tensor]:
+    def _own_state(self) -> Mapping[str, Any] | None:
+        """Return the loader's own state, None if it has none: wrappers have the method whatever they wrap."""
+        if not self._has_state_methods():
+            return None
+        try:
+            state = self._loader.state_dict()  # type: ignore[attr-defined]  # looked at above
+            if isinstance(state, Mapping) and state:
+                return state
+            found = f"returned {state!r}"
+        except Exception as error:  # whatever the wrapper does where the loader has no state
+            found = f"raised {error!r}"
+        self._warn(
+            f"state_dict() of the {self._kind} {found}. The position is saved without it: on a resume its batches are "
+            "drawn once more and thrown away, which takes their loading time"
+        )
+        return None
+
+    def _workers_run(self) -> bool:
+        return self.shared_iterator()[0] is not None
+
+    def _skip(self, iterator: Iterator[Any], batches: int) -> int:
+        """Draw batches and throw them away; return how many there were."""
+        for drawn in range(batches):
+            before = GlobalStates.now() if drawn == 1 and self._is_stream() else None
+            try:
+                next(iterator)
+            except StopIteration:
+                return drawn
+            except Exception as error:  # it counts: batches that can't be read are in the position
+                _logger.debug("a batch that is thrown away could not be read: %r", error)
+            if before is not None and not before.same_as(GlobalStates.now()):
+                self._warn(
+                    f"The data set of the {self._kind} draws random numbers while it is iterated. If its order depends "
+                    "on them, it is exact after a resume only if nothing else draws from the same global generator. "
+                    "Let it shuffle with a generator of its own, seeded in __iter__ from the number that set_epoch() "
+                    "gets"
+                )
+        return batches
+
+    def _is_stream(self) -> bool:
+        return isinstance(getattr(self._loader, "dataset", None), IterableDataset) or not hasattr(
+            self._loader, "dataset"
+        )
+
+    def _warn(self, message: str) -> None:
+        if not self._warned:
+            self._warned = True
+            _logger.warning(message)
+
+
+def _random_states(state: Mapping[str, Any], key: str) -> list[torch.Tensor]:
     found = state.get(key)
     entries = found if isinstance(found, list) else [found]
     # A checkpoint may have been loaded onto another device; random states live on the CPU.
     tensors = [item.cpu() for item in entries if isinstance(item, torch.Tensor) and item.dtype == torch.uint8]
     if len(tensors) != len(entries):
         raise StateError(f"state[{key!r}]={found!r}: expected saved random states (tensors of bytes)")
-    if len(tensors) != count:
-        raise StateError(
-            f"state[{key!r}] holds {len(tensors)} random state(s), expected {count}: give the loader as many "
-            "generators (generator=) as it had when the position was saved"
-        )
     return tensors
 
 

@@ -1,4 +1,4 @@
-"""Ignite metrics of the critic's scores, to attach and to read by name."""
+"""An Ignite metric of the critic's scores, to attach and to read by name."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 from ignite.metrics import Metric
-from ignite.metrics.metric import BatchWise, MetricUsage, RunningBatchWise, reinit__is_reduced
+from ignite.metrics.metric import MetricUsage, RunningBatchWise, reinit__is_reduced
 
-from adaptive_critic.checks import boolean, real
+from adaptive_critic.checks import real
 from adaptive_critic.output_warnings import NO_G_FAKE
-from adaptive_critic.step_output import Scalar, StepOutputError, first, generated_score, kept, lacks_g_fake
+from adaptive_critic.step_output import Scalar, first, generated_score, kept, lacks_g_fake
 
-__all__ = ["ScoreDistance", "WassersteinGap"]
+__all__ = ["WassersteinGap"]
 
 _PHASES = ("updates", "before", "after")
-_KINDS = ("wasserstein", "energy")
 
 _logger = logging.getLogger("adaptive_critic")
 
@@ -31,10 +30,10 @@ class WassersteinGap(Metric):
 
     Args:
         phase: which critic measures. ``"updates"``: the mean over the iteration's critic updates, each before its
-            step; ``"before"``: the first of them, which is the gap after the last generator update; ``"after"``: the
+            step. ``"before"``: the first of them, which is the gap after the last generator update. ``"after"``: the
             critic after its updates and before the generator's, known one iteration later (NaN until then). It needs
-            ``g_fake``; ``-g_loss`` stands for it if it is not there, which is told once: it is right under a
-            Wasserstein or hinge objective alone.
+            ``g_fake``. If that is missing, the metric takes ``-g_loss`` and logs a warning once: the two are the same
+            only under a Wasserstein or hinge objective.
         alpha: weight of the past in the average, in [0, 1).
         output_transform: turns the step's output into a StepOutput.
         device: where the average is kept; scores are moved there.
@@ -62,7 +61,7 @@ class WassersteinGap(Metric):
             raise ValueError(f"phase={phase!r}: expected one of {', '.join(map(repr, _PHASES))}")
         self.phase = phase
         self.alpha = real("alpha", alpha, at_least=0.0, below=1.0)
-        self._told = False
+        self._warned = False
         super().__init__(output_transform=output_transform, device=device)
 
     @reinit__is_reduced
@@ -73,7 +72,7 @@ class WassersteinGap(Metric):
 
     @reinit__is_reduced
     def update(self, output: Any) -> None:
-        """Take in one iteration's output; without critic updates or with a non-finite gap it changes nothing."""
+        """Take in one iteration's output. Without critic updates or with a non-finite gap, nothing changes."""
         gap = self._gap(output)
         if gap is None:
             return
@@ -93,14 +92,15 @@ class WassersteinGap(Metric):
             return None
         if self.phase == "updates":
             return _mean(output, "d_real") - _mean(output, "d_fake")
+        d_real = _single(first(output, "d_real"))
         if self.phase == "before":
-            return first(output, "d_real") - first(output, "d_fake")
+            return d_real - _single(first(output, "d_fake"))
         g_fake, self._g_fake = self._g_fake, self._generated(output)
-        return None if g_fake is None else first(output, "d_real") - g_fake
+        return None if g_fake is None else d_real - _single(g_fake)
 
     def _generated(self, output: Any) -> Scalar:
-        if not self._told and lacks_g_fake(output):
-            self._told = True
+        if not self._warned and lacks_g_fake(output):
+            self._warned = True
             _logger.warning(NO_G_FAKE)
         return kept(generated_score(output))
 
@@ -129,101 +129,14 @@ def _without_updates(output: Any) -> bool:
     return d_real.numel() == 0 if isinstance(d_real, torch.Tensor) else isinstance(d_real, Sequence) and not d_real
 
 
+def _single(score: Scalar) -> Scalar:
+    """Return a score in single precision at least: float16 holds no gap above 65,504."""
+    return score.to(torch.promote_types(score.dtype, torch.float32)) if isinstance(score, torch.Tensor) else score
+
+
 def _mean(output: Any, key: str) -> Scalar:
-    value = first(output, key)  # checks what is there
+    value = _single(first(output, key))  # checks what is there
     entries = output[key]
     if isinstance(entries, torch.Tensor):
-        return entries.mean()
-    return sum(entries[1:], start=value) / len(entries)
-
-
-class ScoreDistance(Metric):
-    r"""Distance between the distributions of real and of generated scores, in one dimension.
-
-    ``"wasserstein"``: first Wasserstein distance, :func:`scipy.stats.wasserstein_distance`; ``"energy"``: energy
-    distance, :func:`scipy.stats.energy_distance`. Both are free of the critic's offset and grow with its scale; with
-    ``standardize`` they are divided by the pooled standard deviation of the scores (its square root for energy), which
-    frees them of the scale too. It is computed on the host: meant for evaluators and for occasional use.
-
-    Args:
-        kind: ``"wasserstein"`` or ``"energy"``.
-        standardize: whether to divide by the spread.
-        output_transform: returns (real scores, generated scores), each (batch,) or (batch, 1).
-        device: where the scores are kept until the distance is computed. With that of the critic, no update waits for
-            a copy to the host.
-
-    Raises:
-        ValueError: if ``kind`` is unknown; in ``update`` if the scores have another shape.
-
-    Example:
-        >>> from ignite.engine import Engine
-        >>> real, generated = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0])
-        >>> evaluator = Engine(lambda engine, batch: (real, generated))
-        >>> ScoreDistance().attach(evaluator, "distance")
-        >>> evaluator.run([0]).metrics["distance"]
-        1.0
-    """
-
-    def __init__(
-        self,
-        kind: str = "wasserstein",
-        *,
-        standardize: bool = False,
-        output_transform: Callable[[Any], Any] = lambda output: output,
-        device: str | torch.device = "cpu",
-    ) -> None:
-        if kind not in _KINDS:
-            raise ValueError(f"kind={kind!r}: expected one of {', '.join(map(repr, _KINDS))}")
-        self.kind = kind
-        self.standardize = boolean("standardize", standardize)
-        super().__init__(output_transform=output_transform, device=device)
-
-    @reinit__is_reduced
-    def reset(self) -> None:
-        """Forget the scores."""
-        self._real: list[torch.Tensor] = []
-        self._fake: list[torch.Tensor] = []
-
-    @reinit__is_reduced
-    def update(self, output: Sequence[torch.Tensor]) -> None:
-        """Take in the scores of one real and one generated batch."""
-        real_scores, fake_scores = (_scores(part, self._device) for part in output)
-        self._real.append(real_scores)
-        self._fake.append(fake_scores)
-
-    def compute(self) -> float:
-        """Return the distance over all scores since the last reset; NaN without any or with a non-finite score."""
-        if not self._real:
-            return math.nan
-        # scipy.stats takes long to import, and only this metric needs it
-        from scipy.stats import energy_distance, wasserstein_distance
-
-        real_scores, fake_scores = (torch.cat(parts).cpu().double() for parts in (self._real, self._fake))
-        both = torch.cat((real_scores, fake_scores))
-        if not bool(both.isfinite().all()):
-            return math.nan
-        distance = wasserstein_distance if self.kind == "wasserstein" else energy_distance
-        value = float(distance(real_scores.numpy(), fake_scores.numpy()))
-        if not self.standardize:
-            return value
-        within = torch.cat((real_scores - real_scores.mean(), fake_scores - fake_scores.mean()))
-        spread = float(within.square().mean().sqrt())
-        spread = spread if self.kind == "wasserstein" else math.sqrt(spread)
-        return value / spread if spread > 0.0 else math.nan
-
-    def attach(self, engine: Engine, name: str, usage: str | MetricUsage | None = None) -> None:
-        """Attach; ``usage`` as in Ignite, by default each iteration by itself."""
-        super().attach(engine, name, BatchWise() if usage is None else usage)
-
-    def detach(self, engine: Engine, usage: str | MetricUsage | None = None) -> None:
-        """Detach, with the ``usage`` of :meth:`attach`."""
-        super().detach(engine, BatchWise() if usage is None else usage)
-
-
-def _scores(part: Any, device: torch.device) -> torch.Tensor:
-    if not isinstance(part, torch.Tensor) or part.ndim not in (1, 2) or (part.ndim == 2 and part.shape[1] != 1):
-        shape = tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__
-        raise StepOutputError(
-            f"expected (real scores, generated scores), each of shape (batch,) or (batch, 1), got {shape}"
-        )
-    return part.detach().reshape(-1).to(device, copy=True)  # a buffer that is written again must not change them
+        return entries.mean(dtype=torch.promote_types(entries.dtype, torch.float32))
+    return sum(map(_single, entries[1:]), start=value) / len(entries)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from adaptive_critic.checks import boolean, finite, integer, limits_pair, real
+from adaptive_critic.checks import boolean, describe, finite, integer, limits_pair, real
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,58 @@ def test_good_values_are_returned() -> None:
     assert boolean("b", True) is True
     assert limits_pair([1, 1]) == (1, 1)
     assert limits_pair((0, 1)) == (0, 1)
+
+
+class Scale:
+    """A transform with a setting, without a repr of its own."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, output: Any) -> Any:
+        return output
+
+    def method(self, output: Any) -> Any:
+        return output
+
+
+@dataclass
+class Settings:
+    transform: Any
+    factor: float = 2.0
+
+
+DESCRIBED: dict[str, tuple[Callable[[], Any], str]] = {
+    "function": (lambda: math.sqrt, "math.sqrt"),
+    "method": (lambda: Scale(2.0).method, "tests.test_checks.Scale.method"),
+    "partial": (lambda: partial(Scale(2.0).method, output=3), "Scale.method"),
+    "partial of a partial": (lambda: partial(partial(max, 1), 2), "functools.partial(<built-in function max>, 1, 2)"),
+    "callable object": (lambda: Scale(2.0), "<tests.test_checks.Scale object>"),
+    "list": (lambda: [Scale(2.0), 3], "Scale object>, 3]"),
+    "data class": (lambda: Settings(Scale(2.0).method), "factor=2.0"),
+    "generator": (torch.Generator, "Generator"),
+    "optimizer": (lambda: torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=0.5), "lr: 0.5"),
+    "device": (lambda: {"device": torch.device("cuda", 3)}, "{'device': device(type='cuda')}"),
+    "device in a partial": (lambda: partial(max, "cuda:3"), "functools.partial(<built-in function max>, 'cuda')"),
+    "set": (lambda: {"d", "c", "b", "a"}, "{'a', 'b', 'c', 'd'}"),
+    "closure": (lambda: lambda output: output, "<lambda>"),
+}
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_a_description_is_the_same_on_every_rank(name: str) -> None:
+    """The ranks compare it: it has no memory addresses, no number of a device, and sets in order."""
+    make, shown = DESCRIBED[name]
+    kept = make()
+    assert shown in describe(kept)
+    assert describe(make()) == describe(kept)
+    assert "0x" not in describe(kept)
+
+
+def test_a_description_tells_settings_apart() -> None:
+    assert describe(partial(max, 1)) != describe(partial(max, 2))
+    assert describe(partial(max, 1)) != describe(partial(min, 1))
+    assert describe(Settings(max, 1.0)) != describe(Settings(max, 2.0))
 
 
 def test_numpy_numbers_are_numbers() -> None:

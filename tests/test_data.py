@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine
 from torch.utils.data import BatchSampler, DataLoader, Dataset, DistributedSampler, IterableDataset, RandomSampler
 
-from adaptive_critic.data import InfiniteBatches, infinite_batches
+from adaptive_critic.data import infinite_batches
 
 pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
 
@@ -208,49 +208,6 @@ def test_what_gives_single_samples_is_refused_with_what_to_pass(loader: Any, mes
     next(infinite_batches(DataLoader(Stream(), batch_size=None)))
 
 
-def test_an_unknown_reuse_is_refused() -> None:
-    with pytest.raises(ValueError, match="reuse='always': expected one of 'never', 'iteration'"):
-        infinite_batches([1], reuse="always")
-
-
-def two_draws_per_iteration(batches: InfiniteBatches[int], seen: list[list[int]]) -> Engine:
-    return Engine(lambda engine, batch: seen.append([next(batches), next(batches)]))
-
-
-def test_reuse_gives_one_batch_per_iteration_also_in_a_second_run() -> None:
-    batches, seen = infinite_batches([1, 2, 3], reuse="iteration"), list[list[int]]()
-    engine = two_draws_per_iteration(batches, seen)
-    batches.attach(engine)
-    batches.attach(engine)
-    for _ in range(2):  # each begins at iteration 1
-        engine.run(max_epochs=1, epoch_length=1)
-    assert seen == [[1, 1], [2, 2]]
-    engine.run(max_epochs=3)
-    assert seen[2:] == [[3, 3], [1, 1]]
-
-
-def test_without_reuse_every_draw_is_fresh_attached_or_not() -> None:
-    batches, seen = infinite_batches([1, 2, 3]), list[list[int]]()
-    engine = two_draws_per_iteration(batches, seen)
-    batches.attach(engine)
-    engine.run(max_epochs=1, epoch_length=2)
-    assert seen == [[1, 2], [3, 1]]
-
-
-def test_reuse_without_an_engine_is_an_error_and_not_one_batch_for_ever() -> None:
-    with pytest.raises(RuntimeError, match=r"call attach\(trainer\) before the run"):
-        next(infinite_batches([1], reuse="iteration"))
-
-
-def test_reuse_serves_one_engine() -> None:
-    batches = infinite_batches([1], reuse="iteration")
-    with pytest.raises(TypeError, match=r"engine=3: expected an ignite\.engine\.Engine"):
-        batches.attach(3)
-    batches.attach(Engine(lambda engine, batch: None))
-    with pytest.raises(RuntimeError, match="attached to another engine already"):
-        batches.attach(Engine(lambda engine, batch: None))
-
-
 def assert_resumes_exactly(build: Callable[[], Iterable[Any]], drawn: int, rng_first: bool) -> None:
     torch.manual_seed(1)
     batches = infinite_batches(build())
@@ -307,19 +264,6 @@ def test_a_failed_load_leaves_the_sampler_s_epoch() -> None:
     with pytest.raises(ValueError, match="saved position is 50 batches into a pass"):
         batches.load_state_dict(batches.state_dict() | {"passes": 3, "batches": 50})
     assert loader.sampler.epoch == 0  # type: ignore[attr-defined]  # a DistributedSampler
-
-
-def test_a_loaded_position_ends_the_reuse_of_the_held_batch() -> None:
-    batches = infinite_batches([1, 2, 3], reuse="iteration")
-    batches.attach(Engine(lambda engine, batch: None))
-    start = batches.state_dict()
-    assert (next(batches), next(batches)) == (1, 1)
-    ahead = infinite_batches([1, 2, 3])
-    next(ahead), next(ahead)
-    batches.load_state_dict(ahead.state_dict())
-    assert next(batches) == 3
-    batches.load_state_dict(start)
-    assert next(batches) == 1
 
 
 def deeper_than_any_pass(state: dict[str, Any]) -> None:

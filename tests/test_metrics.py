@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from scipy.stats import energy_distance, wasserstein_distance
 
-from adaptive_critic import ScoreDistance, StepOutputError, WassersteinGap
+from adaptive_critic import StepOutputError, WassersteinGap
 
 
 def run(metric: WassersteinGap, outputs: list[dict[str, Any]]) -> list[float]:
@@ -81,83 +80,20 @@ def test_bad_arguments_are_quoted(arguments: dict[str, Any]) -> None:
         WassersteinGap(**arguments)
 
 
-# --- ScoreDistance ----------------------------------------------------------------------------------------------------
-
-
-def scores(count: int, mean: float, seed: int) -> torch.Tensor:
-    return mean + torch.randn(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-@pytest.mark.parametrize(("kind", "reference"), [("wasserstein", wasserstein_distance), ("energy", energy_distance)])
-def test_distance_is_scipys_over_all_batches(kind: str, reference: Any) -> None:
-    real, fake = scores(60, 1.0, 1), scores(60, 0.0, 2)
-    metric = ScoreDistance(kind)
-    for part in range(3):
-        metric.update((real[20 * part : 20 * part + 20].reshape(-1, 1), fake[20 * part : 20 * part + 20]))
-    assert metric.compute() == pytest.approx(reference(real.numpy(), fake.numpy()))
-    metric.reset()
-    assert math.isnan(metric.compute())
-
-
-@pytest.mark.parametrize("kind", ["wasserstein", "energy"])
-def test_scale_and_offset(kind: str) -> None:
-    real, fake = scores(80, 1.0, 1), scores(80, 0.0, 2)
-
-    def distance(standardize: bool, scale: float, offset: float) -> float:
-        metric = ScoreDistance(kind, standardize=standardize)
-        metric.update((scale * real + offset, scale * fake + offset))
-        return metric.compute()
-
-    plain = distance(False, 1.0, 0.0)
-    assert distance(False, 1.0, 50.0) == pytest.approx(plain)
-    assert distance(False, 4.0, 0.0) == pytest.approx(plain * (4.0 if kind == "wasserstein" else 2.0))
-    assert distance(True, 4.0, 50.0) == pytest.approx(distance(True, 1.0, 0.0))
-
-
-def test_a_distance_is_of_one_iteration_until_it_is_detached() -> None:
-    trainer = Engine(lambda engine, batch: (torch.tensor([float(batch)]), torch.zeros(1)))
-    metric = ScoreDistance(output_transform=lambda output: output, standardize=False)
-    metric.attach(trainer, "distance")
-    trainer.run([1, 2, 3])
-    assert trainer.state.metrics["distance"] == 3.0
-    metric.detach(trainer)
-    trainer.run([7, 8])
-    assert trainer.state.metrics["distance"] == 3.0
-
-
-def test_no_spread_and_no_numbers_give_nan() -> None:
-    for real, fake in ((torch.ones(3), torch.zeros(3)), (torch.tensor([1.0, math.nan]), torch.zeros(2))):
-        metric = ScoreDistance(standardize=True)
-        metric.update((real, fake))
-        assert math.isnan(metric.compute())
-
-
-def test_scores_are_kept_where_it_is_told_and_computed_on_the_host() -> None:
-    kept = ScoreDistance(device="meta")  # a device that every machine has
-    kept.update((torch.ones(3), torch.zeros(3, 1)))
-    assert {part.device.type for part in (*kept._real, *kept._fake)} == {"meta"}
-    for metric in (ScoreDistance(), ScoreDistance(device=torch.device("cpu"))):
-        metric.update((torch.tensor([1.0, 3.0], dtype=torch.float16), torch.zeros(2, dtype=torch.bfloat16)))
-        assert metric.compute() == 2.0
-
-
-def test_a_buffer_that_is_written_again_leaves_the_scores_alone() -> None:
-    buffer = torch.tensor([1.0, 3.0], dtype=torch.float64)
-    metric = ScoreDistance()
-    metric.update((buffer, torch.zeros(2)))
-    buffer.fill_(100.0)
-    assert metric.compute() == 2.0
-
-
-@pytest.mark.parametrize("part", [torch.zeros(2, 2), torch.zeros(()), [1.0, 2.0]])
-def test_wrong_scores_are_explained(part: Any) -> None:
-    with pytest.raises(StepOutputError, match=r"each of shape \(batch,\) or \(batch, 1\), got"):
-        ScoreDistance().update((part, torch.zeros(2)))
-
-
-def test_an_unknown_kind_is_quoted() -> None:
-    with pytest.raises(ValueError, match="kind='cramer': expected one of 'wasserstein', 'energy'"):
-        ScoreDistance("cramer")
+@pytest.mark.parametrize("phase", ["updates", "before", "after"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "form", [torch.tensor, lambda scores, dtype: [torch.tensor(score, dtype=dtype) for score in scores]]
+)
+def test_scores_of_half_precision_are_subtracted_in_single(form: Any, dtype: torch.dtype, phase: str) -> None:
+    """Scores of 40,000 have a gap that float16 can't hold, and a mean of two that it can't sum up."""
+    high, low = 40_448.0, -40_192.0  # numbers that both types hold
+    output = {
+        "d_real": form([high, high], dtype=dtype),
+        "d_fake": form([low, low], dtype=dtype),
+        "g_fake": torch.tensor(low, dtype=dtype),
+    }
+    assert run(WassersteinGap(phase, alpha=0.0), [output, output])[-1] == high - low
 
 
 @pytest.mark.parametrize("form", [float, torch.tensor], ids=["floats", "tensors"])

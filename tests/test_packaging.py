@@ -96,7 +96,7 @@ def test_metadata(metadata: Message) -> None:
     assert metadata["Requires-Python"] == ">=3.10"
     core = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
     assert sorted(re.split(r"[<>=!~ ]", line)[0] for line in core) == [
-        *("numpy", "pytorch-ignite", "scipy", "torch"),
+        *("numpy", "pytorch-ignite", "torch"),
     ]
     assert set(metadata.get_all("Provides-Extra", [])) == {"clients", "docs", "experiments", "plots"}
 

@@ -176,16 +176,6 @@ def test_every_critic_update_gets_a_fresh_batch() -> None:
     assert all(torch.equal(a, b) for a, b in zip(real, real_batches(count=6), strict=True))
 
 
-def test_one_batch_can_be_reused_for_an_iteration() -> None:
-    seen: list[Tensor] = []
-    setup = Setup(n=2, objective="hinge", data=infinite_batches(real_batches(), reuse="iteration"))
-    setup.discriminator.register_forward_hook(lambda module, args, output: seen.append(args[0]))
-    setup.run(2)
-    first, second = real_batches()[:2]
-    expected = [first, first, second, second]
-    assert all(torch.equal(seen[i], batch) for i, batch in zip((0, 2, 5, 7), expected, strict=True))
-
-
 def test_batches_of_different_size_are_measured_one_by_one() -> None:
     ragged = [real_batches()[0], real_batches()[1][:5]]
     (output,) = Setup(n=2, lr=(0.0, 0.0), objective="hinge", data=ragged).run(1)
@@ -442,11 +432,6 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"latent_dim": 2.0}, TypeError, r"latent_dim=2\.0"),
     ({"gradient_accumulation_steps": 0}, ValueError, "gradient_accumulation_steps=0"),
     ({"gradient_accumulation_steps": 1.5}, TypeError, r"gradient_accumulation_steps=1\.5"),
-    (
-        {"gradient_accumulation_steps": 2, "data": infinite_batches([1], reuse="iteration")},
-        ValueError,
-        "would accumulate one batch with itself",
-    ),
     ({"gradient_penalty": -1.0}, ValueError, r"gradient_penalty=-1\.0"),
     ({"objective": "non-saturating", "r1": -1.0}, ValueError, r"r1=-1\.0"),
     ({"objective": "wasserstein-clip", "clip": 0.0}, ValueError, r"clip=0\.0"),

@@ -12,8 +12,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from adaptive_critic import StateError
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.resume.watch import entries
-from adaptive_critic.training.random_state import RandomState
 from tests.guard.engines import through_file
 from tests.training_toys import Setup, mlp, real_batches
 

@@ -89,7 +89,6 @@ def train(generator: nn.Module, critic: nn.Module, folder: Path) -> Engine:
     history = ac.ControllerHistory(max_points=100)
     history.attach(trainer)
     ac.WassersteinGap("before").attach(trainer, "gap")
-    ac.ScoreDistance().attach(trainer, "distance")
     trainer.add_event_handler(ac.CriticEvents.STEPS_CHANGED, lambda: None)
     objects = {"controller": controller, "generator": generator}
     assert_type(ac.complete_recipe(trainer, objects), dict[str, Any])

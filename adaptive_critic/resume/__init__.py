@@ -1,4 +1,4 @@
-"""Resuming so that nothing is lost: what to save, saving and loading it, and checking that it is complete."""
+"""Exact resume: what to save, saving and loading it, and checking that it is complete."""
 
 from __future__ import annotations
 

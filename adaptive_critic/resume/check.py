@@ -1,8 +1,9 @@
-"""Is a recipe complete? Compare an interrupted training with an uninterrupted one, entry by entry."""
+"""check_resume: compares an interrupted training with an uninterrupted one, entry by entry."""
 
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from ignite.utils import manual_seed
 
 from adaptive_critic import distributed
 from adaptive_critic.checks import integer
+from adaptive_critic.resume import files
 from adaptive_critic.resume.saving import LastSaver
 from adaptive_critic.resume.trace import (
     OUTPUT,
@@ -40,10 +42,9 @@ class ResumeDifference(AssertionError):
         saved_at: iteration after which it was saved.
         iteration: iteration in which they differ first.
         step: ``"before"`` or ``"after"`` that iteration's step.
-        name: what differs first: a name of the recipe or of the training step,
-            ``"engine.state"``, ``"output"`` or ``"the global random state"``.
-        entry: which entry of it, such as ``"0.weight"`` or
-            ``"num_discriminator_steps"``.
+        name: what differs first: a name of the recipe or of the training step, ``"engine.state"``, ``"output"`` or
+            ``"the global random state"``.
+        entry: which entry of it, such as ``"0.weight"`` or ``"num_discriminator_steps"``.
         also: names of what else differs at that moment.
     """
 
@@ -64,27 +65,6 @@ class ResumeDifference(AssertionError):
         super().__init__(text)
 
 
-class _MemorySaver(LastSaver):
-    """Keeps what a checkpoint of some iterations would hold."""
-
-    def __init__(self, to_save: Mapping[str, Any], moments: Collection[int]) -> None:
-        super().__init__(every=1)
-        self._moments = moments
-        self._handler = Checkpoint(to_save, self._keep, n_saved=None)
-        self._iteration = 0
-        self.saved: dict[int, bytes] = {}
-
-    def save(self, engine: Engine) -> None:
-        if engine.state.iteration in self._moments:
-            self._iteration = engine.state.iteration
-            self._handler(engine)
-
-    def _keep(self, checkpoint: Mapping[str, Any], filename: str, metadata: Mapping[str, Any] | None = None) -> None:
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        self.saved[self._iteration] = buffer.getvalue()
-
-
 @keep_random_state
 def check_resume(
     build: Build,
@@ -96,41 +76,35 @@ def check_resume(
 ) -> None:
     """Check that a run which is interrupted, built afresh and resumed is the uninterrupted one, bit for bit.
 
-    It runs the training uninterrupted; again, saving at some iterations; and from each
-    of these once more, built afresh with other random states, as in a new process.
-    Compared are, before and after each step: the numbers on ``engine.state`` (the
-    critic updates among them), the step's output, the states of everything in the
-    recipe and of all that it finds by following the step and the handlers (networks,
-    optimizers, ... that were forgotten), and the global random states, so far as the
-    run uses them. All states go through ``torch.save`` and a load under
-    ``weights_only=True``.
+    It runs the training uninterrupted; again, saving at some iterations; and from each of these once more, built afresh
+    with other random states, as in a new process. Before and after each step it compares the numbers on
+    ``engine.state`` (the critic updates among them), the step's output, the states of everything in the recipe and of
+    everything that the step and the handlers refer to (networks, optimizers, ... that were forgotten), and the global
+    random states, if the run uses them. All states go through ``torch.save`` and a load under ``weights_only=True``.
 
-    Not seen: what ``build`` does not reach, such as files; states without
-    ``state_dict`` (attributes of your own); the epoch, which Ignite works out from the
-    iteration; running metrics, unless something decides by them; what later iterations
-    would use for the first time. For one process.
+    It does not see what ``build`` does not reach, such as files; states without ``state_dict`` (attributes of your
+    own); the epoch, which Ignite works out from the iteration; running metrics, unless something decides by them; what
+    later iterations would use for the first time. For one process.
 
     Args:
-        build: builds everything afresh, attached and ready to run, and returns the
-            trainer and the recipe: what ``Checkpoint`` saves and loads, by name. It
-            must not load a checkpoint itself.
-        run: runs the trainer for more than ``iterations`` iterations; the check ends
-            it.
+        build: builds everything afresh, attached and ready to run, and returns the trainer and the recipe: what
+            ``Checkpoint`` saves and loads, by name. It must not load a checkpoint itself.
+        run: runs the trainer for more than ``iterations`` iterations. The check ends it.
         iterations: how many to compare, at least 2.
-        saved_at: iterations to save after, each at least 1 and below ``iterations``;
-            one of them should end an epoch. None: half of ``iterations``.
+        saved_at: iterations to save after, each at least 1 and below ``iterations``. One of them should end an epoch.
+            None: half of ``iterations``.
         ignore: names of objects or entries that may differ, such as a log.
 
     Raises:
         ResumeDifference: an AssertionError that names the first thing that differs.
         TypeError: if ``build`` or ``run`` can't be called, an iteration is no int, or names or iterations no list.
-        ValueError: if there is no iteration, or one is out of range, the run is too short, or two runs
-            that were not interrupted differ.
+        ValueError: if there is no iteration, or one is out of range, the run is too short, two runs that were not
+            interrupted differ, or a state is not data.
         RuntimeError: in a distributed run.
 
     Example:
         >>> from torch import nn
-        >>> from adaptive_critic.training.random_state import RandomState
+        >>> from adaptive_critic.random_state import RandomState
         >>> def build():
         ...     model = nn.Linear(1, 1)
         ...     optimizer = torch.optim.Adam(model.parameters())
@@ -182,6 +156,12 @@ def check_resume(
             f"{entry} is {one} and {other}. Is there something that build() does not make afresh, or an operation that "
             "is not deterministic?"
         )
+    for moment in moments:
+        if moment not in saved:
+            raise ValueError(
+                f"saved_at={moment}: Ignite can't go on from within the first epoch of data without a length; give run "
+                "the number of its batches, epoch_length=..."
+            )
     for iteration, content in saved.items():
         # Another seed: a new process starts with other random states, and whatever build() draws is drawn anew.
         trace, _, to_save = _trace(build, run, iterations, ignore, seed=iteration, resume_from=content)
@@ -214,12 +194,25 @@ def _trace(
         raise TypeError(f"build() returned {built!r}: expected the trainer and the recipe, two of them") from error
     if not isinstance(trainer, Engine):
         raise TypeError(f"build() returned a {type(trainer).__name__} first: expected the trainer, an ignite Engine")
-    saver = _MemorySaver(to_save, saved_at)
-    if saved_at:
-        saver.attach(trainer)
+    saved: dict[int, bytes] = {}
+
+    def keep(checkpoint: Mapping[str, Any], filename: str, metadata: Mapping[str, Any] | None = None) -> None:
+        file = io.BytesIO()
+        torch.save(checkpoint, file)
+        saved[trainer.state.iteration] = file.getvalue()
+        try:
+            _load(file.getvalue())
+        except pickle.UnpicklingError as error:
+            raise ValueError(files.why_it_does_not_load(error, to_save)) from error
+
+    LastSaver(saved_at.__contains__, Checkpoint(to_save, keep, n_saved=None)).attach(trainer)
     if resume_from is not None:
-        content = torch.load(io.BytesIO(resume_from), map_location="cpu", weights_only=True)
-        Checkpoint.load_objects(to_save, content)
+        Checkpoint.load_objects(to_save, _load(resume_from))
     recorder = Recorder(trainer, to_save, iterations, ignore)
     run(trainer)
-    return recorder.trace, saver.saved, to_save
+    return recorder.trace, saved, to_save
+
+
+def _load(content: bytes) -> dict[str, Any]:
+    loaded: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return loaded

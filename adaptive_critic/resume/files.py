@@ -1,23 +1,26 @@
-"""Which checkpoint to go on from: the newest that loads, on every rank the same."""
+"""Checkpoint files: reading them as data, and finding the one to go on from, the same on every rank."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import pickle
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from ignite.engine.deterministic import DeterministicEngine
 
 from adaptive_critic import distributed
 
-__all__ = ["Found", "find", "load", "prefix"]
+__all__ = ["Found", "find", "load", "why_it_does_not_load"]
 
 _NAME = re.compile(r"(?:rank(\d+)of(\d+)_)?checkpoint_(0|[1-9]\d*)\.pt")
-_FOLDER = 0x10  # of the attributes of an entry of a zip archive
+_FOLDER = 0x10  # attribute of an entry of a zip archive
 
 _logger = logging.getLogger("adaptive_critic")
 
@@ -25,28 +28,18 @@ _logger = logging.getLogger("adaptive_critic")
 class Found(NamedTuple):
     """A checkpoint to go on from."""
 
-    iteration: int
-    """the iteration after which it was saved; 0 if there is none"""
-    file: Path | None
-    """this rank's file"""
-    content: dict[str, Any]
-    """state by name"""
-    older: tuple[tuple[int, str], ...]
-    """iteration and name of this one and of those before it, oldest first"""
-    passed_over: tuple[Path, ...]
-    """newer files, which do not load or which other ranks do not have"""
-
-
-def prefix(rank: int, ranks: int) -> str:
-    """Return what the names of this rank's files begin with, without the underscore."""
-    return "" if ranks == 1 else f"rank{rank}of{ranks}"
+    iteration: int  # after which it was saved; 0 if there is none
+    file: Path | None  # this rank's
+    content: dict[str, Any]  # state by name
+    older: tuple[tuple[int, str], ...]  # iteration and name of this file and of those before it, oldest first
+    passed_over: tuple[Path, ...]  # newer files, which do not load or which other ranks do not have
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint, on the CPU; nothing in it is executed.
+    """Return the content of a checkpoint, on the CPU. Nothing in it is executed.
 
     Raises:
-        ValueError: if a checksum in the file is not that of what it holds, which torch.load does not look at.
+        ValueError: if a checksum in the file is wrong, which torch.load does not look at.
         Exception: whatever torch.load raises.
     """
     if _has_checksums(path):
@@ -69,12 +62,32 @@ def _has_checksums(path: Path) -> bool:
     return zipfile.is_zipfile(path) and (switch is None or switch())
 
 
+def why_it_does_not_load(error: Exception, to_save: Mapping[str, Any]) -> str:
+    """Return in words which object of a checkpoint has a state that is not data, the error's own if none has."""
+    for name, item in to_save.items():
+        file = io.BytesIO()
+        torch.save(item.state_dict(), file)
+        file.seek(0)
+        try:
+            torch.load(file, weights_only=True)
+        except pickle.UnpicklingError as refused:
+            found = re.search(r"(?:GLOBAL|class) ([\w.]+)", str(refused))
+            advice = "return tensors, numbers, strings, lists and dicts from its state_dict()"
+            if isinstance(item, DeterministicEngine):
+                advice = "take an Engine, whose random states are saved beside it"
+            return (
+                f"the state of {name!r}, a {type(item).__name__}, holds {found[1] if found else 'more than data'}: "
+                f"{advice}. torch.load(weights_only=True) reads nothing else"
+            )
+    return str(error)
+
+
 def find(folder: Path, trainer: str) -> Found:
     """Return the newest checkpoint that loads, on every rank that of the same iteration.
 
     Args:
-        folder: where to look; it need not be there.
-        trainer: name of the trainer's state, whose iteration has to be that of the file's name.
+        folder: where to look; it need not exist.
+        trainer: name of the trainer's state. The iteration in it must be that of the file's name.
 
     Raises:
         RuntimeError: on every rank, if the folder can't be read, or there are checkpoints, but none that all ranks can
@@ -86,26 +99,23 @@ def find(folder: Path, trainer: str) -> Found:
     error = ""
     try:
         # Path.glob takes a folder that may not be read for an empty one.
-        paths = [folder / name for name in os.listdir(folder)] if folder.exists() else []
+        names = os.listdir(folder) if folder.exists() else []
     except OSError as reason:
-        paths, error = [], f"{folder} can't be read: {reason}"
-    for path in paths:
-        match = _NAME.fullmatch(path.name)
-        if match is None:
-            continue
+        names, error = [], f"{folder} can't be read: {reason}"
+    for match in filter(None, map(_NAME.fullmatch, names)):
         owner, count = (int(match[1]), int(match[2])) if match[1] else (0, 1)
         if count != ranks:
             others.add(count)
         elif owner == rank:
-            mine[int(match[3])] = path
+            mine[int(match[3])] = folder / match[0]
+    newest, content = _newest(mine, trainer)
     if others and not mine:
         error = (
             f"{folder} has checkpoints of {' and '.join(map(str, sorted(others)))} rank(s), this run has {ranks}: an "
             "exact resume needs as many. To go on otherwise, take another folder, and load what you need with "
             "Checkpoint.load_objects"
         )
-    newest, content = _newest(mine, trainer)
-    if mine and not newest and not error:
+    elif mine and not newest:
         error = (
             f"none of the {len(mine)} checkpoints in {folder} loads: move them away to begin anew, or put back a copy"
         )
@@ -113,13 +123,15 @@ def find(folder: Path, trainer: str) -> Found:
     if agreed not in mine and (agreed or len(mine) > 1):
         # One file more than another rank is what a kill within a write leaves; more is a loss.
         error = error or f"no checkpoint in {folder} that all ranks have: this one has those of {sorted(mine)}"
-    _raise_everywhere(error, ranks)
+    error = error if ranks == 1 else distributed.first_message(error)
+    if error:
+        raise RuntimeError(error)
     passed_over = tuple(path for iteration, path in sorted(mine.items()) if iteration > agreed)
     for path in passed_over:
         _logger.warning("passed over %s: it does not load, or other ranks do not have it", path)
-    older = tuple((iteration, path.name) for iteration, path in sorted(mine.items()) if iteration <= agreed)
     if not agreed:
         return Found(0, None, {}, (), passed_over)
+    older = tuple((iteration, path.name) for iteration, path in sorted(mine.items()) if iteration <= agreed)
     return Found(agreed, mine[agreed], content if agreed == newest else load(mine[agreed]), older, passed_over)
 
 
@@ -128,7 +140,7 @@ def _newest(files: dict[int, Path], trainer: str) -> tuple[int, dict[str, Any]]:
     for iteration, path in sorted(files.items(), reverse=True):
         try:
             content = load(path)
-            state = content.get(trainer)  # if it is not there, that is told with all that is missing
+            state = content.get(trainer)  # if it is missing, resume_exactly says so with all that is missing
             saved = state.get("iteration", iteration) if isinstance(state, dict) else iteration
             if saved != iteration:
                 raise ValueError(f"it was saved after iteration {saved}")
@@ -139,16 +151,10 @@ def _newest(files: dict[int, Path], trainer: str) -> tuple[int, dict[str, Any]]:
 
 
 def _oldest_of_all_ranks(newest: int) -> int:
-    """Return the smallest of the ranks' numbers; their newest checkpoints are no further apart than one."""
+    """Return the smallest of the ranks' numbers. Their newest checkpoints are at most one save apart."""
     ranks = distributed.world_size()
     if ranks == 1:
         return newest
     row = torch.zeros(ranks, dtype=torch.float64)
     row[distributed.rank()] = newest
     return int(distributed.sum_over_ranks(row).min())
-
-
-def _raise_everywhere(error: str, ranks: int) -> None:
-    message = error if ranks == 1 else distributed.first_message(error)
-    if message:
-        raise RuntimeError(message)

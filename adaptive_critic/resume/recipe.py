@@ -1,4 +1,4 @@
-"""What a checkpoint has to hold so that a resumed run is the uninterrupted one."""
+"""complete_recipe: what a checkpoint has to hold so that a resumed run is the uninterrupted one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.state import StateError
-from adaptive_critic.training.random_state import RandomState
 
 __all__ = ["GeneratorState", "complete_recipe", "default_device"]
 
@@ -50,20 +50,19 @@ def default_device() -> torch.device:
 def complete_recipe(
     trainer: Engine, objects: Mapping[str, Any], *, device: str | torch.device | None = None
 ) -> dict[str, Any]:
-    """Return what Ignite's ``Checkpoint`` should be given so that a resume is exact.
+    """Return what Ignite's ``Checkpoint`` has to save so that a resume is exact.
 
-    Beside ``objects`` it has the trainer (``"trainer"``), what ``create_gan_trainer`` lists in
-    ``trainer.state.to_save``, and the global random states (``"random_state"``), last, since loading other things may
-    draw random numbers. What is there already is not added twice. It can't know what the training step uses:
-    :func:`check_resume` finds out.
+    Adds to ``objects`` the trainer (``"trainer"``), what ``create_gan_trainer`` lists in ``trainer.state.to_save``, and
+    the global random states (``"random_state"``). Those come last, since loading other things may draw random numbers.
+    Nothing is added twice. What the training step uses is not known here: :func:`check_resume` finds out.
 
     Args:
-        trainer: the engine that is to be resumed.
+        trainer: the engine to resume.
         objects: everything else with a state, by name: networks, optimizers, schedulers, the controller (its guard is
             saved with it), a guard of its own, budgets, the position in the data (``infinite_batches``), an average,
-            a gradient scaler. A ``torch.Generator`` is taken as it is.
-        device: whose random state is saved beside the CPU's, if no ``RandomState`` is there yet, as that of
-            ``create_gan_trainer``. Default: the current CUDA device, if there is one.
+            a gradient scaler, a ``torch.Generator``.
+        device: the device whose random state is saved beside the CPU's, if no ``RandomState`` is listed yet (that of
+            ``create_gan_trainer`` is). Default: the current CUDA device, if there is one.
 
     Raises:
         TypeError: if the trainer is no engine, or an object has no ``state_dict`` and ``load_state_dict``.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,32 +35,35 @@ class Resumed(NamedTuple):
     """Ignite's handler, which writes the files"""
 
 
-class LastSaver(ABC):
-    """Calls ``save`` every so many iterations, after all handlers that were attached before the run began.
+class LastSaver:
+    """Calls ``save`` after the iterations that are due, when all handlers of that moment have run.
 
-    A handler that runs after the one that saves is lost by a resume: a learning-rate
-    schedule that was attached later, or one that ticks at the end of an epoch whose
-    last iteration was saved. So at each STARTED this goes to the end of the handlers of
-    ITERATION_COMPLETED, and where an epoch ends with an iteration that was saved, it is
-    saved once more after the handlers of EPOCH_COMPLETED.
+    A resume loses what handlers do after the save. So at each STARTED the handlers of this object go to the end of
+    their events' lists. The last iteration of an epoch is saved after the handlers of EPOCH_COMPLETED, or of
+    TERMINATE_SINGLE_EPOCH if ``skip_epoch_completed=True`` leaves out the others. If the run is terminated in an
+    epoch's last iteration, Ignite leaves out both, and that iteration is not saved. In an epoch of unknown length any
+    iteration may be the last, and Ignite can't go on from within it: what is due is saved at its end.
+
+    Args:
+        due: whether to save after an iteration.
+        save: saves.
     """
 
-    def __init__(self, every: int) -> None:
-        self._every = every
-        self._saved_at = -1
-
-    @abstractmethod
-    def save(self, engine: Engine) -> None:
-        """Save."""
+    def __init__(self, due: Callable[[int], bool], save: Callable[[Engine], None]) -> None:
+        self._due = due
+        self._save = save
 
     def attach(self, engine: Engine) -> None:
         """Save from the next run on."""
         engine.add_event_handler(Events.STARTED, self._on_started)
 
     def _on_started(self, engine: Engine) -> None:
-        self._saved_at = -1
+        iteration, length = engine.state.iteration, engine.state.epoch_length
+        self._waiting = False
+        self._epoch_began = iteration - (iteration % length if length else 0)
         for event, handler in (
             (Events.ITERATION_COMPLETED, self._on_iteration_completed),
+            (Events.TERMINATE_SINGLE_EPOCH, self._on_epoch_terminated),
             (Events.EPOCH_COMPLETED, self._on_epoch_completed),
         ):
             if engine.has_event_handler(handler, event):
@@ -69,32 +71,38 @@ class LastSaver(ABC):
             engine.add_event_handler(event, handler)
 
     def _on_iteration_completed(self, engine: Engine) -> None:
-        if engine.state.iteration % self._every == 0:
-            self._saved_at = engine.state.iteration
-            self.save(engine)
+        iteration, length = engine.state.iteration, engine.state.epoch_length
+        self._waiting |= self._due(iteration)
+        may_be_last = length is None or iteration - self._epoch_began >= length
+        if not may_be_last and not engine.should_terminate_single_epoch:
+            self._save_if_waiting(engine)
+
+    def _on_epoch_terminated(self, engine: Engine, iter_counter: int) -> None:
+        if engine.should_terminate_single_epoch == "skip_epoch_completed":
+            self._on_epoch_completed(engine)
 
     def _on_epoch_completed(self, engine: Engine) -> None:
-        if engine.state.iteration == self._saved_at:
-            self.save(engine)
+        self._epoch_began = engine.state.iteration
+        self._save_if_waiting(engine)
+
+    def _save_if_waiting(self, engine: Engine) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._save(engine)
 
 
-class _FileSaver(LastSaver):
-    """Writes with Ignite's Checkpoint, and reads the first file back: a resume would find too late that it can't be."""
+class _WholeState:
+    """An optimizer whose state is spread over the ranks, saved whole on each of them.
 
-    def __init__(self, every: int, checkpoint: Checkpoint) -> None:
-        super().__init__(every)
-        self._checkpoint = checkpoint
-        self._checked = False
+    Ignite's Checkpoint gathers it on the one rank that it saves on. Here all of them save.
+    """
 
-    def save(self, engine: Engine) -> None:
-        self._checkpoint(engine)
-        if not self._checked:
-            path = Path(str(self._checkpoint.last_checkpoint))
-            try:
-                files.load(path)
-            except Exception as error:
-                raise ValueError(f"{path} was written, but can't be read back: {error}") from error
-            self._checked = True
+    def __init__(self, optimizer: Any) -> None:
+        self.load_state_dict = optimizer.load_state_dict
+        self._optimizer = optimizer
+
+    def state_dict(self) -> Any:
+        return distributed.full_state(self._optimizer)
 
 
 def resume_exactly(
@@ -108,48 +116,39 @@ def resume_exactly(
 ) -> Resumed:
     """Go on from the newest checkpoint in ``folder``, if there is one, and write one every ``every`` iterations.
 
-    Call it last before ``trainer.run``, when everything is built and attached: run the
-    same script again, and it goes on where it was, bit for bit, if the recipe is
-    complete (:func:`check_resume` tells) and the computation itself is deterministic.
-    It is Ignite's ``Checkpoint`` with
+    Call it last before ``trainer.run``, when everything is built and attached. Run the same script again, and it goes
+    on where it was, bit for bit, if the recipe is complete (:func:`check_resume` tells) and the computation itself is
+    deterministic. It is Ignite's ``Checkpoint`` with
 
-    - :func:`complete_recipe`: the trainer and the random states are added to
-      ``objects``;
-    - saving after all other handlers, so that none of an iteration's work is lost;
-    - a file of its own for each rank of a distributed run
-      (``rank0of2_checkpoint_500.pt``): random states, the position in the data, buffers
-      and what a controller has observed since its last decision differ between ranks.
-      They go on from the newest iteration that all of them have;
-    - a file that was cut off or altered (its checksums are compared, which torch.load
-      does not do) passed over for the one before;
-    - everything loaded on the CPU under ``weights_only=True``; the first file that is
-      written is read back at once;
+    - :func:`complete_recipe`: the trainer and the random states are added to ``objects``;
+    - saving after all other handlers, at an epoch's last iteration after those of EPOCH_COMPLETED;
+    - a file of its own for each rank of a distributed run (``rank0of2_checkpoint_500.pt``): random states, the position
+      in the data, buffers and what a controller has observed since its last decision differ between ranks. They go on
+      from the newest iteration that all of them have. Every file has the whole state of a ``ZeroRedundancyOptimizer``;
+    - checksums, which torch.load does not compare: a file that was cut off or altered is passed over for the one
+      before;
+    - everything loaded on the CPU under ``weights_only=True``. The first file that is written is read back at once;
     - files of earlier lives counted, so that no more than ``keep`` stay.
 
-    A run that is complete begins anew in Ignite if it is run once more: compare
-    ``iteration`` with how many there are to be. After an exception, build everything
-    afresh and call this again: what is in memory may be half an iteration.
+    Ignite begins a complete run anew if it is run once more: compare ``iteration`` with how many there are to be. After
+    an exception, build everything afresh and call this again: what is in memory may be half an iteration.
 
     Args:
         trainer: the engine.
-        folder: where the files are; it is made if it is not there. One for each run.
+        folder: where the files are, a folder for each run. It is made if it does not exist.
         objects: see :func:`complete_recipe`.
         every: iterations from checkpoint to checkpoint, at least 1.
-        keep: how many to keep, at least 2: Ignite removes the oldest before it writes
-            the next.
+        keep: how many to keep, at least 2: Ignite removes the oldest before it writes the next.
         device: see :func:`complete_recipe`.
 
     Returns:
-        what it did: the iteration that it goes on from (0: none), the file, the files
-        that were passed over, and what it saves.
+        the iteration that it goes on from (0: none), the file, the files that were passed over, and what it saves.
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not
-            hold what is to be saved. While running: if the first file can't be read
-            back under ``weights_only=True``.
-        RuntimeError: if the folder can't be read, or there are checkpoints, but none that
-            can be gone on from.
+        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not hold what is to be saved.
+            While running: if the first file can't be read back under ``weights_only=True``.
+        RuntimeError: if the folder can't be read, or there are checkpoints, but none that can be gone on from.
 
     Example:
         >>> import tempfile
@@ -180,17 +179,34 @@ def resume_exactly(
     if found.file is not None:
         _check_names(found, to_save)
         Checkpoint.load_objects(to_save, found.content)
-    rank = distributed.rank()
+    rank, ranks = distributed.rank(), distributed.world_size()
     where.mkdir(parents=True, exist_ok=True)  # Ignite's own way fails if another rank is faster
+    whole = {
+        name: _WholeState(item) if hasattr(item, "consolidate_state_dict") else item for name, item in to_save.items()
+    }
     checkpoint = Checkpoint(
-        to_save,
+        whole,
         DiskSaver(str(where), require_empty=False, save_on_rank=rank),
-        filename_prefix=files.prefix(rank, distributed.world_size()),
+        filename_prefix="" if ranks == 1 else f"rank{rank}of{ranks}",
         n_saved=keep,
         save_on_rank=rank,
     )
     checkpoint.load_state_dict({"_saved": list(found.older)})
-    _FileSaver(every, checkpoint).attach(trainer)
+    unread = True
+
+    def save(engine: Engine) -> None:
+        nonlocal unread
+        checkpoint(engine)
+        if unread:  # a resume would find too late that it does not load
+            path = Path(str(checkpoint.last_checkpoint))
+            try:
+                files.load(path)
+            except Exception as error:
+                reason = files.why_it_does_not_load(error, whole)
+                raise ValueError(f"{path} was written, but can't be read back: {reason}") from error
+            unread = False
+
+    LastSaver(lambda iteration: iteration % every == 0, save).attach(trainer)
     return Resumed(found.iteration, found.file, found.passed_over, to_save, checkpoint)
 
 

@@ -1,15 +1,16 @@
-"""What a run was, before and after each step, entry by entry, and where two runs differ first."""
+"""Records a run before and after each step, entry by entry, and finds where two runs differ first."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from ignite.engine import Engine, Events
 
+from adaptive_critic.distributed import full_state
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.resume.recipe import default_device
 from adaptive_critic.resume.watch import entries, numbers, stateful_objects
-from adaptive_critic.training.random_state import RandomState
 
 __all__ = [
     "OUTPUT",
@@ -32,21 +33,20 @@ class Moment(NamedTuple):
     """A point in a run."""
 
     iteration: int
-    step: str
-    """"before" or "after" its step"""
+    step: str  # "before" or "after" its step
 
 
 Trace: TypeAlias = "dict[Moment, dict[Entry, str]]"
-Difference: TypeAlias = "tuple[Entry, str, str]"  # what it is, and what it is uninterrupted
+Difference: TypeAlias = "tuple[Entry, str, str]"  # what it is resumed, and what it is uninterrupted
 
 
 class Recorder:
     """Records every entry of a run before and after each step, and ends it after ``last`` iterations."""
 
     def __init__(self, trainer: Engine, to_save: Mapping[str, Any], last: int, ignore: Collection[str]) -> None:
-        self._watched = {name: item for name, item in stateful_objects(trainer, to_save).items() if name not in ignore}
-        self._random = RandomState(default_device())
-        self._ignored = ignore
+        watched = {name: item for name, item in stateful_objects(trainer, to_save).items() if name not in ignore}
+        self._watched = {**watched, RANDOM: RandomState(default_device())}
+        self._ignored = set(ignore)
         self._last = last
         self.trace: Trace = {}
         trainer.add_event_handler(Events.STARTED, self._on_started)
@@ -57,48 +57,39 @@ class Recorder:
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after)
 
     def _before(self, trainer: Engine) -> None:
-        # What was not restored shows itself before the step, so that it is named, and not what comes of it.
+        # Before the step, what was not restored is named, and not what comes of it.
         batch = trainer.state.batch
-        # A number is what a run over range(...) counts with; everything else is data, which Ignite does not resume.
-        parts = [] if isinstance(batch, (int, float)) else entries(batch, "batch")
-        drawn = [(STATE, path, text) for path, text in parts]
-        self._record(trainer, "before", [*drawn, *self._objects(), *self._states(trainer)])
+        # A run over range(...) counts with numbers. Everything else is data, which Ignite does not resume.
+        drawn = [] if isinstance(batch, (int, float)) else entries(batch, "batch")
+        self._record(trainer, "before", [(STATE, drawn), *self._objects(), (STATE, numbers(trainer))])
 
     def _after(self, trainer: Engine) -> None:
-        output = [(OUTPUT, path, text) for path, text in entries(trainer.state.output)]
-        self._record(trainer, "after", [*self._states(trainer), *output, *self._objects()])
+        output = entries(trainer.state.output)
+        self._record(trainer, "after", [(STATE, numbers(trainer)), (OUTPUT, output), *self._objects()])
         if trainer.state.iteration >= self._last:
             trainer.terminate()
 
-    def _record(self, trainer: Engine, step: str, found: list[tuple[str, str, str]]) -> None:
-        kept = {
-            (name, path): text for name, path, text in found if not {name, path, f"{name}.{path}"} & set(self._ignored)
+    def _objects(self) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
+        return ((name, entries(full_state(item))) for name, item in self._watched.items())
+
+    def _record(self, trainer: Engine, step: str, found: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> None:
+        self.trace[Moment(trainer.state.iteration, step)] = {
+            (name, path): text
+            for name, parts in found
+            for path, text in parts
+            if self._ignored.isdisjoint((name, path, f"{name}.{path}"))
         }
-        self.trace[Moment(trainer.state.iteration, step)] = kept
-
-    def _states(self, trainer: Engine) -> Iterator[tuple[str, str, str]]:
-        for name, text in numbers(trainer).items():
-            yield STATE, name, text
-
-    def _objects(self) -> Iterator[tuple[str, str, str]]:
-        for name, item in self._watched.items():
-            for path, text in entries(item.state_dict()):
-                yield name, path, text
-        for path, text in entries(self._random.state_dict()):
-            yield RANDOM, path, text
 
 
 def random_states_used(trace: Trace) -> set[str]:
     """Return which of the global random states change within a run: "cpu", "python", ..."""
-    found: dict[str, set[tuple[str, ...]]] = {}
-    for entries_then in trace.values():
-        states: dict[str, list[str]] = {}
-        for (name, path), text in entries_then.items():
-            if name == RANDOM:
-                states.setdefault(path.partition(".")[0], []).append(text)
-        for key, texts in states.items():
-            found.setdefault(key, set()).add(tuple(texts))
-    return {key for key, values in found.items() if len(values) > 1}
+    first = next(iter(trace.values()), {})
+    return {
+        path.partition(".")[0]
+        for then in trace.values()
+        for (name, path), text in then.items()
+        if name == RANDOM and first.get((name, path)) != text
+    }
 
 
 def first_difference(trace: Trace, expected: Trace, used: Collection[str]) -> tuple[Moment, list[Difference]] | None:

@@ -1,4 +1,4 @@
-"""What a training depends on: the objects with a state that its step and its handlers use, and every entry of them."""
+"""Finds the objects with a state that a training step and its handlers use, and every entry of a state."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ignite.engine import Engine
 from ignite.handlers import Checkpoint
 from ignite.metrics import Metric
 
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.resume.recipe import GeneratorState
 from adaptive_critic.training.ema import unwrapped
-from adaptive_critic.training.random_state import RandomState
 
 __all__ = ["entries", "numbers", "stateful_objects"]
 
-# Global names that functions of these refer to are no affair of the training.
+# The global names that functions of these packages refer to do not belong to the training.
 _LIBRARIES = ("torch", "ignite", "numpy", "adaptive_critic")
 _DEEPEST = 6
 _MOST_ITEMS = 100
-# What Ignite works out anew on a resume, what says how long a run is, and what is compared as a whole.
+# What Ignite works out anew on a resume, the length of a run, and what is compared as a whole.
 _NOT_COMPARED = ("epoch", "epoch_length", "max_epochs", "max_iters", "seed", "batch", "output")
-# Ignite resets running metrics on a resume; where a controller reads one, its own state shows it.
+# Ignite resets running metrics on a resume. If a controller reads one, the controller's state shows it.
 _NOT_WATCHED = (Engine, Metric, RandomState, Logger, ModuleType, type, torch.Tensor, str, bytes, int, float)
 
 
 def entries(state: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path and a text of every entry of nested dicts and sequences; the text tells every bit, type and shape.
+    """Yield the path and a text of every entry of nested dicts and sequences. The text tells all bits, type and shape.
 
     Example:
         >>> dict(entries({"a": [1, 2.5], "b": torch.tensor([1.0])}))
@@ -54,7 +54,7 @@ def entries(state: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif state is None or isinstance(state, (bool, int, float, str)):
         yield path, repr(state)
     else:
-        yield path, type(state).__name__  # nothing that two builds could be compared by
+        yield path, type(state).__name__  # nothing to compare two builds by
 
 
 def _tensor(tensor: torch.Tensor) -> str:
@@ -66,25 +66,23 @@ def _tensor(tensor: torch.Tensor) -> str:
     return f"{kind} #{hashlib.blake2b(raw, digest_size=6).hexdigest()}"
 
 
-def numbers(engine: Engine) -> dict[str, str]:
-    """Return the numbers on ``engine.state``, the critic updates among them."""
-    return {
-        name: repr(value)
-        for name, value in vars(engine.state).items()
-        if isinstance(value, (int, float)) and name not in _NOT_COMPARED
-    }
+def numbers(engine: Engine) -> Iterator[tuple[str, str]]:
+    """Yield name and text of the numbers on ``engine.state``, the critic updates among them."""
+    for name, value in vars(engine.state).items():
+        if isinstance(value, (int, float)) and name not in _NOT_COMPARED:
+            yield name, repr(value)
 
 
 def stateful_objects(trainer: Engine, to_save: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the trainer's step and handlers reach, then ``to_save`` without the trainer and random states.
+    """Return what the trainer's step and handlers refer to, then ``to_save`` without the trainer and random states.
 
-    What is reached: modules, optimizers, generators and all that has ``state_dict`` and ``load_state_dict``, found in
-    closures, attributes, arguments, containers and the global names that a function uses. They go by the name there.
+    Found are modules, optimizers, generators and everything that has ``state_dict`` and ``load_state_dict``, in
+    closures, attributes, arguments, containers and the global names that a function uses, by their names there.
     """
     listed = {name: item for name, item in to_save.items() if not isinstance(item, (Engine, RandomState))}
     found: dict[str, Any] = {}
     seen = {id(_inner(item)) for item in listed.values()}
-    kept: list[Any] = []  # what is alive can't share its id with what comes later
+    kept: list[Any] = []  # objects that are alive can't share an id
     waiting: deque[tuple[str, Any, int]] = deque([("", trainer._process_function, 0)])
     for handlers in trainer._event_handlers.values():
         waiting.extend(("", handler, 0) for handler in handlers)
@@ -102,7 +100,7 @@ def stateful_objects(trainer: Engine, to_save: Mapping[str, Any]) -> dict[str, A
             found[name] = GeneratorState(item) if isinstance(item, torch.Generator) else item
         else:
             waiting.extend((key or name, value, depth + 1) for key, value in _parts(item))
-    # Those not listed first: where both differ, that is why.
+    # Those not listed come first: they are why the listed ones differ.
     return found | listed
 
 

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from adaptive_critic.checks import integer
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.handler import writes
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.training.objectives import Objective, get_objective
 from adaptive_critic.training.options import (
     averaged,
@@ -25,7 +26,6 @@ from adaptive_critic.training.options import (
     precision,
     resolved_device,
 )
-from adaptive_critic.training.random_state import RandomState
 from adaptive_critic.training.step import GANTrainingStep
 
 __all__ = ["create_gan_trainer"]
@@ -178,11 +178,6 @@ def create_gan_trainer(
     check_batches(prepare_batch, conditional, non_blocking)
     integer("gradient_accumulation_steps", gradient_accumulation_steps, at_least=1)
     batches = data if isinstance(data, InfiniteBatches) else infinite_batches(data)
-    if batches.reuse != "never" and gradient_accumulation_steps > 1:
-        raise ValueError(
-            f"gradient_accumulation_steps={gradient_accumulation_steps} with reuse={batches.reuse!r} would "
-            "accumulate one batch with itself: use infinite_batches(loader, reuse='never')"
-        )
     target = resolved_device(generator, device)
     context, grad_scaler = precision(target, autocast, scaler)
     average = averaged(generator, ema)
@@ -209,7 +204,6 @@ def create_gan_trainer(
         param_name=param_name,
     )
     trainer = Engine(step)
-    batches.attach(trainer)
     saved = {
         "trainer": trainer,
         "generator": generator,

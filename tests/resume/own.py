@@ -21,7 +21,7 @@ from adaptive_critic import (
     WassersteinGapController,
     infinite_batches,
 )
-from adaptive_critic.training.random_state import RandomState
+from adaptive_critic.random_state import RandomState
 
 EPOCH = 5
 

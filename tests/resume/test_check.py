@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from adaptive_critic import ResumeDifference, check_resume, complete_recipe, distributed
-from adaptive_critic.training.random_state import RandomState
+from adaptive_critic.random_state import RandomState
 from tests.resume.own import EPOCH, OwnTraining, run
 
 
@@ -160,6 +161,47 @@ def test_a_resumed_run_that_ends_early_is_named() -> None:
 
     with pytest.raises(ResumeDifference, match=r"iteration 7: engine\.state, iteration is the end of the run, unint"):
         check_resume(build, run_once, iterations=9, saved_at=[4])
+
+
+def test_what_happens_where_an_epoch_is_terminated_belongs_to_its_last_iteration() -> None:
+    def build() -> tuple[Engine, dict[str, Any]]:
+        optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+        trainer = Engine(lambda engine, batch: optimizer.param_groups[0]["lr"])
+
+        def lower(engine: Engine, iter_counter: int) -> None:
+            optimizer.param_groups[0]["lr"] /= 2
+
+        end_early = Events.ITERATION_COMPLETED(once=7)
+        trainer.add_event_handler(end_early, lambda engine: engine.terminate_epoch(skip_epoch_completed=True))
+        trainer.add_event_handler(Events.TERMINATE_SINGLE_EPOCH, lower)
+        return trainer, complete_recipe(trainer, {"optimizer": optimizer})
+
+    check_resume(build, run, iterations=9, saved_at=[6, 7])
+
+
+def test_a_moment_from_which_ignite_cannot_go_on_is_refused() -> None:
+    def run_of_unknown_length(trainer: Engine) -> None:
+        trainer.run(map(int, range(50)))
+
+    with pytest.raises(ValueError, match=r"saved_at=7: Ignite can't go on .*; give run the number .* epoch_length="):
+        check_resume(without(), run_of_unknown_length, iterations=9, saved_at=[7])
+
+
+def test_a_state_that_does_not_load_as_data_is_named() -> None:
+    def build() -> tuple[Engine, dict[str, Any]]:
+        trainer = Engine(lambda engine, batch: None)
+        return trainer, {"trainer": trainer, "scores": HasAClass()}
+
+    with pytest.raises(ValueError, match=r"the state of 'scores', a HasAClass, holds fractions\.Fraction: "):
+        check_resume(build, run, iterations=3, saved_at=[1])
+
+
+class HasAClass:
+    def state_dict(self) -> dict[str, Any]:
+        return {"share": Fraction(1, 2)}
+
+    def load_state_dict(self, state: Any) -> None:
+        raise AssertionError
 
 
 def test_a_distributed_run_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,6 @@ from adaptive_critic import (
     check_resume,
     complete_recipe,
     create_gan_trainer,
-    infinite_batches,
 )
 from adaptive_critic.controller import Controller
 from tests.guard.engines import needs_max_iters
@@ -130,10 +129,9 @@ def test_between_decisions(options: dict[str, Any]) -> None:
     [
         lambda: DataLoader(Augmented(), batch_size=8, shuffle=True),
         lambda: DataLoader(Augmented(), batch_size=8, shuffle=True, generator=torch.Generator().manual_seed(4)),
-        lambda: infinite_batches(DataLoader(Augmented(), batch_size=8, shuffle=True), reuse="iteration"),
         lambda: [torch.randn(8, 2) for _ in range(5)],
     ],
-    ids=["augmented in this process", "a generator of its own", "a batch for each iteration", "a list"],
+    ids=["augmented in this process", "a generator of its own", "a list"],
 )
 def test_data(data: Callable[[], Any]) -> None:
     check(fixed, [1, 5, 7], data, iterations=12)  # 5 x 2 batches: the end of a pass

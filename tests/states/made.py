@@ -20,8 +20,8 @@ from adaptive_critic import (
     infinite_batches,
 )
 from adaptive_critic.controller import Controller
+from adaptive_critic.random_state import RandomState
 from adaptive_critic.training.ema import AveragedGenerator
-from adaptive_critic.training.random_state import RandomState
 from tests.handlers.table import HANDLERS, feed, healthy, make, output
 
 SEEN, AFTER = 17, 12
