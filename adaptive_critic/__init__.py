@@ -19,6 +19,7 @@ from adaptive_critic.handlers import (
 from adaptive_critic.history import ControllerHistory, plot_history
 from adaptive_critic.metrics import ScoreDistance, WassersteinGap
 from adaptive_critic.resume import ResumeDifference, check_resume, complete_recipe, resume_exactly
+from adaptive_critic.rounds import Rounds
 from adaptive_critic.signals import StepOutputError
 from adaptive_critic.state import StateError
 from adaptive_critic.training import (
@@ -47,6 +48,7 @@ __all__ = [
     "LossRatioPIDController",
     "Objective",
     "ResumeDifference",
+    "Rounds",
     "SchedulerAdapter",
     "ScoreDistance",
     "StateError",

@@ -73,6 +73,8 @@ TABLE = {
         },
     ),
     "adapters": Row({"torch", "ignite"}, {"adapters", "checks", "controller", "guard", "laws", "scheduled"}),
+    "reports": Row({"torch"}, {"checks", "signals", "state"}),
+    "rounds": Row({"ignite"}, {"controller", "reports", "signals", "state"}),
     "handlers": Row(
         {"ignite"},
         {"checks", "controller", "events", "feedback", "guard", "handlers", "laws", "scheduled", "signals", "state"},
@@ -85,7 +87,7 @@ TABLE = {
         set(),
         {
             *("adapters", "budget", "data", "events", "guard"),
-            *("handlers", "history", "metrics", "resume", "signals", "state", "training"),
+            *("handlers", "history", "metrics", "resume", "rounds", "signals", "state", "training"),
         },
     ),
 }
