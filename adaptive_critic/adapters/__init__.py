@@ -1,6 +1,6 @@
 """Between this package and code that knows nothing of it: Ignite's schedulers, and loops that read an attribute."""
 
-from adaptive_critic.adapters.attribute import AttributeActuator, merge_reports
+from adaptive_critic.adapters.attribute import AttributeActuator
 from adaptive_critic.adapters.scheduler import SchedulerAdapter
 
-__all__ = ["AttributeActuator", "SchedulerAdapter", "merge_reports"]
+__all__ = ["AttributeActuator", "SchedulerAdapter"]

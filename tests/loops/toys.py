@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,35 @@ from adaptive_critic import Rounds
 BATCH = 16
 
 
+class Update(NamedTuple):
+    """A step of one of the two optimizers, with the scores that were taken last before it."""
+
+    letter: str
+    """"d" or "g" """
+    real: float
+    fake: float
+
+
 class Updates:
-    """Writes down each step of a pair of optimizers: ``made`` is a string such as "dddgddg"."""
+    """Writes down each step of a pair of optimizers."""
 
     def __init__(self, optimizer_g: torch.optim.Optimizer, optimizer_d: torch.optim.Optimizer) -> None:
-        self.made = ""
+        self.real = self.fake = float("nan")
+        """means of the scores taken last"""
+        self.all: list[Update] = []
+        self.counted = True
+        """False for steps that are no updates of their own, as those of a lazy penalty"""
         optimizer_g.register_step_post_hook(lambda *_: self._add("g"))
         optimizer_d.register_step_post_hook(lambda *_: self._add("d"))
 
     def _add(self, letter: str) -> None:
-        self.made += letter
+        if self.counted:
+            self.all.append(Update(letter, self.real, self.fake))
+
+    @property
+    def made(self) -> str:
+        """The updates in order, such as "dddgddg"."""
+        return "".join(update.letter for update in self.all)
 
     @property
     def critic(self) -> int:
@@ -37,11 +56,6 @@ class Updates:
     def before_each_generator_update(self) -> list[int]:
         """Critic updates since the previous generator update, for each generator update."""
         return [len(part) for part in self.made.split("g")[:-1]]
-
-    @property
-    def runs(self) -> list[tuple[str, int]]:
-        """The updates with equal neighbours counted: [("d", 3), ("g", 1), ...]."""
-        return [(letter, len(list(run))) for letter, run in groupby(self.made)]
 
 
 class Toy:
@@ -59,12 +73,10 @@ class Toy:
         self.optimizer_g = torch.optim.SGD(self.generator.parameters(), lr=0.02)
         self.optimizer_d = torch.optim.SGD(self.critic.parameters(), lr=0.02)
         self.updates = Updates(self.optimizer_g, self.optimizer_d)
-        self.served = 0
 
     def loader(self, batches: int) -> Iterator[Tensor]:
         """Give fresh batches, as a pass over a data set does."""
         for _ in range(batches):
-            self.served += 1
             yield torch.tensor([-1.0, 0.5]) + 0.3 * torch.randn(BATCH, 2, generator=self.noise)
 
     def latent(self) -> Tensor:
@@ -74,33 +86,45 @@ class Toy:
         points: Tensor = self.generator(self.latent())
         return points
 
+    def score_real(self, points: Tensor) -> Tensor:
+        scores: Tensor = self.critic(points)
+        self.updates.real = float(scores.detach().mean())
+        return scores
+
+    def score_fake(self, points: Tensor) -> Tensor:
+        scores: Tensor = self.critic(points)
+        self.updates.fake = float(scores.detach().mean())
+        return scores
+
     def critic_update(self, real: Tensor, fake: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Make a critic update of the hinge loss; return d_real, d_fake, d_loss, with their graphs."""
-        d_real = self.critic(real)
-        d_fake = self.critic((self.fake() if fake is None else fake).detach())
+        d_real, d_fake = self.score_real(real), self.score_fake((self.fake() if fake is None else fake).detach())
         loss = relu(1.0 - d_real).mean() + relu(1.0 + d_fake).mean()
         step(self.optimizer_d, loss)
         return d_real.mean(), d_fake.mean(), loss
 
     def generator_update(self, fake: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Make a generator update of the non-saturating loss; return g_loss and g_fake."""
-        g_fake = self.critic(self.fake() if fake is None else fake)
+        """Make a generator update of the non-saturating loss; return g_loss and g_fake, with their graphs."""
+        g_fake = self.score_fake(self.fake() if fake is None else fake)
         loss = softplus(-g_fake).mean()
         step(self.optimizer_g, loss)
         return loss, g_fake.mean()
 
 
+def backward(loss: Tensor) -> None:
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+
 def step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    backward(loss)
     optimizer.step()
 
 
 def assert_counts_are_true(rounds: Rounds, updates: Updates) -> None:
     """Compare what is counted with the steps that the optimizers have made."""
+    made, controller = updates.made, rounds.controller
     assert (rounds.critic_updates, rounds.generator_updates) == (updates.critic, updates.generator)
-    state = rounds.engine.state
-    of_complete_rounds = updates.made[: updates.made.rfind("g") + 1]
-    leading = int(updates.made.startswith("g") and rounds.controller.generator_updates < updates.generator)
-    assert rounds.controller.critic_updates == of_complete_rounds.count("d")
-    assert rounds.controller.generator_updates == state.iteration == updates.generator - leading
+    assert controller.critic_updates == made[: made.rfind("g") + 1].count("d"), "those of complete rounds"
+    leading = updates.generator - controller.generator_updates
+    assert leading == 0 or (leading == 1 and made.startswith("gd")), "all but one that comes before any critic update"
