@@ -166,16 +166,18 @@ class GAIL:
 
     def __init__(self, toy: Toy) -> None:
         self.toy = toy
+        self.buffer: Tensor | None = None
 
-    def train_gen(self) -> float:
-        """Stands for PPO on rewards of the critic; return the mean logit of what was collected before."""
-        _, g_fake = self.toy.generator_update()
-        return float(g_fake.detach())
+    def train_gen(self) -> None:
+        """Stands for PPO on rewards of the critic: what it learns from are samples of the policy before."""
+        samples = self.toy.fake()
+        step(self.toy.optimizer_g, softplus(-self.toy.critic(samples)).mean())
+        self.buffer = samples.detach()
 
     def train_disc(self) -> dict[str, float]:
         """Return the statistics of one critic update: the loss is a mean over both classes."""
-        real = next(self.toy.loader(1))
-        d_real, d_fake = self.toy.score_real(real), self.toy.score_fake(self.toy.fake().detach())
+        assert self.buffer is not None
+        d_real, d_fake = self.toy.score_real(next(self.toy.loader(1))), self.toy.score_fake(self.buffer)
         loss = 0.5 * (softplus(-d_real).mean() + softplus(d_fake).mean())
         step(self.toy.optimizer_d, loss)
         return {"disc_loss": loss.item(), "expert": d_real.mean().item(), "generated": d_fake.mean().item()}
@@ -194,10 +196,11 @@ class DrivenGAIL(GAIL):
         super().__init__(toy)
         self.rounds = rounds
 
-    def train_gen(self) -> float:
-        g_fake = super().train_gen()
+    def train_gen(self) -> None:
+        # The critic next sees samples of the policy before this update. So the score before is of those before that.
+        g_fake = None if self.buffer is None else self.toy.score_fake(self.buffer).mean()
+        super().train_gen()
         self.rounds.generator(g_fake=g_fake)
-        return g_fake
 
     def train_disc(self) -> dict[str, float]:
         stats = super().train_disc()

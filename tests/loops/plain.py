@@ -64,13 +64,14 @@ class BasicSRModel:
 
     def optimize_parameters(self, real: Tensor) -> None:
         toy, rounds = self.toy, self.rounds
-        output = toy.fake()
+        output, fresh = toy.fake(), None
         # was: if current_iter % self.net_d_iters == 0 and current_iter > self.net_d_init_iters:
         if rounds.generator_due:
             g_loss, g_fake = toy.generator_update(output)
             rounds.generator(g_loss=g_loss, g_fake=g_fake)  # new
+            fresh = toy.fake()  # new: output was made before the generator's step
         if rounds.critic_due:  # new
-            d_real, d_fake, d_loss = toy.critic_update(real, output)
+            d_real, d_fake, d_loss = toy.critic_update(real, output, fresh)
             rounds.critic(d_real=d_real, d_fake=d_fake, d_loss=d_loss)  # new
 
 
@@ -136,24 +137,19 @@ class ImagePool:
 def cyclegan(toy: Toy, rounds: Rounds, batches: int) -> None:
     """junyanz/pytorch-CycleGAN-and-pix2pix, models/cycle_gan_model.py: the generators first; fakes from a pool."""
     pool = ImagePool(toy.noise)
-    fake = toy.fake()
     for real in toy.loader(batches):
+        fake = toy.fake()
         if rounds.generator_due:  # new
-            fake = toy.fake()
             g_fake = toy.score_fake(fake)
             g_loss = mse_loss(g_fake, torch.ones_like(g_fake))
             step(toy.optimizer_g, g_loss)
             rounds.generator(g_loss=g_loss, g_fake=g_fake.mean())  # new
         if rounds.critic_due:  # new
-            fake = toy.fake()
-            with torch.no_grad():
-                d_fake = toy.critic(fake.detach()).mean()  # new: the current batch, not the pool's
-            scores = toy.score_real(real), toy.score_fake(pool.query(fake.detach()))
-            toy.updates.fake = float(d_fake)
-            loss_real = mse_loss(scores[0], torch.ones_like(scores[0]))
-            loss = 0.5 * (loss_real + mse_loss(scores[1], torch.zeros_like(scores[1])))
+            d_real, pooled = toy.score_real(real), toy.critic(pool.query(fake.detach()))
+            d_fake = toy.score_fake(toy.fake().detach()).mean()  # new: of the generator as it is, not from the pool
+            loss = 0.5 * (mse_loss(d_real, torch.ones_like(d_real)) + mse_loss(pooled, torch.zeros_like(pooled)))
             step(toy.optimizer_d, loss)
-            rounds.critic(d_real=scores[0].mean(), d_fake=d_fake, d_loss=2.0 * loss)  # new: ideal 0.5
+            rounds.critic(d_real=d_real.mean(), d_fake=d_fake, d_loss=2.0 * loss)  # new: ideal 0.5
 
 
 def r3gan(toy: Toy, rounds: Rounds, batches: int) -> None:

@@ -150,16 +150,26 @@ def test_taming_reports_nothing_before_the_critic_starts() -> None:
     assert rounds.critic_updates == toy.updates.critic
 
 
+def test_fakes_from_before_the_generators_step_hide_what_it_did() -> None:
+    """BasicSR and CycleGAN train the critic on them: scored once more, the gap has not moved and kappa is 0."""
+    toy = Toy()
+    output = toy.fake()
+    _, g_fake = toy.generator_update(output)
+    assert torch.equal(toy.critic(output).mean(), g_fake)
+    toy, watched = Toy(), Watched(partial(WassersteinGapController, warmup=0))
+    plain.basicsr(toy, watched.rounds, 60)
+    assert abs(watched.rounds.controller.signal) > 1e-3
+
+
 def test_imitation_unmodified_by_hooks_on_its_methods() -> None:
     """The class as it is: its methods are wrapped, its attribute is driven, and ``train`` ends without an error."""
     toy = Toy()
     trainer, rounds = frameworks.GAIL(toy), Rounds(StepDecayController(milestones={0: 3, 2: 1}))
     train_gen, train_disc = trainer.train_gen, trainer.train_disc
 
-    def reporting_gen() -> float:
-        g_fake = train_gen()
-        rounds.generator(g_fake=g_fake)
-        return g_fake
+    def reporting_gen() -> None:
+        train_gen()
+        rounds.generator()
 
     def reporting_disc() -> dict[str, float]:
         stats = train_disc()

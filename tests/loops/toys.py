@@ -96,10 +96,20 @@ class Toy:
         self.updates.fake = float(scores.detach().mean())
         return scores
 
-    def critic_update(self, real: Tensor, fake: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Make a critic update of the hinge loss; return d_real, d_fake, d_loss, with their graphs."""
+    def critic_update(
+        self, real: Tensor, fake: Tensor | None = None, scored: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Make a critic update of the hinge loss; return d_real, d_fake, d_loss, with their graphs.
+
+        Args:
+            real: points (n, 2).
+            fake: points (n, 2) of the generator, new ones if None.
+            scored: points (n, 2) that d_fake is of, if not of ``fake``.
+        """
         d_real, d_fake = self.score_real(real), self.score_fake((self.fake() if fake is None else fake).detach())
         loss = relu(1.0 - d_real).mean() + relu(1.0 + d_fake).mean()
+        if scored is not None:
+            d_fake = self.score_fake(scored.detach())
         step(self.optimizer_d, loss)
         return d_real.mean(), d_fake.mean(), loss
 
