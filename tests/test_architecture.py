@@ -72,7 +72,7 @@ TABLE = {
             *("measuring", "rounding", "signals", "state"),
         },
     ),
-    "adapters": Row({"torch", "ignite"}, {"adapters", "checks", "controller", "guard", "laws", "scheduled"}),
+    "adapters": Row({"ignite"}, {"adapters", "checks", "guard", "laws", "rounds", "scheduled"}),
     "reports": Row({"torch"}, {"checks", "signals", "state"}),
     "rounds": Row({"ignite"}, {"controller", "reports", "signals", "state"}),
     "handlers": Row(
