@@ -1,6 +1,7 @@
 """Handlers for PyTorch-Ignite that choose how many critic updates each generator update of a GAN gets."""
 
 from adaptive_critic.adapters import AttributeActuator, SchedulerAdapter
+from adaptive_critic.audit import AlternationAudit, AlternationError
 from adaptive_critic.budget import StopAtBudget
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.events import CriticEvents
@@ -36,6 +37,8 @@ __all__ = [
     "OBJECTIVES",
     "AccuracyGateController",
     "AccuracyLadderController",
+    "AlternationAudit",
+    "AlternationError",
     "AttributeActuator",
     "ControllerHistory",
     "CriticEvents",

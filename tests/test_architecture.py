@@ -74,6 +74,7 @@ TABLE = {
     ),
     "adapters": Row({"ignite"}, {"adapters", "checks", "guard", "laws", "rounds", "scheduled"}),
     "reports": Row({"torch"}, {"checks", "signals", "state"}),
+    "audit": Row({"torch"}, {"audit", "checks", "controller", "rounds"}),
     "rounds": Row({"ignite"}, {"controller", "reports", "signals", "state"}),
     "handlers": Row(
         {"ignite"},
@@ -86,7 +87,7 @@ TABLE = {
     "__init__": Row(
         set(),
         {
-            *("adapters", "budget", "data", "events", "guard"),
+            *("adapters", "audit", "budget", "data", "events", "guard"),
             *("handlers", "history", "metrics", "resume", "rounds", "signals", "state", "training"),
         },
     ),

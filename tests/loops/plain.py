@@ -84,11 +84,9 @@ def basicsr(toy: Toy, rounds: Rounds, batches: int) -> None:
 class Heads(nn.Module):
     """Eight critics of one input, as the sub-discriminators of HiFi-GAN's two discriminators."""
 
-    def __init__(self, noise: torch.Generator) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.heads = nn.ModuleList(nn.Linear(2, 1) for _ in range(8))
-        for value in self.parameters():
-            nn.init.normal_(value, std=0.5, generator=noise)
 
     def forward(self, points: Tensor) -> list[Tensor]:
         return [head(points) for head in self.heads]
@@ -96,11 +94,9 @@ class Heads(nn.Module):
 
 def hifi_gan(toy: Toy, rounds: Rounds, batches: int) -> None:
     """jik876/hifi-gan, train.py: both at every batch; losses are sums over eight heads; one fake batch for both."""
-    critic = Heads(toy.noise)
-    toy.optimizer_d.param_groups[0]["params"][:] = list(critic.parameters())
     for real in toy.loader(batches):
         fake = toy.fake()
-        reals, fakes = critic(real), critic(fake.detach())
+        reals, fakes = toy.critic(real), toy.critic(fake.detach())
         loss = sum(((1 - r) ** 2).mean() + (f**2).mean() for r, f in zip(reals, fakes, strict=True))
         assert isinstance(loss, Tensor)
         d_real, d_fake = torch.stack(reals).mean(), torch.stack(fakes).mean()  # new
@@ -108,7 +104,7 @@ def hifi_gan(toy: Toy, rounds: Rounds, batches: int) -> None:
         step(toy.optimizer_d, loss)
         # new; eight heads of least squares: the ideal of the sum would be 4
         if rounds.critic(d_real=d_real, d_fake=d_fake, d_loss=loss / 8):
-            scores = critic(toy.fake())  # was: the critic's own y_g_hat
+            scores = toy.critic(toy.fake())  # was: the critic's own y_g_hat
             toy.updates.fake = float(torch.stack(scores).detach().mean())
             g_loss = sum(((1 - score) ** 2).mean() for score in scores)
             assert isinstance(g_loss, Tensor)

@@ -61,12 +61,10 @@ class Updates:
 class Toy:
     """Points on the left and a generator that begins on the right; scores are logits, higher for more real."""
 
-    def __init__(self, seed: int = 0) -> None:
-        self.noise = torch.Generator().manual_seed(seed)
-        self.generator, self.critic = (
-            nn.Linear(2, 2),
-            nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1)),
-        )
+    def __init__(self, critic: nn.Module | None = None) -> None:
+        self.noise = torch.Generator().manual_seed(0)
+        self.generator = nn.Linear(2, 2)
+        self.critic = critic or nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
         for network in (self.generator, self.critic):
             for value in network.parameters():
                 nn.init.normal_(value, std=0.5, generator=self.noise)
