@@ -1,6 +1,7 @@
 """Handlers for PyTorch-Ignite that choose how many critic updates each generator update of a GAN gets."""
 
 from adaptive_critic.adapters import AttributeActuator
+from adaptive_critic.audit import AlternationAudit, AlternationError
 from adaptive_critic.budget import StopAtBudget
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.events import CriticEvents
@@ -20,6 +21,7 @@ from adaptive_critic.handlers import (
 from adaptive_critic.history import ControllerHistory, plot_history
 from adaptive_critic.metrics import WassersteinGap
 from adaptive_critic.resume import ResumeDifference, check_resume, complete_recipe, resume_exactly
+from adaptive_critic.rounds import Rounds
 from adaptive_critic.state import StateError
 from adaptive_critic.step_output import StepOutput, StepOutputError
 from adaptive_critic.training import (
@@ -35,6 +37,8 @@ __all__ = [
     "OBJECTIVES",
     "AccuracyGateController",
     "AccuracyLadderController",
+    "AlternationAudit",
+    "AlternationError",
     "AttributeActuator",
     "ControllerHistory",
     "CriticEvents",
@@ -46,6 +50,7 @@ __all__ = [
     "LossRatioPIDController",
     "Objective",
     "ResumeDifference",
+    "Rounds",
     "SchedulerAdapter",
     "StateError",
     "StepDecayController",

@@ -29,12 +29,11 @@ from ignite.handlers.state_param_scheduler import StateParamScheduler
 from adaptive_critic import (
     AttributeActuator,
     FixedController,
+    Rounds,
     SchedulerAdapter,
     StepDecayController,
-    StepOutputError,
     WassersteinGapController,
 )
-from adaptive_critic.adapters import merge_reports
 
 NAME = "num_discriminator_steps"
 
@@ -220,9 +219,9 @@ class Elsewhere:
         """Do nothing: a place to hook into."""
 
 
-def report_to(actuator: AttributeActuator, model: Elsewhere) -> None:
-    model.report_critic = lambda real, fake: actuator.report({"d_real": real, "d_fake": fake})  # type: ignore[method-assign]  # a hook
-    model.report_generator = lambda fake: actuator.report({"g_fake": fake})  # type: ignore[method-assign]  # a hook
+def report_to(rounds: Rounds, model: Elsewhere) -> None:
+    model.report_critic = lambda real, fake: rounds.critic(d_real=real, d_fake=fake)  # type: ignore[assignment,method-assign]  # a hook
+    model.report_generator = lambda fake: rounds.generator(g_fake=fake)  # type: ignore[method-assign]  # a hook
 
 
 class Slotted:
@@ -238,8 +237,9 @@ class TestAttributeActuator:
         plain, driven = Elsewhere(k), Elsewhere(7)
         plain.fit(30)
         controller = FixedController(k)
-        with AttributeActuator(driven, "_critic_steps", controller) as actuator:
-            report_to(actuator, driven)
+        rounds = Rounds(controller)
+        report_to(rounds, driven)
+        with AttributeActuator(driven, "_critic_steps", rounds):
             driven.fit(30)
         assert torch.equal(plain.critic, driven.critic)
         assert torch.equal(plain.maker, driven.maker)
@@ -247,188 +247,197 @@ class TestAttributeActuator:
         assert (controller.critic_updates, controller.generator_updates) == (30 * k, 30)
 
     def test_feedback_sees_what_a_loop_of_ones_own_would_show_it(self) -> None:
-        driven, shown, counted = Elsewhere(), [], []
-        controller = WassersteinGapController()
-        with AttributeActuator(driven, "_critic_steps", controller) as actuator:
-            report_to(actuator, driven)
-            keep = actuator.report
+        outputs: list[Any] = []
 
-            def report(output: Any) -> None:
-                shown.append(output)
-                keep(output)
+        def keep(output: Any) -> Any:
+            outputs.append(output)
+            return output
 
-            actuator.report = report  # type: ignore[method-assign]  # listens in
+        driven, counted = Elsewhere(), []
+        rounds = Rounds(WassersteinGapController(output_transform=keep))
+        report_to(rounds, driven)
+        with AttributeActuator(driven, "_critic_steps", rounds):
             driven.fit(60)
         by_hand = WassersteinGapController()
-        entries = iter(shown)
-        for n in driven.ran:
+        for output in outputs:
             counted.append(by_hand.num_discriminator_steps)
-            by_hand.observe(merge_reports([next(entries) for _ in range(n + 1)]))
+            by_hand.observe(output)
         assert driven.ran == counted
         assert len(set(driven.ran)) > 1
-        assert controller.state_dict() == by_hand.state_dict()
+        assert rounds.controller.state_dict() == by_hand.state_dict()
+
+    def test_reading_it_changes_nothing(self) -> None:
+        """Each read once began a round: in a loop that reads it per batch 180 and 60 were counted for 60 and 20."""
+        model, made = Elsewhere(7), [0, 0]
+        rounds = Rounds(FixedController(3))
+        with AttributeActuator(model, "_critic_steps", rounds):
+            for i in range(1, 61):
+                made[0] += 1
+                rounds.critic()
+                assert hasattr(model, "_critic_steps")
+                if i % model._critic_steps == 0:
+                    made[1] += 1
+                    rounds.generator()
+        assert made == [60, 20] == [rounds.critic_updates, rounds.generator_updates]
+        assert (rounds.controller.critic_updates, rounds.controller.generator_updates) == (60, 20)
+
+    def test_a_loop_that_begins_with_the_generator_ends_without_an_error(self) -> None:
+        model, rounds = Elsewhere(7), Rounds(WassersteinGapController(initial=3, limits=(1, 5)))
+        with AttributeActuator(model, "_critic_steps", rounds):
+            for _ in range(5):
+                rounds.generator(g_fake=0.0)
+                for _ in range(model._critic_steps):
+                    rounds.critic(d_real=1.0, d_fake=0.0)
+        assert (rounds.generator_updates, rounds.controller.generator_updates) == (5, 4)
 
     def test_restores_exactly(self) -> None:
         model = Elsewhere(3)
-        before, other = dict(vars(model)), Elsewhere(3)
-        actuator = AttributeActuator(model, "_critic_steps", FixedController(5))
+        before, of_the_class, other = dict(vars(model)), dict(vars(Elsewhere)), Elsewhere(3)
+        actuator = AttributeActuator(model, "_critic_steps", Rounds(FixedController(5)))
         assert model._critic_steps == 5
         assert other._critic_steps == 3  # of the same class
-        assert isinstance(model, Elsewhere)
-        assert (type(model).__name__, type(model).__module__) == (Elsewhere.__name__, Elsewhere.__module__)
-        actuator.restore()
+        other._critic_steps = 4
+        assert (other._critic_steps, model._critic_steps) == (4, 5)
         assert type(model) is Elsewhere
+        actuator.restore()
         assert vars(model) == before
+        assert dict(vars(Elsewhere)) == of_the_class
         model._critic_steps = 4
         assert model._critic_steps == 4
-        with pytest.raises(RuntimeError, match="not driven by this actuator"):
-            actuator.restore()
+        actuator.restore()  # as the end of a with does after a restore within it
 
     @pytest.mark.parametrize("make_copy", [copy.copy, copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
     def test_copies_and_pickles_are_plain(self, make_copy: Callable[[Any], Any]) -> None:
         model = Elsewhere(3)
-        controller = StepDecayController(milestones={0: 9, 1: 8})
-        with AttributeActuator(model, "_critic_steps", controller):
+        with AttributeActuator(model, "_critic_steps", Rounds(FixedController(9))):
             other = make_copy(model)
             assert type(other) is Elsewhere
-            assert other._critic_steps == 3
-            assert [model._critic_steps, model._critic_steps] == [9, 8]  # the copy was no round
+            assert (other._critic_steps, model._critic_steps) == (3, 9)
         assert torch.equal(other.critic, model.critic)
+
+    def test_no_class_is_made(self) -> None:
+        """A class made for the object was left in registries that classes keep of those derived from them."""
+        registry: list[type] = []
+
+        class Registering(Elsewhere):
+            def __init_subclass__(cls) -> None:
+                registry.append(cls)
+
+        with AttributeActuator(Registering(), "_critic_steps", Rounds(FixedController(9))):
+            assert (registry, Registering.__subclasses__()) == ([], [])
 
     def test_writing_is_refused(self) -> None:
         model = Elsewhere(3)
         with (
-            AttributeActuator(model, "_critic_steps", FixedController(5)),
-            pytest.raises(AttributeError, match="can't be set to 2"),
+            AttributeActuator(model, "_critic_steps", Rounds(FixedController(5))),
+            pytest.raises(AttributeError, match=r"can't be set to 2: FixedController\(5\) drives it"),
         ):
             model._critic_steps = 2
         assert model._critic_steps == 3
 
-    def test_a_round_that_an_exception_ended_is_not_observed(self) -> None:
+    def test_an_exception_restores(self) -> None:
+        model, rounds = Elsewhere(3), Rounds(FixedController(5))
+        report_to(rounds, model)
+
         def fail(fake: torch.Tensor) -> None:
             raise KeyboardInterrupt
 
-        model, controller = Elsewhere(3), FixedController(5)
-        with contextlib.suppress(KeyboardInterrupt), AttributeActuator(model, "_critic_steps", controller):
+        with contextlib.suppress(KeyboardInterrupt), AttributeActuator(model, "_critic_steps", rounds):
             model.fit(2)
             model.report_generator = fail  # type: ignore[method-assign]  # a hook
             model.fit(1)
-        assert len(model.ran) == 2
-        assert type(model) is Elsewhere
-        assert (controller.critic_updates, controller.generator_updates) == (10, 2)
+        assert model._critic_steps == 3
+        assert (rounds.critic_updates, rounds.generator_updates) == (15, 2)
+        assert (rounds.controller.critic_updates, rounds.controller.generator_updates) == (10, 2)
 
-    def test_nothing_is_observed_before_the_first_round(self) -> None:
-        model, controller = Elsewhere(3), WassersteinGapController()
-        actuator = AttributeActuator(model, "_critic_steps", controller)
-        actuator.report({"d_real": 1.0})
-        actuator.restore()
-        assert controller.generator_updates == 0
-
-    def test_a_controller_that_lacks_reports_says_so_and_the_object_is_restored(self) -> None:
+    def test_a_loop_that_reports_nothing_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
         model = Elsewhere(3)
-        with (
-            pytest.raises(StepOutputError, match="'g_fake'; it has"),
-            AttributeActuator(model, "_critic_steps", WassersteinGapController()),
-        ):
-            model.fit(2)
-        assert type(model) is Elsewhere
+        with AttributeActuator(model, "_critic_steps", Rounds(StepDecayController(milestones={0: 4, 2: 1}))):
+            model.fit(5)
+        assert model.ran == [4] * 5
+        assert "'_critic_steps' was read 5 times, and no generator update was reported: it has been 4" in caplog.text
+        caplog.clear()
+        rounds = Rounds(FixedController(4))
+        report_to(rounds, model)
+        with AttributeActuator(model, "_critic_steps", rounds):
+            model.fit(5)
+        with AttributeActuator(model, "_critic_steps", Rounds(FixedController(4))):
+            assert model._critic_steps == 4
+        assert caplog.text == ""
 
-    def test_combine_takes_whatever_was_reported(self) -> None:
-        seen: list[list[Any]] = []
-
-        def combine(reports: list[Any]) -> None:
-            seen.append(reports)
-
-        model = Elsewhere(1)
-        with AttributeActuator(model, "_critic_steps", FixedController(1), combine=combine) as actuator:
-            model.report_generator = lambda fake: actuator.report("x")  # type: ignore[method-assign]  # a hook
-            model.fit(3)
-        assert seen == [["x"]] * 3
-
-    def test_two_attributes_of_one_object(self) -> None:
+    def test_two_attributes_of_one_object_and_one_of_two(self) -> None:
         model: Any = Elsewhere(3)
-        model.other = 1
-        first = AttributeActuator(model, "_critic_steps", FixedController(5))
-        second = AttributeActuator(model, "other", FixedController(6))
-        assert (model._critic_steps, model.other) == (5, 6)
-        for other in (copy.copy(model), pickle.loads(pickle.dumps(model))):
-            assert (type(other), other._critic_steps, other.other) == (Elsewhere, 3, 1)
-        with pytest.raises(RuntimeError, match="restore that first"):
-            first.restore()
-        second.restore()
-        first.restore()
-        assert (type(model), model._critic_steps, model.other) == (Elsewhere, 3, 1)
+        model.other, second = 1, Elsewhere(2)
+        actuators = [
+            AttributeActuator(model, "_critic_steps", Rounds(FixedController(5))),
+            AttributeActuator(model, "other", Rounds(FixedController(6))),
+            AttributeActuator(second, "_critic_steps", Rounds(FixedController(7))),
+        ]
+        assert (model._critic_steps, model.other, second._critic_steps) == (5, 6, 7)
+        actuators[0].restore()
+        assert (model._critic_steps, model.other, second._critic_steps) == (3, 6, 7)
+        actuators[2].restore()
+        actuators[1].restore()
+        assert (model._critic_steps, model.other, second._critic_steps) == (3, 1, 2)
 
-    def test_modules_and_slots(self) -> None:
+    def test_modules_slots_properties_and_what_a_class_gives(self) -> None:
+        class Inherited:
+            k = 2
+
+        class Given(Inherited):
+            pass
+
+        class Computed:
+            @property
+            def k(self) -> int:
+                return 6
+
         module: Any = torch.nn.Linear(2, 2)
         module.k = 3
-        for obj in (module, Slotted()):
-            own, value = type(obj), obj.k
-            with AttributeActuator(obj, "k", FixedController(5)):
-                assert obj.k == 5
-            assert (type(obj), obj.k) == (own, value)
+        for make_one in (lambda: copy.deepcopy(module), Slotted, Inherited, Given, Computed):
+            obj: Any = make_one()
+            other: Any = make_one()
+            value = obj.k
+            with AttributeActuator(obj, "k", Rounds(FixedController(5))):
+                assert (obj.k, other.k) == (5, value)
+                if make_one is not Computed:
+                    other.k = 8
+                    assert (obj.k, other.k) == (5, 8)
+            assert obj.k == value
+        assert Given.k == Inherited.k == 2
+        assert "k" not in vars(Given)
         assert list(module.state_dict()) == ["weight", "bias"]
+
+    def test_what_others_of_the_class_lack_they_go_on_lacking(self) -> None:
+        model: Any = Elsewhere(3)
+        model.extra = 1
+        with AttributeActuator(model, "extra", Rounds(FixedController(5))):
+            with pytest.raises(AttributeError, match="'Elsewhere' object has no attribute 'extra'"):
+                _ = Elsewhere(3).extra  # type: ignore[attr-defined]  # what is tested
+            assert not hasattr(Elsewhere, "extra")
 
     @pytest.mark.parametrize(
         ("arguments", "error", "complaint"),
         [
             ({"name": 3}, TypeError, "name=3"),
             ({"name": "critic_step"}, ValueError, "name='critic_step': Elsewhere object has no such attribute"),
-            ({"controller": 5}, TypeError, "expected a controller, got int"),
-            ({"combine": 5}, TypeError, "combine=5"),
-            ({"obj": 5, "name": "real"}, TypeError, "__class__"),
+            ({"rounds": 5}, TypeError, r"rounds=5: expected Rounds\(controller\), got int"),
+            ({"rounds": FixedController(2)}, TypeError, r"expected Rounds\(controller\), got FixedController"),
+            ({"obj": 5, "name": "real"}, TypeError, "immutable type"),
         ],
     )
     def test_bad_arguments(self, arguments: dict[str, Any], error: type[Exception], complaint: str) -> None:
-        good = {"obj": Elsewhere(), "name": "_critic_steps", "controller": FixedController(2)}
+        good = {"obj": Elsewhere(), "name": "_critic_steps", "rounds": Rounds(FixedController(2))}
         with pytest.raises(error, match=complaint):
             AttributeActuator(**{**good, **arguments})
-        assert type(good["obj"]) is Elsewhere
 
-    def test_an_attached_controller_is_refused(self) -> None:
-        controller = FixedController(2)
-        controller.attach(Engine(lambda engine, batch: None))
-        with pytest.raises(RuntimeError, match="attached to an engine"):
-            AttributeActuator(Elsewhere(), "_critic_steps", controller)
-
-    def test_a_controller_with_a_guard_is_refused(self) -> None:
-        obj = Elsewhere()
-        with pytest.raises(RuntimeError, match="has a guard, which acts through an Engine"):
-            AttributeActuator(obj, "_critic_steps", FixedController(2, on_divergence="hold"))
-        assert type(obj) is Elsewhere
-
-    def test_a_report_that_is_no_dict(self) -> None:
-        with (
-            AttributeActuator(Elsewhere(), "_critic_steps", FixedController(2)) as actuator,
-            pytest.raises(TypeError, match=r"report\(3\)"),
-        ):
-            actuator.report(3)
-
-
-def test_merge_reports() -> None:
-    tensor = torch.tensor([3.0, 4.0])
-    merged = merge_reports(
-        [
-            {"d_real": 1.0, "num_samples": 8, "g_fake": 1.0},
-            {"d_real": torch.tensor(2.0), "num_samples": 8},
-            {"d_real": tensor, "g_fake": 2.0, "d_fake": [5.0, 6.0]},
-            {"d_fake": (7.0,)},
-        ]
-    )
-    assert [float(value) for value in merged["d_real"]] == [1.0, 2.0, 3.0, 4.0]
-    assert merged["d_fake"] == [5.0, 6.0, 7.0]
-    assert (merged["g_fake"], merged["num_samples"]) == (2.0, 16)
-    assert merge_reports([]) == {}
-
-
-def test_an_attribute_that_is_driven_already_is_refused() -> None:
-    model, controller = Elsewhere(7), StepDecayController(milestones={0: 4, 1: 2})
-    with AttributeActuator(model, "_critic_steps", controller):
-        with pytest.raises(
-            RuntimeError, match=r"^name='_critic_steps': an AttributeActuator drives it already .* restore\(\) that"
-        ):
-            AttributeActuator(model, "_critic_steps", FixedController(3))
-        assert model._critic_steps == 4, "the attempt has begun no round"
-        assert controller.generator_updates == 0
-    with AttributeActuator(model, "_critic_steps", FixedController(3)):
-        assert model._critic_steps == 3
+    def test_an_attribute_that_is_driven_already_is_refused(self) -> None:
+        model = Elsewhere(7)
+        with AttributeActuator(model, "_critic_steps", Rounds(FixedController(4))):
+            with pytest.raises(
+                RuntimeError, match=r"^name='_critic_steps': an AttributeActuator drives it already .* restore\(\) that"
+            ):
+                AttributeActuator(model, "_critic_steps", Rounds(FixedController(3)))
+            assert model._critic_steps == 4
+        with AttributeActuator(model, "_critic_steps", Rounds(FixedController(3))):
+            assert model._critic_steps == 3

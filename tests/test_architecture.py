@@ -76,7 +76,10 @@ TABLE = {
         {"ignite", "matplotlib", "typing_extensions"},
         {"checks", "controller", "decision", "handlers", "laws", "signals"},
     ),
-    "adapters": Row({"torch"}, {"adapters", "checks", "controller"}),
+    "reports": Row({"torch"}, {"checks", "state", "step_output"}),
+    "rounds": Row({"ignite"}, {"controller", "reports", "state", "step_output"}),
+    "audit": Row({"torch"}, {"audit", "checks", "controller", "rounds"}),
+    "adapters": Row({"ignite"}, {"adapters", "checks", "rounds"}),
     "training": Row(
         {"torch", "ignite"}, {"checks", "data", "distributed", "handler", "random_state", "state", "training"}
     ),
@@ -85,8 +88,8 @@ TABLE = {
     "__init__": Row(
         set(),
         {
-            *("adapters", "budget", "data", "events", "guard", "handlers", "history"),
-            *("metrics", "resume", "state", "step_output", "training"),
+            *("adapters", "audit", "budget", "data", "events", "guard", "handlers", "history"),
+            *("metrics", "resume", "rounds", "state", "step_output", "training"),
         },
     ),
 }

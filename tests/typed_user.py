@@ -57,9 +57,11 @@ class Elsewhere:
 
 def drive_elsewhere() -> None:
     """Drive it."""
-    with ac.AttributeActuator(Elsewhere(), "critic_steps", ac.FixedController(3)) as actuator:
+    rounds = ac.Rounds(ac.FixedController(3))
+    with ac.AttributeActuator(Elsewhere(), "critic_steps", rounds) as actuator:
         assert_type(actuator, ac.AttributeActuator)
-        actuator.report({"d_loss": 0.5})
+        assert_type(rounds.critic(d_loss=0.5, d_real=torch.zeros(())), bool)
+        assert_type(rounds.steps, int)
 
 
 def step_output() -> ac.StepOutput:

@@ -1,5 +1,5 @@
-"""Between this package and code that knows nothing of it: Ignite's schedulers, and loops that read an attribute."""
+"""For loops that were written elsewhere and read their number of critic updates from an attribute."""
 
-from adaptive_critic.adapters.attribute import AttributeActuator, merge_reports
+from adaptive_critic.adapters.attribute import AttributeActuator
 
-__all__ = ["AttributeActuator", "merge_reports"]
+__all__ = ["AttributeActuator"]

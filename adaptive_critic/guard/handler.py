@@ -232,7 +232,11 @@ class DivergenceGuard(Handler):
 
     def _iteration_to_measure(self, optimizer: str) -> int | None:
         """Return the number of the iteration that is running, if an update of this optimizer is to be measured."""
-        return self._engine.state.iteration if self._engine is not None and self._monitor.wants(optimizer) else None
+        if self._engine is None or not self._monitor.wants(optimizer):
+            return None
+        # Rounds begins an iteration when its first update has been made: after one that was gathered comes the next.
+        iteration = self._engine.state.iteration
+        return iteration + (iteration == self._monitor.seen)
 
     def detach(self) -> None:
         """Stop watching.

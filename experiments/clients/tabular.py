@@ -2,8 +2,9 @@
 
     python -m experiments.clients.tabular
 
-CTGAN's ``fit`` reads ``_discriminator_steps`` once per generator update, at its beginning: AttributeActuator stands
-there. The scores come from a forward hook on the package's own Discriminator. Nothing of its loop is written again.
+CTGAN's ``fit`` reads ``_discriminator_steps`` for each generator update: AttributeActuator gives it the number. A
+forward hook on the package's own Discriminator reports the updates, with their scores, to Rounds. Nothing of its loop
+is written again.
 
 The packages ctgan and rdt are under the Business Source License 1.1 (BUSL-1.1), which is no open-source licence: read
 it before you install the extra ``clients`` (``pip install 'adaptive-critic[clients]'``).
@@ -26,34 +27,15 @@ import torch
 from ctgan.synthesizers.ctgan import CTGAN, Discriminator
 from torch import Tensor, nn
 
-from adaptive_critic import AttributeActuator, WassersteinGapController
+from adaptive_critic import AttributeActuator, Rounds, WassersteinGapController
 from adaptive_critic.controller import Controller
 
 # All but "affairs", which is continuous and skewed: each has four to seven values.
 CATEGORIES = ["rate_marriage", "age", "yrs_married", "children", "religious", "educ", "occupation", "occupation_husb"]
 
 
-def step_output(scores: Sequence[Tensor]) -> dict[str, Any]:
-    """Return the StepOutput of a round from the mean scores of the critic's calls, 0-d tensors, in order.
-
-    Raises:
-        ValueError: if they are not those of n critic updates and a generator update.
-    """
-    if len(scores) % 3 != 1:
-        raise ValueError(
-            f"{len(scores)} calls of the critic in a round: expected 3 for each critic update and 1 for the "
-            "generator's; this version of ctgan trains in another way"
-        )
-    critic, g_fake = scores[:-1], scores[-1]
-    d_fake, d_real = list(critic[0::3]), list(critic[1::3])
-    d_loss = [fake - real for real, fake in zip(d_real, d_fake, strict=True)]
-    return {"d_real": d_real, "d_fake": d_fake, "d_loss": d_loss, "g_loss": -g_fake, "g_fake": g_fake}
-
-
 @contextmanager
-def driven(
-    model: Any, controller: Controller, after_round: Callable[[int], None] | None = None
-) -> Iterator[AttributeActuator]:
+def driven(model: Any, controller: Controller, after_round: Callable[[int], None] | None = None) -> Iterator[Rounds]:
     """Let the controller choose the number of critic updates for whatever ``model.fit`` does in this context.
 
     The hook listens to all of the package's discriminators while the context lasts: fit one model at a time.
@@ -63,24 +45,48 @@ def driven(
         controller: not attached to an engine.
         after_round: called after each generator update with the number of critic updates before it. An exception
             that it raises ends the training; the model can be sampled afterwards.
+
+    Raises:
+        ValueError: if the calls of the critic were not those of whole rounds.
     """
+    rounds = Rounds(controller)
+    scores: list[Tensor] = []  # of the critic update that is being made
+    over: list[int] = []  # critic updates of a round whose generator has been scored, and not yet updated
 
-    def combine(scores: list[Any]) -> dict[str, Any]:
-        output = step_output(scores)
-        if after_round is not None:
-            after_round(len(output["d_real"]))
-        return output
+    def end_round() -> None:
+        while over:
+            n = over.pop()
+            if after_round is not None:
+                after_round(n)
 
-    def on_forward(module: nn.Module, _: Any, scores: Any) -> None:
-        if isinstance(module, Discriminator):
-            actuator.report(scores.detach().mean())
+    def on_forward(module: nn.Module, _: Any, output: Any) -> None:
+        if not isinstance(module, Discriminator):
+            return
+        end_round()
+        score = output.detach().mean()
+        if rounds.critic_due:
+            scores.append(score)
+            if len(scores) == 3:
+                d_fake, d_real, _ = scores
+                scores.clear()
+                rounds.critic(d_real=d_real, d_fake=d_fake, d_loss=d_fake - d_real)
+        else:
+            over.append(rounds.steps)
+            rounds.generator(g_loss=-score, g_fake=score)
 
-    with AttributeActuator(model, "_discriminator_steps", controller, combine=combine) as actuator:
+    with AttributeActuator(model, "_discriminator_steps", rounds):
         hook = nn.modules.module.register_module_forward_hook(on_forward)
         try:
-            yield actuator
+            yield rounds
         finally:
             hook.remove()
+    end_round()
+    if scores or rounds.critic_updates != controller.critic_updates:
+        raise ValueError(
+            f"{len(scores)} calls of the critic are left over after {rounds.critic_updates} critic updates and "
+            f"{rounds.generator_updates} generator updates: expected 3 calls for each critic update and 1 for the "
+            "generator's; this version of ctgan trains in another way"
+        )
 
 
 def fair() -> Any:

@@ -91,13 +91,15 @@ def test_the_hook_is_gone_afterwards_also_after_an_error(table: Any) -> None:
     assert len(model.sample(3)) == 3
 
 
-def test_calls_that_are_no_round_of_ctgan() -> None:
-    scores = [torch.tensor(float(value)) for value in (1, 2, 3, 4)]
-    output = tabular.step_output(scores)
-    assert (output["d_fake"], output["d_real"], output["d_loss"]) == ([1.0], [2.0], [-1.0])
-    assert (output["g_fake"], output["g_loss"]) == (4.0, -4.0)
-    with pytest.raises(ValueError, match="3 calls of the critic in a round"):
-        tabular.step_output(scores[:3])
+@pytest.mark.parametrize("calls", [1, 2, 3, 5])
+def test_calls_that_are_no_rounds_of_ctgan(calls: int) -> None:
+    model = ctgan.CTGAN(enable_gpu=False)
+    critic = tabular.Discriminator(4, (8,), pac=1)
+    with (
+        pytest.raises(ValueError, match="calls of the critic are left over .* trains in another way"),
+        tabular.driven(model, FixedController(1)),
+    ):
+        [critic(torch.zeros(8, 4)) for _ in range(calls)]
 
 
 def test_the_script_trains(capsys: pytest.CaptureFixture[str]) -> None:
