@@ -15,6 +15,9 @@ from experiments.schema import Task as TaskRecord
 from experiments.tasks import all_tasks, module_of, select_tasks
 from experiments.tasks._task import TUNING_SEEDS, Task
 
+RUNNER = ("experiments.runner:Training", "experiments.runner:result_of")
+"""What every run depends on, beside its task and its contender."""
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -161,11 +164,12 @@ def _chain(out: Path, task: Task, contender: Contender, seed: int, quick: bool) 
     shown = task.cut() if quick else task
     configuration = {
         "task": shown.configuration(),
-        "contender": contender.configuration(),
+        "contender": {"setting": dict(contender.setting), "told": list(contender.told)},
         "seed": seed,
         "matches": before[-1].identity if before else None,
     }
-    name = identity(configuration, (module_of(task), contender.handler, "experiments.runner"))
+    roots = (f"{module_of(task)}:TASK", contender.handler, *RUNNER)
+    name = identity(configuration, roots)
     folder = out / task.name / contender.name.replace(":", "-") / f"seed-{seed}-{name}"
     return [*before, Spec(task.name, contender.name, seed, name, folder, before[-1].folder if before else None, quick)]
 
