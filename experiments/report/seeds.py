@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.report import words
+from experiments.report import formatting
 from experiments.schema import SEED_ROLES, Results
 
 
@@ -19,8 +19,8 @@ class Group:
 
     @property
     def text(self) -> str:
-        """The seeds and their number, in words."""
-        return f"{words.seeds(self.seeds)} ({len(self.seeds)} {'seed' if len(self.seeds) == 1 else 'seeds'})"
+        """The seeds and their number, in formatting."""
+        return f"{formatting.seeds(self.seeds)} ({len(self.seeds)} {'seed' if len(self.seeds) == 1 else 'seeds'})"
 
 
 def groups(results: Results) -> dict[str, dict[str, list[Group]]]:
@@ -78,7 +78,7 @@ def _note(results: Results, seen: Seen) -> str:
     if not runs:
         return ""
     mine = sum(run.config.seed in seen.seeds for run in runs)
-    which = f"Seeds {words.seeds(seen.seeds)} of the {'cheap' if seen.cheap else 'costly'} evaluation tasks"
+    which = f"Seeds {formatting.seeds(seen.seeds)} of the {'cheap' if seen.cheap else 'costly'} evaluation tasks"
     looked = f"were looked at with an earlier law, as its settings were frozen at {seen.frozen_at}"
     if not mine:
         return f"{which} {looked}; none of these results comes from them."

@@ -184,3 +184,23 @@ def test_a_png_holds_the_images_in_a_square() -> None:
         bytes([170, 170, 255, 255]),
         bytes([170, 170, 255, 255]),
     ]
+
+
+def test_a_pair_trains_the_critic_at_a_multiple_of_the_tasks_rate() -> None:
+    task = _task("two-moons-fast-critic")
+    training = Training(task, _contender("pair-2x4"), 0)
+    (g,), (d,) = training.game.optimizer_g.param_groups, training.game.optimizer_d.param_groups
+    assert (g["lr"], d["lr"]) == (task.rates[0], 4.0 * task.rates[1])
+    ledger = training.run()
+    assert ledger.critic_updates == 2 * ledger.generator_updates
+    # The rate changes what is learnt, and not what it costs.
+    assert training.costs == measured_costs(task)
+    unscaled = Training(task, _contender("fixed-2"), 0)
+    assert unscaled.run().critic_updates == ledger.critic_updates
+    assert not torch.equal(_weights(training), _weights(unscaled))
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, math.inf, math.nan])
+def test_a_factor_that_is_no_rate_is_refused(factor: float) -> None:
+    with pytest.raises(ValueError, match=f"ring: critic's learning rate times {factor}: must be finite and above 0"):
+        _task().with_critic_rate(factor)
