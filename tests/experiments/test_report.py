@@ -292,6 +292,10 @@ def test_the_note_on_seeds_looked_at_before_follows_the_data() -> None:
     # Tuning runs and development tasks are not concerned; costly tasks have seeds of their own.
     tuning = [run("wins", "fixed_2", 0, role="tuning"), run("ring", "fixed_2", 0, suite="development")]
     assert seen_note(Results(suite, tuple(tuning))) == ""
+    # Settings have not seen a seed before because their own results were looked at.
+    fifth = run("wins", "fixed_2", 5)
+    assert "Seeds 5-24 of the cheap evaluation tasks" in seen_note(Results(suite, (fifth,)))
+    assert "Seeds 5-24" not in seen_note(Results(dataclasses.replace(suite, freeze_commit="ae0e4ec"), (fifth,)))
     costly = dataclasses.replace(suite, tasks=tuple(dataclasses.replace(t, cheap=False) for t in suite.tasks))
     assert seen_note(Results(costly, tuple(first))).startswith("Seeds 0-1 of the costly evaluation tasks")
 
