@@ -39,6 +39,18 @@ test: $(VENV)/.stamp-test  ## everything that must hold: lint, format, types, te
 	echo '== pytest'; $(BIN)/python -m pytest -n $(WORKERS) $(ARGS) || failed+=' pytest'; \
 	if [ -n "$$failed" ]; then echo "make test failed in:$$failed" >&2; exit 1; fi
 
+# What a contributor runs after each change: no GAN is trained, no process started.
+CHECKED := $(wildcard tests/laws tests/decision tests/signals tests/handlers)
+
+.PHONY: check
+check: $(VENV)/.stamp-check  ## lint, types of the package, and its laws, decision, signals and handlers on few examples (a minute)
+	@failed=; \
+	echo '== ruff'; $(BIN)/ruff check . && $(BIN)/ruff format --check . || failed+=' ruff'; \
+	echo '== mypy'; $(BIN)/mypy adaptive_critic $(CHECKED) || failed+=' mypy'; \
+	echo '== pytest'; HYPOTHESIS_MAX_EXAMPLES=$${HYPOTHESIS_MAX_EXAMPLES:-10} \
+	  $(BIN)/python -m pytest $(CHECKED) $(ARGS) || failed+=' pytest'; \
+	if [ -n "$$failed" ]; then echo "make check failed in:$$failed" >&2; exit 1; fi
+
 # ARGS may leave nothing for one of the two: pytest's exit code 5.
 .PHONY: test-long
 test-long: $(VENV)/.stamp-test  ## 100,000 random examples for each law and handler, 2,000 runs of state machines (hours)
@@ -123,6 +135,10 @@ $(VENV)/.stamp-venv: $(PINS)
 
 $(VENV)/.stamp-demo: $(VENV)/.stamp-venv
 	@$(INSTALL) --no-build-isolation --editable '.[experiments]'
+	@touch $@
+
+$(VENV)/.stamp-check: $(VENV)/.stamp-venv
+	@$(INSTALL) --no-build-isolation --editable '.[plots]' --group check
 	@touch $@
 
 $(VENV)/.stamp-test: $(VENV)/.stamp-venv

@@ -28,7 +28,8 @@ from experiments.tasks import all_tasks
 
 OUT = Path("runs/experiments")
 QUICK_OUT = Path("runs/experiments-quick")
-COMMITTED = Path(__file__).parent / "results"
+# The edition that is being made; "n_alone" beside it is finished, and its seeds are spent.
+COMMITTED = Path(__file__).parent / "results" / "rate_and_n"
 DESCRIPTION = "tasks.json"
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from experiments.contenders import CONTENDERS, Contender, select_contenders
 from experiments.identity import identity
 from experiments.schema import Config, Suite
-from experiments.schema import Contender as ContenderRecord
-from experiments.schema import Task as TaskRecord
 from experiments.tasks import all_tasks, module_of, select_tasks
-from experiments.tasks._task import TUNING_SEEDS, Task
+from experiments.tasks._task import Task
+
+TUNING_SEEDS = (1000, 1001, 1002)
+"""Seeds that pick the best constants, fix the targets and freeze settings; no result is quoted from them."""
+RUNNER = ("experiments.runner:Training", "experiments.runner:result_of")
+"""What every run depends on, beside its task and its contender."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Spec:
     def config(self) -> Config:
         """Return what the result says of its configuration."""
         task, (contender,) = self.load_task(), select_contenders([self.contender])
-        extra = {"task_configuration": task.configuration(), "setting": contender.configuration()}
+        setting = {"handler": contender.root, **contender.configuration()}
+        extra = {"task_configuration": task.configuration(), "setting": setting}
         return Config(self.task, task.suite, self.contender, self.seed, self.role, extra)
 
     def __str__(self) -> str:
@@ -83,17 +87,19 @@ def blocks() -> dict[str, Block]:
     development = tuple(task.name for task in tasks if task.suite == "development")
     cheap = tuple(task.name for task in tasks if task.suite == "evaluation" and task.cheap)
     images = tuple(task.name for task in tasks if task.suite == "evaluation" and not task.cheap)
-    fixed = tuple(contender.name for contender in CONTENDERS if contender.kind == "fixed")
-    others = tuple(contender.name for contender in CONTENDERS if contender.kind != "fixed")
-    every = fixed + others
+    constant = tuple(contender.name for contender in CONTENDERS if contender.kind in ("fixed", "pair"))
+    every = tuple(contender.name for contender in CONTENDERS)
+    final = tuple(contender.name for contender in CONTENDERS if contender.kind != "pair")
     found = (
         Block("development", "development tasks, tuning seeds", development, every, TUNING_SEEDS),
-        Block("tuning", "fixed n on evaluation tasks, tuning seeds", cheap + images, fixed, TUNING_SEEDS),
+        Block(
+            "tuning", "constant n and rates on evaluation tasks, tuning seeds", cheap + images, constant, TUNING_SEEDS
+        ),
         # Final seeds below these were looked at with earlier laws (experiments/report/seeds.py).
-        Block("cheap", "cheap evaluation tasks, final seeds 5-14", cheap, every, tuple(range(5, 15))),
-        Block("images", "image evaluation tasks, final seeds 2-4", images, every, tuple(range(2, 5))),
-        Block("cheap-more", "cheap evaluation tasks, final seeds 15-24", cheap, every, tuple(range(15, 25))),
-        Block("images-more", "image evaluation tasks, final seeds 5-6", images, every, tuple(range(5, 7))),
+        Block("cheap", "cheap evaluation tasks, final seeds 25-29", cheap, final, tuple(range(25, 30))),
+        Block("images", "image evaluation tasks, final seeds 7-9", images, final, tuple(range(7, 10))),
+        Block("cheap-more", "cheap evaluation tasks, final seeds 30-34", cheap, final, tuple(range(30, 35))),
+        Block("images-more", "image evaluation tasks, final seeds 10-11", images, final, tuple(range(10, 12))),
     )
     return {block.name: block for block in found}
 
@@ -165,7 +171,8 @@ def _chain(out: Path, task: Task, contender: Contender, seed: int, quick: bool) 
         "seed": seed,
         "matches": before[-1].identity if before else None,
     }
-    name = identity(configuration, (module_of(task), contender.handler, "experiments.runner"))
+    roots = (f"{module_of(task)}:TASK", contender.root, *RUNNER)
+    name = identity(configuration, roots)
     folder = out / task.name / contender.name.replace(":", "-") / f"seed-{seed}-{name}"
     return [*before, Spec(task.name, contender.name, seed, name, folder, before[-1].folder if before else None, quick)]
 
@@ -175,37 +182,14 @@ def suite_record(previous: Suite | None = None) -> Suite:
     known = {task.name: task for task in previous.tasks} if previous is not None else {}
     tasks = []
     for task in all_tasks().values():
-        record = TaskRecord(
-            name=task.name,
-            title=task.title,
-            suite=task.suite,
-            objective="wasserstein" if task.is_wasserstein else task.objective,
-            metric=task.metric,
-            learning_rate_ratio=task.rates[1] / task.rates[0],
-            cheap=task.cheap,
-            note=task.note,
-        )
+        record = task.record()
         if task.name in known:
             before = known[task.name]
             record = replace(record, floor=before.floor, targets=before.targets, best_fixed_n=before.best_fixed_n)
         tasks.append(record)
-    contenders = tuple(
-        ContenderRecord(
-            name=contender.name,
-            title=contender.title,
-            kind=contender.kind,
-            steps=contender.steps,
-            matches=contender.matches if contender.kind == "matched" else None,
-            setting={key: _text_keys(value) for key, value in contender.setting.items()},
-        )
-        for contender in CONTENDERS
-    )
+    contenders = tuple(contender.record() for contender in CONTENDERS)
     commit = previous.freeze_commit if previous is not None else None
     return Suite(tuple(tasks), contenders, commit, gap="gap", loss_ratio="pid", reference="wgan-reference")
-
-
-def _text_keys(value: object) -> object:
-    return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 def estimated_seconds(runs: Iterable[Spec]) -> float:

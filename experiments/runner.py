@@ -20,7 +20,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, DiskSaver
 
 from adaptive_critic.training import GANTrainingStep
-from experiments.contenders._row import Contender, Context, Handler
+from experiments.contenders.contender import Contender, Context, Handler
 from experiments.flops import count_flops
 from experiments.schema import CURVES, Config, Cost, Curve, Run, Samples, Summary
 from experiments.tasks._task import Game, Task
@@ -121,9 +121,10 @@ class Training:
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         on_evaluation: Callable[[int], None] | None = None,
     ) -> None:
+        task = task.with_critic_rate(contender.rate)
         self.task = task
         self.costs = measured_costs(task)
-        self.game: Game = task.build(seed, task.evaluation_samples)
+        self.game: Game = task.build(seed)
         self.trainer = task.trainer(self.game)
         context = Context.of(task, self.game, seed, steps, self.costs.critic)
         self.handler: Handler = contender.make(context)

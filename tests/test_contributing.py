@@ -25,15 +25,13 @@ TRIED = (
 )
 CONCERNS = "accuracy_target or AccuracyTarget or (accuracy and target) or has_a_row or contender"
 CONTENDER = """
-from typing import Any, cast
-
 from adaptive_critic import AccuracyTargetController
 from experiments.contenders import select_contenders
 
 
 def test_contender() -> None:
     (row,) = select_contenders(["accuracy-target"])
-    assert isinstance(row.make(cast(Any, None)), AccuracyTargetController)
+    assert isinstance(row.make(), AccuracyTargetController)
 """
 
 

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from experiments.contenders._row import Contender, Context, Handler
+from adaptive_critic import (
+    AccuracyGateController,
+    AccuracyLadderController,
+    FixedController,
+    LossChangeRateController,
+    LossRatioPIDController,
+    StepDecayController,
+    TwoThresholdController,
+    WassersteinGapController,
+    WGANReferenceController,
+)
+from experiments.contenders.contender import Contender, Context, Handler
+from experiments.contenders.critic_rates import GapAwareRate, TwoTimeScales
+from experiments.contenders.matched_mean import HeldMean, RandomSteps
+from experiments.contenders.per_update import ExactAccuracyGate, ExactLossChangeRate, ExactTwoThresholds
 
 __all__ = ["CONTENDERS", "DEVELOPMENT_PAIR", "Contender", "Context", "Handler", "select_contenders"]
 
 DEVELOPMENT_PAIR = ("ring", "digits")
 """The two development tasks on which the wider field is tried."""
 
-_LIBRARY = "adaptive_critic"
-_HELD = "experiments.contenders.held"
-_RIVALS = "experiments.rivals"
-
 
 def _fixed(steps: int) -> Contender:
-    return Contender(f"fixed-{steps}", f"n = {steps}", "fixed", f"{_LIBRARY}:FixedController", {"steps": steps})
+    return Contender(f"fixed-{steps}", f"n = {steps}", "fixed", FixedController, {"steps": steps})
+
+
+def _pair(steps: int, rate: int) -> Contender:
+    title = f"n = {steps}, rate x {rate}"
+    return Contender(f"pair-{steps}x{rate}", title, "pair", FixedController, {"steps": steps}, rate=float(rate))
 
 
 def _mean_of(name: str, title: str, tasks: tuple[str, ...] | None = None) -> Contender:
@@ -25,7 +40,7 @@ def _mean_of(name: str, title: str, tasks: tuple[str, ...] | None = None) -> Con
         f"mean-of:{name}",
         f"mean n of {title}, held",
         "matched",
-        f"{_HELD}:HeldMean",
+        HeldMean,
         told=("steps",),
         matches=name,
         tasks=tasks,
@@ -37,7 +52,7 @@ def _exact_change_rate(balance: float) -> Contender:
         f"exact-change-rate-{balance:g}",
         f"loss change rate, per update, lambda {balance:g}",
         "published",
-        f"{_RIVALS}:ExactLossChangeRate",
+        ExactLossChangeRate,
         {"balance": balance},
         told=("most_critic_updates",),
         tasks=DEVELOPMENT_PAIR,
@@ -49,7 +64,7 @@ def _change_rate(balance: float) -> Contender:
         f"change-rate-{balance:g}",
         f"loss change rate, lambda {balance:g}",
         "published",
-        f"{_LIBRARY}:LossChangeRateController",
+        LossChangeRateController,
         {"balance": balance},
         tasks=DEVELOPMENT_PAIR,
     )
@@ -57,18 +72,19 @@ def _change_rate(balance: float) -> Contender:
 
 CONTENDERS: tuple[Contender, ...] = (
     *(_fixed(steps) for steps in (1, 2, 3, 5, 10, 20)),
-    Contender("wgan-reference", "WGAN reference", "schedule", f"{_LIBRARY}:WGANReferenceController"),
-    Contender("gap", "Wasserstein gap", "adaptive", f"{_LIBRARY}:WassersteinGapController"),
-    Contender("pid", "loss-ratio PID", "adaptive", f"{_LIBRARY}:LossRatioPIDController", told=("objective",)),
-    Contender("ladder", "accuracy ladder", "published", f"{_LIBRARY}:AccuracyLadderController"),
-    Contender("change-rate", "loss change rate", "published", f"{_LIBRARY}:LossChangeRateController"),
+    *(_pair(steps, rate) for steps in (1, 2, 3, 5, 10) for rate in (2, 4, 8, 16)),
+    Contender("wgan-reference", "WGAN reference", "schedule", WGANReferenceController),
+    Contender("gap", "Wasserstein gap", "adaptive", WassersteinGapController),
+    Contender("pid", "loss-ratio PID", "adaptive", LossRatioPIDController, told=("objective",)),
+    Contender("ladder", "accuracy ladder", "published", AccuracyLadderController),
+    Contender("change-rate", "loss change rate", "published", LossChangeRateController),
     _mean_of("gap", "Wasserstein gap"),
     _mean_of("pid", "loss-ratio PID"),
     Contender(
         "ttur",
         "two time scales",
         "rival",
-        f"{_RIVALS}:TwoTimeScales",
+        TwoTimeScales,
         {"factor": 4.0},
         told=("optimizer_d", "generator_rate"),
     ),
@@ -76,7 +92,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "gap-aware-rate",
         "gap-aware rate",
         "rival",
-        f"{_RIVALS}:GapAwareRate",
+        GapAwareRate,
         told=("objective", "optimizer_d"),
         needs_scores_with_a_scale=True,
     ),
@@ -87,7 +103,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "step-decay",
         "step decay 25, then 10",
         "schedule",
-        f"{_LIBRARY}:StepDecayController",
+        StepDecayController,
         {"milestones": {0: 25, 25: 10}},
         tasks=DEVELOPMENT_PAIR,
     ),
@@ -95,7 +111,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "random-of:gap",
         "random n with the mean of Wasserstein gap",
         "schedule",
-        f"{_HELD}:RandomSteps",
+        RandomSteps,
         told=("steps", "seed"),
         matches="gap",
         tasks=DEVELOPMENT_PAIR,
@@ -104,7 +120,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "two-thresholds",
         "two thresholds",
         "published",
-        f"{_LIBRARY}:TwoThresholdController",
+        TwoThresholdController,
         {"critic_threshold": -0.2, "generator_threshold": 0.0},
         tasks=DEVELOPMENT_PAIR,
     ),
@@ -112,7 +128,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "accuracy-gate",
         "accuracy gate",
         "published",
-        f"{_LIBRARY}:AccuracyGateController",
+        AccuracyGateController,
         tasks=DEVELOPMENT_PAIR,
     ),
     *(_change_rate(balance) for balance in (1.0, 5.0, 10.0)),
@@ -121,7 +137,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "exact-two-thresholds",
         "two thresholds, per update",
         "published",
-        f"{_RIVALS}:ExactTwoThresholds",
+        ExactTwoThresholds,
         {"critic_threshold": -0.2, "generator_threshold": 1e6},
         told=("most_critic_updates",),
         tasks=DEVELOPMENT_PAIR,
@@ -130,7 +146,7 @@ CONTENDERS: tuple[Contender, ...] = (
         "exact-accuracy-gate",
         "accuracy gate, per update",
         "published",
-        f"{_RIVALS}:ExactAccuracyGate",
+        ExactAccuracyGate,
         told=("most_critic_updates",),
         tasks=DEVELOPMENT_PAIR,
     ),

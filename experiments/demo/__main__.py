@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown = ((spread + 1.0) * 127.5).round().to(torch.uint8).numpy()
     del real, spread
     print(
-        f"{settings.data}: {', '.join(parse(name).label for name in names)}; {settings.budget:,.0f} generator updates' "
+        f"{settings.data}: {', '.join(parse(name).title for name in names)}; {settings.budget:,.0f} generator updates' "
         f"worth of compute each, of which a critic update takes {cost_of_critic:.2f}",
         flush=True,
     )

@@ -1,37 +1,9 @@
-"""Who takes part in the demonstration: a name on the command line, a controller, a label and a colour."""
+"""Who takes part in the demonstration: names on the command line, and colours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
-
-from ignite.engine import Engine
-
 from adaptive_critic import FixedController, WassersteinGapController, WGANReferenceController
-
-
-class AttachesTo(Protocol):
-    """What the demonstration needs of a controller."""
-
-    def attach(self, engine: Engine) -> None:
-        """Attach to the trainer."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One row of the comparison.
-
-    Attributes:
-        name: What the command line calls it, such as "fixed:5" or "gap".
-        label: What charts and tables call it.
-        make: Makes a fresh controller.
-    """
-
-    name: str
-    label: str
-    make: Callable[[], AttachesTo]
-
+from experiments.contenders import Contender
 
 DEFAULT = ("fixed:1", "fixed:5", "gap")
 VALID = "fixed:N (N critic updates, N >= 1), gap (WassersteinGapController), reference (WGANReferenceController)"
@@ -47,17 +19,17 @@ def parse(name: str) -> Contender:
         ValueError: The name is unknown; the message lists what is valid.
 
     Example:
-        >>> parse("fixed:5").label
+        >>> parse("fixed:5").title
         'fixed n = 5'
     """
     kind, _, number = name.partition(":")
     if kind == "fixed" and number.isdecimal() and int(number) >= 1:
         steps = int(number)
-        return Contender(f"fixed:{steps}", f"fixed n = {steps}", lambda: FixedController(steps))
+        return Contender(f"fixed:{steps}", f"fixed n = {steps}", "fixed", FixedController, {"steps": steps})
     if name == "gap":
-        return Contender(name, "Wasserstein gap", WassersteinGapController)
+        return Contender(name, "Wasserstein gap", "adaptive", WassersteinGapController)
     if name == "reference":
-        return Contender(name, "WGAN reference", WGANReferenceController)
+        return Contender(name, "WGAN reference", "schedule", WGANReferenceController)
     raise ValueError(f"contender {name!r}: must be one of {VALID}")
 
 

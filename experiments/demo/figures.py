@@ -57,7 +57,7 @@ def _curves(ax: Axes, runs: Sequence[Run], values: Callable[[Run], NDArray[Any]]
     for run, colour in zip(runs, colours(len(runs)), strict=True):
         middle, mean, low, high = _binned(run, values(run))
         ax.fill_between(middle, low, high, color=colour, alpha=0.15, linewidth=0)
-        ax.plot(middle, mean, color=colour, linewidth=1.8, label=parse(run.name).label)
+        ax.plot(middle, mean, color=colour, linewidth=1.8, label=parse(run.name).title)
 
 
 def _draw_quality(ax: Axes, runs: Sequence[Run]) -> None:
@@ -69,7 +69,7 @@ def _draw_quality(ax: Axes, runs: Sequence[Run]) -> None:
             marker="o",
             markersize=3.5,
             linewidth=1.8,
-            label=parse(run.name).label,
+            label=parse(run.name).title,
         )
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -92,7 +92,7 @@ def _draw_classes(ax: Axes, runs: Sequence[Run]) -> None:
             marker="o",
             markersize=3.5,
             linewidth=1.8,
-            label=parse(run.name).label,
+            label=parse(run.name).title,
         )
     ax.set_ylim(0, 1)
 
@@ -182,7 +182,7 @@ def overview(runs: Sequence[Run], real: NDArray[Any], headline: str) -> Figure:
         for ax, chart in zip(axes.flat, CHARTS, strict=False):
             _finish(ax, chart, runs)
         _legend(top, axes[0, 0])
-        grids = [(parse(run.name).label + f": {quality(run):.3g}", run.samples) for run in runs] + [
+        grids = [(parse(run.name).title + f": {quality(run):.3g}", run.samples) for run in runs] + [
             ("real images", real)
         ]
         shown = [*colours(len(runs)), "#444444"]

@@ -101,7 +101,7 @@ def page(runs: Sequence[Run], real: NDArray[Any], settings: Settings, command: s
             for chart in CHARTS
         ),
         grids="".join(
-            _grid(f"{parse(run.name).label}: {quality(run):.3g}", run.samples, colour[run.name]) for run in runs
+            _grid(f"{parse(run.name).title}: {quality(run):.3g}", run.samples, colour[run.name]) for run in runs
         )
         + _grid("Real images", real, "#444444"),
         method=escape(_method(runs, settings)),

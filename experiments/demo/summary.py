@@ -53,7 +53,7 @@ def rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
     target = common_target(runs)
     return [
         (
-            parse(run.name).label,
+            parse(run.name).title,
             _figure(quality(run)),
             _whole(cost_to(run, target)),
             f"{run.steps.mean():.2f}",
@@ -84,7 +84,7 @@ def verdict(runs: Sequence[Run], settings: Settings) -> list[str]:
     """Say who won and how little or much that means: a headline, then sentences."""
     order = ranked(runs)
     best, others = order[0], order[1:]
-    label = {run.name: parse(run.name).label for run in runs}
+    label = {run.name: parse(run.name).title for run in runs}
     if math.isnan(quality(best)):
         return ["Every contender diverged.", _one_seed(settings)]
     if not others:

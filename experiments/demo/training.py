@@ -21,8 +21,8 @@ from adaptive_critic import FixedController, StopAtBudget, create_gan_trainer
 from experiments.data import images
 from experiments.demo.contenders import parse
 from experiments.flops import count_flops
+from experiments.image_quality import Quality, image_scorer
 from experiments.networks import image_mlp_critic, image_mlp_generator
-from experiments.scorer import Quality, image_scorer
 
 LATENT_DIM = 64
 LEARNING_RATE = 2e-4
@@ -214,7 +214,7 @@ def train(name: str, settings: Settings, cost_of_critic: float, position: int = 
         scores.append(scorer.score(made) if made.isfinite().all() else Quality(math.nan, math.nan))
 
     contender.make().attach(trainer)
-    bar = progress_bar(contender.label, position)
+    bar = progress_bar(contender.title, position)
     bar.attach(
         trainer,
         # Ignite's bar redraws at every event that it is attached to; a file needs a line now and then only.

@@ -8,7 +8,8 @@ from pathlib import Path
 from experiments.report import figures, page, tables
 from experiments.schema import load_results
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+# The edition that has results: laws that act on n alone.
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "n_alone"
 OUT = Path("runs") / "report"
 
 

@@ -13,7 +13,7 @@ from experiments.report.averages import AVERAGES, averages, default_opponents
 from experiments.report.numbers import numbers, triple
 from experiments.report.palette import KIND_TITLES, styles
 from experiments.report.series import band, grid_of
-from experiments.schema import SUITES, TARGETS, Results, Run, Samples, Task
+from experiments.schema import SUITES, TARGETS, Results, Run, Samples, TaskRecord
 from experiments.statistics import (
     SHARES,
     Table,
@@ -75,7 +75,7 @@ def page_data(results: Results) -> dict[str, Any]:
     }
 
 
-def _task(task: Task, results: Results, grouped: dict[tuple[str, str], list[Run]]) -> dict[str, Any]:
+def _task(task: TaskRecord, results: Results, grouped: dict[tuple[str, str], list[Run]]) -> dict[str, Any]:
     mine = {c.name: grouped[task.name, c.name] for c in results.suite.contenders if (task.name, c.name) in grouped}
     grid = grid_of([run for runs in mine.values() for run in runs])
     best = task.best_fixed_n
@@ -151,7 +151,7 @@ def _on_task(task: TaskComparison) -> dict[str, Any]:
     }
 
 
-def profiles(table: Table, tasks: Sequence[Task]) -> dict[str, Any]:
+def profiles(table: Table, tasks: Sequence[TaskRecord]) -> dict[str, Any]:
     """Return Dolan-More profiles; a problem is a task with one of its targets, its cost the median over seeds.
 
     A problem counts as solved by a contender whose median run reached the target. Contenders without runs on every task

@@ -15,12 +15,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from experiments.report import words
-from experiments.report.accounts import accounts, tally
+from experiments.report import formatting
 from experiments.report.data import FACTORS, profiles
+from experiments.report.outcomes import outcomes, tally
 from experiments.report.palette import styles
 from experiments.report.series import band, grid_of
-from experiments.schema import Results, Task
+from experiments.schema import Results, TaskRecord
 from experiments.statistics import BEST_FIXED, Comparison, Table, compare, runs_of
 
 _LINES: dict[str, Any] = {
@@ -95,7 +95,7 @@ def evidence(results: Results, table: Table) -> Figure:
     rows = sorted((c for c in found if c.tasks), key=lambda c: -c.cost().value)
     if not rows:
         return _nothing("No results on evaluation tasks yet.")
-    drawn, counts = styles(results.suite), {a.contender: a for a in accounts(results, table, tasks)}
+    drawn, counts = styles(results.suite), {a.contender: a for a in outcomes(results, table, tasks)}
     figure = Figure(figsize=(10.5, 1.3 + 0.34 * len(rows)))
     axes = figure.add_axes((0.0, 0.0, 0.58, 1.0))
     ends: list[float] = []
@@ -129,7 +129,7 @@ def _columns(axes: Axes, rows: Sequence[Comparison], bad: dict[str, tuple[int, i
     for y, row in enumerate(rows):
         counts = tally(row)
         cells = (
-            words.figure(row.cost()),
+            formatting.figure(row.cost()),
             f"{len(counts.won)} / {len(counts.undecided)} / {len(counts.lost)}",
             f"{bad[row.contender][0]} of {bad[row.contender][1]}",
         )
@@ -157,7 +157,7 @@ def n_over_cost(results: Results, table: Table) -> Figure:
     return figure
 
 
-def _task_column(upper: Axes, lower: Axes, results: Results, task: Task, labels: dict[str, Artist]) -> None:
+def _task_column(upper: Axes, lower: Axes, results: Results, task: TaskRecord, labels: dict[str, Artist]) -> None:
     suite, drawn = results.suite, styles(results.suite)
     best = task.best_fixed_n
     names = [suite.gap]

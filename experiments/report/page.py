@@ -18,10 +18,10 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from experiments.report import words
-from experiments.report.accounts import accounts, failures
+from experiments.report import formatting
 from experiments.report.averages import AVERAGES, SOURCE
 from experiments.report.data import page_data
+from experiments.report.outcomes import failures, outcomes
 from experiments.report.palette import KIND_TITLES
 from experiments.report.seeds import groups, seen_note
 from experiments.schema import SEED_ROLES, SUITES, Results
@@ -47,7 +47,7 @@ def render(results: Results) -> str:
     )
     suite = results.suite
     return environment.get_template("page.html.j2").render(
-        words=words,
+        formatting=formatting,
         suite=suite,
         suites=SUITES[::-1],
         kinds=KIND_TITLES,
@@ -56,7 +56,7 @@ def render(results: Results) -> str:
         problems=results.problems,
         failures=failures(results),
         verdict=verdict(table),
-        accounts={name: accounts(results, table, table.tasks(name)) for name in SUITES},
+        outcomes={name: outcomes(results, table, table.tasks(name)) for name in SUITES},
         counts={role: sum(run.config.seed_role == role for run in results.runs) for role in SEED_ROLES},
         seed_groups=groups(results),
         seen_note=seen_note(results),

@@ -11,6 +11,7 @@ from experiments.schema import Suite
 HUES: Mapping[str, tuple[str, ...]] = {
     # Fixed n: one hue, darker with n. The library's own laws: warm, so that they stand out of the rest.
     "fixed": ("#9fd8ee", "#4fb3e3", "#1a86d9", "#1f57c4", "#1c2b7d", "#0a1230"),
+    "pair": ("#adb5bd", "#6b7280", "#1f2933", "#a0785a"),
     "schedule": ("#7048c6", "#b98af0", "#9c3d9c"),
     "adaptive": ("#d6400c", "#e09400", "#b5179e", "#ff7f50"),
     "published": ("#2b8a3e", "#0c8599", "#74a800", "#2fb893", "#5d6b1f"),
@@ -20,6 +21,7 @@ HUES: Mapping[str, tuple[str, ...]] = {
 DASHES: Mapping[str, tuple[str, ...]] = {
     # The next one begins where the hues of a kind are used up.
     "fixed": ("solid",),
+    "pair": ("dash", "dot", "dashdot", "longdash", "longdashdot"),
     "schedule": ("dashdot",),
     "adaptive": ("solid",),
     "published": ("dash", "longdash", "longdashdot"),
@@ -28,6 +30,7 @@ DASHES: Mapping[str, tuple[str, ...]] = {
 }
 KIND_TITLES: Mapping[str, str] = {
     "fixed": "fixed n",
+    "pair": "fixed n, rate times a factor",
     "schedule": "open-loop schedule",
     "adaptive": "this library's laws",
     "published": "published rules",

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.report import words
+from experiments.report import formatting
 from experiments.schema import SEED_ROLES, Results
 
 
@@ -19,8 +19,8 @@ class Group:
 
     @property
     def text(self) -> str:
-        """The seeds and their number, in words."""
-        return f"{words.seeds(self.seeds)} ({len(self.seeds)} {'seed' if len(self.seeds) == 1 else 'seeds'})"
+        """The seeds and their number, in formatting."""
+        return f"{formatting.seeds(self.seeds)} ({len(self.seeds)} {'seed' if len(self.seeds) == 1 else 'seeds'})"
 
 
 def groups(results: Results) -> dict[str, dict[str, list[Group]]]:
@@ -63,13 +63,17 @@ SEEN = (
     Seen(seeds=(0, 1), cheap=True, frozen_at="793c49e"),
     Seen(seeds=(2, 3, 4), cheap=True, frozen_at="93c06ca"),
     Seen(seeds=(0, 1), cheap=False, frozen_at="93c06ca"),
+    Seen(seeds=tuple(range(5, 25)), cheap=True, frozen_at="ae0e4ec"),
+    Seen(seeds=tuple(range(2, 7)), cheap=False, frozen_at="ae0e4ec"),
 )
-"""Seeds that were scored with the laws before; each time a change of the law followed."""
+"""Seeds that have been scored, each group with the settings of one commit."""
 
 
 def seen_note(results: Results, seen: Sequence[Seen] = SEEN) -> str:
     """Say what a reader must know of seeds looked at before; empty where no final run is on a task they concern."""
-    return " ".join(note for group in seen if (note := _note(results, group)))
+    # Settings are not spoilt by results of their own.
+    before = [group for group in seen if group.frozen_at != results.suite.freeze_commit]
+    return " ".join(note for group in before if (note := _note(results, group)))
 
 
 def _note(results: Results, seen: Seen) -> str:
@@ -78,7 +82,7 @@ def _note(results: Results, seen: Seen) -> str:
     if not runs:
         return ""
     mine = sum(run.config.seed in seen.seeds for run in runs)
-    which = f"Seeds {words.seeds(seen.seeds)} of the {'cheap' if seen.cheap else 'costly'} evaluation tasks"
+    which = f"Seeds {formatting.seeds(seen.seeds)} of the {'cheap' if seen.cheap else 'costly'} evaluation tasks"
     looked = f"were looked at with an earlier law, as its settings were frozen at {seen.frozen_at}"
     if not mine:
         return f"{which} {looked}; none of these results comes from them."

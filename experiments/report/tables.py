@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from experiments.report import words
-from experiments.report.accounts import accounts, tally
+from experiments.report import formatting
+from experiments.report.outcomes import outcomes, tally
 from experiments.schema import Results, load_results
 from experiments.statistics import BEST_FIXED, SHARES, Table, compare, verdict
 
@@ -75,7 +75,7 @@ def evidence(results: Results) -> str:
     """One row per contender: cost against the best fixed n and against n = 5, wins and losses, runs that failed."""
     table, suite = Table.of(results), results.suite
     tasks = table.tasks("evaluation")
-    bad = {a.contender: a for a in accounts(results, table, tasks)}
+    bad = {a.contender: a for a in outcomes(results, table, tasks)}
     rows = []
     for contender in suite.contenders:
         best = compare(table, contender.name, BEST_FIXED, tasks)
@@ -83,15 +83,15 @@ def evidence(results: Results) -> str:
             continue
         five = [c.name for c in suite.contenders if c.steps == 5]
         to_five = compare(table, contender.name, five[0], tasks) if five else None
-        counts, account = tally(best), bad[contender.name]
+        counts, outcome = tally(best), bad[contender.name]
         rows.append(
             [
                 _cell(contender.title),
-                words.figure(best.cost()),
-                words.figure(to_five.cost()) if to_five is not None and to_five.tasks else "–",
-                f"{words.number(best.worst().cost.value)} ({_cell(suite.task(best.worst().task).title)})",
+                formatting.figure(best.cost()),
+                formatting.figure(to_five.cost()) if to_five is not None and to_five.tasks else "–",
+                f"{formatting.number(best.worst().cost.value)} ({_cell(suite.task(best.worst().task).title)})",
                 f"{len(counts.won)} / {len(counts.undecided)} / {len(counts.lost)}",
-                f"{account.bad} of {account.runs}",
+                f"{outcome.bad} of {outcome.runs}",
             ]
         )
     return _markdown(
@@ -114,8 +114,8 @@ def verdict_table(results: Results) -> str:
         [
             _cell(row.what),
             _cell(row.target),
-            words.figure(row.figure),
-            words.met(row.met) if row.met is not False else "**not met**",
+            formatting.figure(row.figure),
+            formatting.met(row.met) if row.met is not False else "**not met**",
             _cell("; ".join(titles[name] for name in row.fell_short)) or "–",
             _cell(row.note),
         ]
@@ -133,9 +133,9 @@ def tasks_table(results: Results) -> str:
         for name in (suite.gap, suite.loss_ratio):
             known = any(c.name == name for c in suite.contenders)
             found = compare(table, name, BEST_FIXED, [task]).tasks if known else ()
-            cells.append(words.figure(found[0].cost) if found else "–")
+            cells.append(formatting.figure(found[0].cost) if found else "–")
             if name == suite.gap:
-                cells.append(words.figure(found[0].quality[SHARES.index(1.0)]) if found else "–")
+                cells.append(formatting.figure(found[0].quality[SHARES.index(1.0)]) if found else "–")
         best = task.best_fixed_n
         rows.append(
             [
@@ -166,7 +166,7 @@ def failures_table(results: Results) -> str:
     titles = {c.name: c.title for c in results.suite.contenders}
     rows = [
         [_cell(titles[a.contender]), *(str(n) for n in (a.runs, a.failed, a.diverged, a.missed_early, a.missed_late))]
-        for a in accounts(results, table, table.tasks("evaluation"))
+        for a in outcomes(results, table, table.tasks("evaluation"))
     ]
     return _markdown(["contender", "runs", "failed", "diverged", "missed early target", "missed late target"], rows)
 

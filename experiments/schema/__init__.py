@@ -23,7 +23,7 @@ from experiments.schema.records import (
     TARGETS,
     BestFixed,
     Config,
-    Contender,
+    ContenderRecord,
     Cost,
     Curve,
     FormatError,
@@ -34,7 +34,7 @@ from experiments.schema.records import (
     Samples,
     Suite,
     Summary,
-    Task,
+    TaskRecord,
 )
 from experiments.schema.writing import compact, run_key, run_to_json, suite_to_json, write_json
 
@@ -48,7 +48,7 @@ __all__ = [
     "TARGETS",
     "BestFixed",
     "Config",
-    "Contender",
+    "ContenderRecord",
     "Cost",
     "Curve",
     "FormatError",
@@ -59,7 +59,7 @@ __all__ = [
     "Samples",
     "Suite",
     "Summary",
-    "Task",
+    "TaskRecord",
     "compact",
     "load_results",
     "run_from_json",

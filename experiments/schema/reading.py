@@ -18,7 +18,7 @@ from experiments.schema.records import (
     TARGETS,
     BestFixed,
     Config,
-    Contender,
+    ContenderRecord,
     Cost,
     Curve,
     FormatError,
@@ -27,7 +27,7 @@ from experiments.schema.records import (
     Samples,
     Suite,
     Summary,
-    Task,
+    TaskRecord,
 )
 
 # Reading: each helper takes the place (`where`) along, so that a message points at the very field.
@@ -174,7 +174,7 @@ def run_from_json(data: Any, where: str = "result") -> Run:
     )
 
 
-def _task(data: Any, where: str) -> Task:
+def _task(data: Any, where: str) -> TaskRecord:
     where = f"{where}.tasks[{_name(data, 'name', where + '.tasks')}]"
     targets, best = (_get(data, key, (dict, type(None)), where) for key in ("targets", "best_fixed_n"))
     if targets is not None:
@@ -182,7 +182,7 @@ def _task(data: Any, where: str) -> Task:
         if targets["late"] >= targets["early"]:
             raise ResultError(f"{where}.targets: late must be below early, got {targets}")
     floor = _get(data, "floor", (int, float, type(None)), where)
-    return Task(
+    return TaskRecord(
         name=data["name"],
         title=_name(data, "title", where),
         suite=_choice(data, "suite", SUITES, where),
@@ -201,7 +201,7 @@ def _task(data: Any, where: str) -> Task:
     )
 
 
-def _contender(data: Any, where: str) -> Contender:
+def _contender(data: Any, where: str) -> ContenderRecord:
     where = f"{where}.contenders[{_name(data, 'name', where + '.contenders')}]"
     kind = _choice(data, "kind", CONTENDER_KINDS, where)
     steps = _get(data, "steps", (int, type(None)), where)
@@ -211,8 +211,12 @@ def _contender(data: Any, where: str) -> Contender:
             f"{where}: 'steps' belongs to kind fixed and 'matches' to kind matched, and to no other; "
             f"got kind {kind}, steps {steps}, matches {matches!r}"
         )
-    return Contender(
-        data["name"], _name(data, "title", where), kind, steps, matches, _get(data, "setting", dict, where)
+    # Suites that were described before there were pairs have no rates.
+    rate = _number(data, "rate", where, above=0.0) if "rate" in data else 1.0
+    if kind != "pair" and rate != 1.0:
+        raise ResultError(f"{where}: a 'rate' other than 1 belongs to kind pair; got kind {kind}, rate {rate:g}")
+    return ContenderRecord(
+        data["name"], _name(data, "title", where), kind, steps, matches, _get(data, "setting", dict, where), rate
     )
 
 

@@ -14,7 +14,7 @@ FORMAT = 1
 SUITES = ("development", "evaluation")
 SEED_ROLES = ("tuning", "final")
 OBJECTIVES = ("wasserstein", "non-saturating", "hinge", "least-squares")
-CONTENDER_KINDS = ("fixed", "schedule", "adaptive", "published", "matched", "rival")
+CONTENDER_KINDS = ("fixed", "pair", "schedule", "adaptive", "published", "matched", "rival")
 CURVES = ("cost", "quality", "n", "signal", "critic_updates", "generator_updates", "cpu_seconds")
 TARGETS = ("early", "late")
 
@@ -155,8 +155,8 @@ class BestFixed:
 
 
 @dataclass(frozen=True)
-class Task:
-    """A task of the suite.
+class TaskRecord:
+    """What a results folder says of a task of the suite.
 
     Attributes:
         name: unique, as in the runs' configuration.
@@ -186,18 +186,19 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Contender:
-    """A contender of the suite, at its one frozen setting.
+class ContenderRecord:
+    """What a results folder says of a contender of the suite, at its one frozen setting.
 
     Attributes:
         name: unique, as in the runs' configuration.
         title: for people.
-        kind: "fixed" (``steps``), "schedule" (open loop), "adaptive" (this library's own laws), "published"
-            (a rule of the literature), "matched" (the mean n of ``matches``, of the same task and seed,
-            held fixed) or "rival" (another knob at n = 1).
+        kind: "fixed" (``steps``), "pair" (fixed n, with the critic's learning rate times ``rate``), "schedule" (open
+            loop), "adaptive" (this library's own laws), "published" (a rule of the literature), "matched" (the mean n
+            of ``matches``, of the same task and seed, held fixed) or "rival" (another knob at n = 1).
         steps: the n of a "fixed" contender, else None.
         matches: the contender whose mean n a "matched" one holds, else None.
         setting: the constructor's arguments.
+        rate: factor of the critic's learning rate, above 0; other than 1 for a "pair" alone.
     """
 
     name: str
@@ -206,6 +207,7 @@ class Contender:
     steps: int | None = None
     matches: str | None = None
     setting: Mapping[str, Any] = field(default_factory=dict)
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -219,22 +221,22 @@ class Suite:
         reference: name of the contender that runs the WGAN reference schedule.
     """
 
-    tasks: tuple[Task, ...]
-    contenders: tuple[Contender, ...]
+    tasks: tuple[TaskRecord, ...]
+    contenders: tuple[ContenderRecord, ...]
     freeze_commit: str | None = None
     gap: str = "wasserstein_gap"
     loss_ratio: str = "loss_ratio_pid"
     reference: str = "wgan_reference"
 
-    def task(self, name: str) -> Task:
+    def task(self, name: str) -> TaskRecord:
         """Return the task of this name; a ValueError lists what there is."""
         return _named(self.tasks, name, "task")
 
-    def contender(self, name: str) -> Contender:
+    def contender(self, name: str) -> ContenderRecord:
         """Return the contender of this name; a ValueError lists what there is."""
         return _named(self.contenders, name, "contender")
 
-    def fixed(self, steps: int) -> Contender:
+    def fixed(self, steps: int) -> ContenderRecord:
         """Return the contender that holds n at ``steps``; a ValueError lists what there is."""
         found = {c.steps: c for c in self.contenders if c.kind == "fixed"}
         if steps not in found:

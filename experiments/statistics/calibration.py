@@ -8,14 +8,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments.schema import TARGETS, BestFixed, Results, Run, Task
+from experiments.schema import TARGETS, BestFixed, Results, Run, TaskRecord
 from experiments.statistics.scores import SHARES, Scores, score_runs
 
 FACTORS: Mapping[str, float] = {"early": 2.5, "late": 1.25}
 """Targets as multiples of the best fixed n's median quality at the whole budget."""
 
 
-def calibrate(results: Results, task: Task) -> Task:
+def calibrate(results: Results, task: TaskRecord) -> TaskRecord:
     """Return the task with targets and best fixed n, from its tuning seeds alone.
 
     The best fixed n at the whole budget has the lowest median quality there; the targets are multiples of

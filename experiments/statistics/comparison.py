@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.schema import TARGETS, Task
+from experiments.schema import TARGETS, TaskRecord
 from experiments.statistics.aggregates import mean_ratio, mean_ratios, task_estimate
 from experiments.statistics.resampling import Estimate, log_ratio
 from experiments.statistics.robust import interquartile_mean, median_task, probability_of_improvement
@@ -132,7 +132,7 @@ class Comparison:
         return max(self.tasks, key=lambda t: t.cost.value)
 
 
-def opponents(table: Table, task: Task, contender: str, opponent: str) -> tuple[str, ...] | None:
+def opponents(table: Table, task: TaskRecord, contender: str, opponent: str) -> tuple[str, ...] | None:
     """Return the names of the contenders that play the opponent: per target, then at the budget.
 
     Args:
@@ -153,7 +153,7 @@ def opponents(table: Table, task: Task, contender: str, opponent: str) -> tuple[
     return (table.suite.contender(opponent).name,) * (len(TARGETS) + 1)
 
 
-def compare(table: Table, contender: str, opponent: str, tasks: Iterable[Task]) -> Comparison:
+def compare(table: Table, contender: str, opponent: str, tasks: Iterable[TaskRecord]) -> Comparison:
     """Compare a contender with an opponent on tasks, by paired seeds.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.schema import TARGETS, Results, Run, Suite, Task
+from experiments.schema import TARGETS, Results, Run, Suite, TaskRecord
 from experiments.statistics.measures import UNREACHED, cost_to_target, quality_at_cost
 
 SHARES = (0.25, 0.5, 1.0)
@@ -78,7 +78,7 @@ class Table:
         wanted = list(tasks)
         return [c.name for c in self.suite.contenders if wanted and all((t, c.name) in self.scores for t in wanted)]
 
-    def tasks(self, suite: str) -> list[Task]:
+    def tasks(self, suite: str) -> list[TaskRecord]:
         """Return the tasks of a suite ("evaluation" or "development") that have targets and any run."""
         ran = {task for task, _ in self.scores}
         return [t for t in self.suite.tasks if t.suite == suite and t.targets is not None and t.name in ran]
@@ -99,7 +99,7 @@ def runs_of(results: Results, role: str = "final") -> dict[tuple[str, str], list
     return dict(found)
 
 
-def score_runs(runs: Iterable[Run], task: Task) -> Scores:
+def score_runs(runs: Iterable[Run], task: TaskRecord) -> Scores:
     """Score the runs of one contender on one task.
 
     Args:

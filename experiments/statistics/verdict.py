@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.schema import Task
+from experiments.schema import TaskRecord
 from experiments.statistics.aggregates import share_of_tasks
 from experiments.statistics.comparison import BEST_FIXED, OWN_MEAN, Comparison, TaskComparison, compare
 from experiments.statistics.resampling import Estimate
@@ -128,7 +128,7 @@ def _worst(what: str, found: Comparison, limit: float) -> VerdictRow:
     return _row(what, f"lower interval end <= {limit:.2f}", found, build)
 
 
-def _all_published(table: Table, contender: str, tasks: Sequence[Task]) -> list[VerdictRow]:
+def _all_published(table: Table, contender: str, tasks: Sequence[TaskRecord]) -> list[VerdictRow]:
     """One row per published rule that ran on any of the tasks, and one that names those that did not."""
     suite = table.suite
     published = [c for c in suite.contenders if c.kind == "published"]
@@ -179,7 +179,7 @@ def _quality(what: str, found: Comparison) -> VerdictRow:
     return _row(what, "upper interval end <= 1.05 on every task", found, build)
 
 
-def _safety(what: str, table: Table, contender: str, tasks: Sequence[Task]) -> VerdictRow:
+def _safety(what: str, table: Table, contender: str, tasks: Sequence[TaskRecord]) -> VerdictRow:
     """Shares of bad runs, each fixed n counted on the very (task, seed) pairs that the contender ran too."""
     target = "no more than the safest fixed n's"
     mine = {t.name: s for t in tasks if t.targets is not None and (s := table.get(t.name, contender)) is not None}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from experiments.data import ImageSet, average_pooled, images
+from experiments.image_quality import ImageScorer, image_scorer
 from experiments.networks import dcgan_critic, dcgan_generator, image_mlp_critic, image_mlp_generator
-from experiments.scorer import ImageScorer, image_scorer
 from experiments.tasks._loaders import ShuffledRows
 from experiments.tasks._planar import fixed_latents
 from experiments.tasks._task import Game, Task
@@ -67,7 +67,7 @@ def image_task(
             return dcgan_generator(LATENT_DIM, side, width), dcgan_critic(side, width)
         return image_mlp_generator(LATENT_DIM, side, width, 2), image_mlp_critic(side, width, 2)
 
-    def build(seed: int, evaluation_samples: int) -> Game:
+    def make(seed: int, evaluation_samples: int, rates: tuple[float, float]) -> Game:
         torch.manual_seed(seed)
         generator, critic = networks()
         latents = fixed_latents(seed, evaluation_samples, LATENT_DIM)
@@ -94,7 +94,7 @@ def image_task(
         objective=objective,
         penalties=penalties,
         metric="Frechet distance in own features",
-        build=build,
+        make=make,
         rates=rates,
         evaluation_samples=500,
         cheap=False,

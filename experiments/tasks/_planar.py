@@ -53,7 +53,7 @@ def planar_task(
     """
     sampler = PROBLEMS_2D[problem]
 
-    def build(seed: int, evaluation_samples: int) -> Game:
+    def make(seed: int, evaluation_samples: int, rates: tuple[float, float]) -> Game:
         torch.manual_seed(seed)
         generator = generator_2d(LATENT_DIM, width, depth)
         critic = with_dropout(critic_2d(width, depth), dropout)
@@ -88,7 +88,7 @@ def planar_task(
         objective=objective,
         penalties=penalties,
         metric="sliced W1",
-        build=build,
+        make=make,
         rates=rates,
         **described,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,12 +12,8 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 
 from adaptive_critic.training import create_gan_trainer
+from experiments.schema import TaskRecord
 from experiments.tasks._loaders import FreshSamples, ShuffledRows
-
-TUNING_SEEDS = (1000, 1001, 1002)
-"""Seeds that pick the best fixed n, fix the targets and freeze settings; no result is quoted from them."""
-CHEAP_FINAL_SEEDS = tuple(range(5, 25))
-IMAGE_FINAL_SEEDS = tuple(range(2, 7))
 
 
 @dataclass
@@ -56,13 +53,13 @@ class Task:
         objective: as ``create_gan_trainer`` names it.
         penalties: its arguments ``gradient_penalty``, ``r1`` and ``clip``.
         metric: name of the quality metric; lower is better.
-        build: makes the game of a seed; the second argument is the number of samples that an evaluation looks at. For
+        make: makes the game of a seed, for a number of samples that an evaluation looks at and for learning rates. For
             one seed, initial weights, order of real batches and evaluation latents are the same at every call.
         budget: cost at which a run ends, in generator updates.
         rates: learning rates of generator and critic.
         evaluations: how many, evenly spaced over the budget; at least 50, so that the grid is 2 % of it or finer.
         evaluation_samples: generated samples per evaluation.
-        cheap: whether a run takes seconds (20 final seeds) or longer (5).
+        cheap: whether a run takes seconds or longer; it then gets fewer final seeds.
         seconds: processor seconds of one run on one thread, evaluations included, as measured; for planning alone.
         note: what is special, for people.
     """
@@ -73,7 +70,7 @@ class Task:
     objective: str
     penalties: Mapping[str, float] = field(hash=False)
     metric: str
-    build: Callable[[int, int], Game] = field(repr=False)
+    make: Callable[[int, int, tuple[float, float]], Game] = field(repr=False)
     budget: float
     rates: tuple[float, float]
     evaluations: int = 50
@@ -89,16 +86,6 @@ class Task:
             raise ValueError(f"{self.name}: evaluations={self.evaluations}, budget={self.budget}: must be positive")
 
     @property
-    def tuning_seeds(self) -> tuple[int, ...]:
-        """Seeds for choices."""
-        return TUNING_SEEDS
-
-    @property
-    def final_seeds(self) -> tuple[int, ...]:
-        """Seeds for results, disjoint from the tuning seeds."""
-        return CHEAP_FINAL_SEEDS if self.cheap else IMAGE_FINAL_SEEDS
-
-    @property
     def grid(self) -> float:
         """Cost between two evaluations, in generator updates."""
         return self.budget / self.evaluations
@@ -107,6 +94,18 @@ class Task:
     def is_wasserstein(self) -> bool:
         """Whether the critic's scores have no scale and no offset of their own."""
         return self.objective.startswith("wasserstein")
+
+    def build(self, seed: int, evaluation_samples: int | None = None) -> Game:
+        """Return the game of a seed, at the task's learning rates."""
+        return self.make(
+            seed, self.evaluation_samples if evaluation_samples is None else evaluation_samples, self.rates
+        )
+
+    def with_critic_rate(self, factor: float) -> Task:
+        """The same task with the critic's learning rate multiplied by a factor above 0."""
+        if not 0.0 < factor < math.inf:
+            raise ValueError(f"{self.name}: critic's learning rate times {factor}: must be finite and above 0")
+        return replace(self, rates=(self.rates[0], factor * self.rates[1]))
 
     def trainer(self, game: Game) -> Engine:
         """Return the engine that trains the game."""
@@ -125,9 +124,22 @@ class Task:
 
     def configuration(self) -> dict[str, Any]:
         """What decides the numbers of a run, as plain values; the rest of the task is code."""
-        told = ("title", "note", "seconds", "cheap", "build")
+        told = ("title", "note", "seconds", "cheap", "make")
         plain = {key: value for key, value in vars(self).items() if key not in told}
         return {**plain, "penalties": dict(self.penalties), "rates": list(self.rates)}
+
+    def record(self) -> TaskRecord:
+        """Describe the task for a results folder, without targets."""
+        return TaskRecord(
+            name=self.name,
+            title=self.title,
+            suite=self.suite,
+            objective="wasserstein" if self.is_wasserstein else self.objective,
+            metric=self.metric,
+            learning_rate_ratio=self.rates[1] / self.rates[0],
+            cheap=self.cheap,
+            note=self.note,
+        )
 
     def cut(self) -> Task:
         """The same task for a few iterations: shows that everything runs, measures nothing."""

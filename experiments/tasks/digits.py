@@ -13,12 +13,11 @@ from experiments.tasks._planar import fixed_latents
 from experiments.tasks._task import Game, Task
 
 LATENT_DIM = 16
-RATES = (5e-4, 5e-4)
 BETAS = (0.5, 0.9)
 
 
-def build(seed: int, evaluation_samples: int) -> Game:
-    """Make the game of a seed."""
+def make(seed: int, evaluation_samples: int, rates: tuple[float, float]) -> Game:
+    """Make the game of a seed at these learning rates of generator and critic."""
     torch.manual_seed(seed)
     real = digits()
     generator = mlp([LATENT_DIM, 128, 128, 64], output=nn.Tanh())
@@ -36,8 +35,8 @@ def build(seed: int, evaluation_samples: int) -> Game:
     return Game(
         generator=generator,
         critic=critic,
-        optimizer_g=torch.optim.Adam(generator.parameters(), RATES[0], BETAS, fused=True),
-        optimizer_d=torch.optim.Adam(critic.parameters(), RATES[1], BETAS, fused=True),
+        optimizer_g=torch.optim.Adam(generator.parameters(), rates[0], BETAS, fused=True),
+        optimizer_d=torch.optim.Adam(critic.parameters(), rates[1], BETAS, fused=True),
         loader=ShuffledRows(real, 64, 10 * seed + 1),
         latent_dim=LATENT_DIM,
         evaluate=evaluate,
@@ -52,8 +51,8 @@ TASK = Task(
     objective="wasserstein-gp",
     penalties={"gradient_penalty": 10.0},
     metric="sliced W1",
-    build=build,
+    make=make,
     budget=6_000.0,
-    rates=RATES,
+    rates=(5e-4, 5e-4),
     seconds=8.0,
 )

@@ -16,13 +16,12 @@ from experiments.tasks._task import Game, Task
 
 LATENT_DIM = 16
 WIDTH = 64
-RATES = (5e-4, 5e-4)
 BETAS = (0.5, 0.9)
 fair = functools.cache(lambda: load("fair"))
 
 
-def build(seed: int, evaluation_samples: int) -> Game:
-    """Make the game of a seed."""
+def make(seed: int, evaluation_samples: int, rates: tuple[float, float]) -> Game:
+    """Make the game of a seed at these learning rates of generator and critic."""
     torch.manual_seed(seed)
     real: Table = fair()
     generator = TableGenerator(len(real.continuous), real.block_sizes, LATENT_DIM, WIDTH)
@@ -36,8 +35,8 @@ def build(seed: int, evaluation_samples: int) -> Game:
     return Game(
         generator=generator,
         critic=critic,
-        optimizer_g=torch.optim.Adam(generator.parameters(), RATES[0], BETAS, fused=True),
-        optimizer_d=torch.optim.Adam(critic.parameters(), RATES[1], BETAS, fused=True),
+        optimizer_g=torch.optim.Adam(generator.parameters(), rates[0], BETAS, fused=True),
+        optimizer_d=torch.optim.Adam(critic.parameters(), rates[1], BETAS, fused=True),
         loader=ShuffledRows(real.rows, 128, 10 * seed + 1),
         latent_dim=LATENT_DIM,
         evaluate=evaluate,
@@ -52,8 +51,8 @@ TASK = Task(
     objective="wasserstein-gp",
     penalties={"gradient_penalty": 10.0},
     metric="distance of columns and correlations",
-    build=build,
+    make=make,
     budget=6_000.0,
-    rates=RATES,
+    rates=(5e-4, 5e-4),
     seconds=8.0,
 )

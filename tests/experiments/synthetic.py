@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from experiments.schema import (
     BestFixed,
     Config,
-    Contender,
+    ContenderRecord,
     Cost,
     Curve,
     Results,
@@ -19,15 +19,15 @@ from experiments.schema import (
     Samples,
     Suite,
     Summary,
-    Task,
+    TaskRecord,
 )
 
 BUDGET, GRID = 100.0, 2.0
 TARGETS = {"early": 2.5, "late": 1.25}
 
 
-def task(name: str, suite: str = "evaluation", objective: str = "wasserstein", best: int = 2) -> Task:
-    return Task(
+def task(name: str, suite: str = "evaluation", objective: str = "wasserstein", best: int = 2) -> TaskRecord:
+    return TaskRecord(
         name=name,
         title=f"Title of {name}",
         suite=suite,
@@ -42,18 +42,18 @@ def task(name: str, suite: str = "evaluation", objective: str = "wasserstein", b
     )
 
 
-def fixed(steps: int) -> Contender:
-    return Contender(f"fixed_{steps}", f"n = {steps}", "fixed", steps=steps, setting={"steps": steps})
+def fixed(steps: int) -> ContenderRecord:
+    return ContenderRecord(f"fixed_{steps}", f"n = {steps}", "fixed", steps=steps, setting={"steps": steps})
 
 
 CONTENDERS = (
     *(fixed(n) for n in (1, 2, 5)),
-    Contender("wgan_reference", "WGAN reference schedule", "schedule"),
-    Contender("wasserstein_gap", "Wasserstein gap", "adaptive", setting={"limits": [2, 20]}),
-    Contender("loss_ratio_pid", "Loss-ratio PID", "adaptive", setting={"setpoint": 1.0}),
-    Contender("ladder", "Accuracy ladder", "published", setting={"threshold": 0.6}),
-    Contender("gap_mean", "Mean n of the Wasserstein gap", "matched", matches="wasserstein_gap"),
-    Contender("ttur", "Two time scales", "rival", setting={"factor": 4}),
+    ContenderRecord("wgan_reference", "WGAN reference schedule", "schedule"),
+    ContenderRecord("wasserstein_gap", "Wasserstein gap", "adaptive", setting={"limits": [2, 20]}),
+    ContenderRecord("loss_ratio_pid", "Loss-ratio PID", "adaptive", setting={"setpoint": 1.0}),
+    ContenderRecord("ladder", "Accuracy ladder", "published", setting={"threshold": 0.6}),
+    ContenderRecord("gap_mean", "Mean n of the Wasserstein gap", "matched", matches="wasserstein_gap"),
+    ContenderRecord("ttur", "Two time scales", "rival", setting={"factor": 4}),
 )
 
 
@@ -130,7 +130,7 @@ PACE = {
 SEEDS = (100, 101, 102, 103)
 
 
-def story(extra_tasks: Sequence[Task] = ()) -> Results:
+def story(extra_tasks: Sequence[TaskRecord] = ()) -> Results:
     """A suite with a clear winner and everything that goes wrong.
 
     On tasks "wins" and "pid" the gap costs half of the best fixed n (2) at every seed; on "loses" it costs

@@ -19,7 +19,8 @@ from experiments import execution
 from experiments.contenders import select_contenders
 from experiments.execution import DiskFullError, execute, finished
 from experiments.parallel import run_all
-from experiments.plan import Spec, blocks, specs
+from experiments.plan import TUNING_SEEDS, Spec, blocks, specs
+from experiments.report.seeds import SEEN
 from experiments.runner import Training
 from experiments.schema import FormatError, Run, load_results
 from experiments.tasks import all_tasks
@@ -203,12 +204,13 @@ def test_blocks_cover_the_suite_and_keep_the_roles_of_seeds_apart() -> None:
     covered = {name for block in found for name in block.tasks}
     assert covered == set(all_tasks())
     for block in found:
-        tuning = {seed in all_tasks()[name].tuning_seeds for seed in block.seeds for name in block.tasks}
+        tuning = {seed in TUNING_SEEDS for seed in block.seeds}
         assert len(tuning) == 1
     for task in all_tasks().values():
-        final = [b for b in found if task.name in b.tasks and not set(b.seeds) & set(task.tuning_seeds)]
-        expected = set() if task.suite == "development" else set(task.final_seeds)
+        final = [b for b in found if task.name in b.tasks and not set(b.seeds) & set(TUNING_SEEDS)]
+        expected = set() if task.suite == "development" else set(range(25, 35) if task.cheap else range(7, 12))
         assert {seed for block in final for seed in block.seeds} == expected
+        assert not any(seed in expected for seen in SEEN if seen.cheap is task.cheap for seed in seen.seeds)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,7 @@ def test_the_command_line_runs_lists_and_writes_the_compact_form(
     loaded = load_results(results)
     assert not loaded.problems
     assert {(run.config.contender, run.config.seed) for run in loaded.runs} == {
-        (name, seed) for name in ("fixed-1", "fixed-2") for seed in task.tuning_seeds
+        (name, seed) for name in ("fixed-1", "fixed-2") for seed in TUNING_SEEDS
     }
     assert {run.config.seed for run in loaded.runs if run.samples is not None} == {1000}
 

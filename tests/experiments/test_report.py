@@ -18,23 +18,22 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from experiments.report import add_arguments, build, figures, report, tables, words
-from experiments.report.accounts import accounts, tally
+from experiments.plan import suite_record
+from experiments.report import add_arguments, build, figures, formatting, report, tables
 from experiments.report.averages import AVERAGES, averages, default_opponents, outcome
-from experiments.report.build import RESULTS
 from experiments.report.data import page_data, profiles
+from experiments.report.outcomes import outcomes, tally
 from experiments.report.page import embed, render
 from experiments.report.palette import HUES, styles
 from experiments.report.seeds import Group, groups, seen_note
 from experiments.report.series import band, grid_of, on_grid
 from experiments.schema import (
-    Contender,
+    ContenderRecord,
     FormatError,
     Results,
     Samples,
     Suite,
     compact,
-    suite_from_json,
     suite_to_json,
     write_json,
 )
@@ -57,7 +56,7 @@ def evil() -> Results:
     """The known suite with names and titles that try to break out of wherever they are shown."""
     results = story((dataclasses.replace(task(EVIL), title=EVIL, note=EVIL, metric=EVIL),))
     named = tuple(dataclasses.replace(c, title=EVIL + c.title, setting={EVIL: EVIL}) for c in results.suite.contenders)
-    extra = Contender(EVIL, "<b>$x_1$</b>", "rival")
+    extra = ContenderRecord(EVIL, "<b>$x_1$</b>", "rival")
     more = [run("wins", EVIL, seed, 4, 8, failed=True) for seed in SEEDS]
     broken = run(EVIL, "fixed_2", 999, 4, 8, samples=Samples("image-grid", '"><script>window.broken=1</script>'))
     more += [dataclasses.replace(broken, error=EVIL, status="failed", versions={EVIL: EVIL})]
@@ -106,23 +105,23 @@ def test_bands_count_what_is_gone_as_the_worst() -> None:
     assert grid_of([]).size == 0
 
 
-# Accounts
+# Outcomes
 
 
-def test_accounts_of_the_known_suite() -> None:
+def test_outcomes_of_the_known_suite() -> None:
     results = story()
     table = Table.of(results)
-    found = {a.contender: a for a in accounts(results, table, table.tasks("evaluation"))}
+    found = {a.contender: a for a in outcomes(results, table, table.tasks("evaluation"))}
     gap = found["wasserstein_gap"]
     assert dataclasses.astuple(gap) == ("wasserstein_gap", 12, 0, 1, 0, 1, 1, 1)
     assert (found["fixed_5"].failed, found["fixed_5"].missed_late) == (1, 1)
     assert (found["wgan_reference"].missed_early, found["wgan_reference"].missed_late) == (0, 4)
     assert found["ladder"].runs == 8
-    assert accounts(results, table, []) == []
+    assert outcomes(results, table, []) == []
     unwatched = dataclasses.replace(
         results, runs=tuple(dataclasses.replace(r, interventions=None) for r in results.runs)
     )
-    assert {a.interventions for a in accounts(unwatched, table, table.tasks("evaluation"))} == {None}
+    assert {a.interventions for a in outcomes(unwatched, table, table.tasks("evaluation"))} == {None}
 
 
 def test_tally_of_the_known_suite() -> None:
@@ -205,7 +204,7 @@ def test_every_contender_has_a_style_and_fixed_n_darken() -> None:
 
 
 def test_no_two_contenders_of_the_suite_look_alike() -> None:
-    suite = suite_from_json(json.loads((RESULTS / "tasks.json").read_text()))
+    suite = suite_record()
     drawn = [(style.color, style.dash) for style in styles(suite).values()]
     assert len(drawn) == len(set(drawn)) == len(suite.contenders)
 
@@ -293,6 +292,10 @@ def test_the_note_on_seeds_looked_at_before_follows_the_data() -> None:
     # Tuning runs and development tasks are not concerned; costly tasks have seeds of their own.
     tuning = [run("wins", "fixed_2", 0, role="tuning"), run("ring", "fixed_2", 0, suite="development")]
     assert seen_note(Results(suite, tuple(tuning))) == ""
+    # Settings have not seen a seed before because their own results were looked at.
+    fifth = run("wins", "fixed_2", 5)
+    assert "Seeds 5-24 of the cheap evaluation tasks" in seen_note(Results(suite, (fifth,)))
+    assert "Seeds 5-24" not in seen_note(Results(dataclasses.replace(suite, freeze_commit="ae0e4ec"), (fifth,)))
     costly = dataclasses.replace(suite, tasks=tuple(dataclasses.replace(t, cheap=False) for t in suite.tasks))
     assert seen_note(Results(costly, tuple(first))).startswith("Seeds 0-1 of the costly evaluation tasks")
 
@@ -300,14 +303,14 @@ def test_the_note_on_seeds_looked_at_before_follows_the_data() -> None:
 # Words
 
 
-def test_words() -> None:
-    assert words.figure(Estimate(0.914, 0.85, 0.97)) == "0.91 (0.85 to 0.97)"
-    assert words.figure(Estimate(0.914)) == "0.91"
-    assert words.figure(None) == "–"
-    assert words.number(math.inf) == "–"
-    assert [words.met(value) for value in (True, False, None)] == ["met", "not met", "no results"]
-    assert words.seeds([3, 0, 1, 2, 7, 7]) == "0-3, 7"
-    assert words.seeds([]) == "none"
+def test_formatting() -> None:
+    assert formatting.figure(Estimate(0.914, 0.85, 0.97)) == "0.91 (0.85 to 0.97)"
+    assert formatting.figure(Estimate(0.914)) == "0.91"
+    assert formatting.figure(None) == "–"
+    assert formatting.number(math.inf) == "–"
+    assert [formatting.met(value) for value in (True, False, None)] == ["met", "not met", "no results"]
+    assert formatting.seeds([3, 0, 1, 2, 7, 7]) == "0-3, 7"
+    assert formatting.seeds([]) == "none"
 
 
 # Tables

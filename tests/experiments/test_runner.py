@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from experiments.contenders import Contender, select_contenders
-from experiments.identity import dependencies, identity
 from experiments.runner import Training, measured_costs, png_of
 from experiments.tasks import all_tasks
 from experiments.tasks._task import Task
@@ -187,41 +186,21 @@ def test_a_png_holds_the_images_in_a_square() -> None:
     ]
 
 
-def test_an_identity_depends_on_what_a_run_depends_on() -> None:
-    roots = ("experiments.tasks.ring", "adaptive_critic:FixedController", "experiments.runner")
-    found = dependencies(roots)
-    assert {"experiments.tasks._planar", "experiments.metrics", "adaptive_critic.training.step"} <= set(found)
-    # Other controllers, other tasks and how results are written are none of its business.
-    assert not {"adaptive_critic.handlers.gap", "experiments.tasks.grid", "experiments.schema.writing"} & set(found)
-    gap = dependencies(("experiments.tasks.ring", "adaptive_critic:WassersteinGapController", "experiments.runner"))
-    assert {"adaptive_critic.handlers.gap", "adaptive_critic.laws.gap"} <= set(gap)
-    base = identity({"seed": 0, "n": 1}, roots)
-    assert identity({"n": 1, "seed": 0}, roots) == base
-    assert identity({"seed": 1, "n": 1}, roots) != base
-    assert identity({"seed": 0, "n": 1}, roots[:1]) != base
+def test_a_pair_trains_the_critic_at_a_multiple_of_the_tasks_rate() -> None:
+    task = _task("two-moons-fast-critic")
+    training = Training(task, _contender("pair-2x4"), 0)
+    (g,), (d,) = training.game.optimizer_g.param_groups, training.game.optimizer_d.param_groups
+    assert (g["lr"], d["lr"]) == (task.rates[0], 4.0 * task.rates[1])
+    ledger = training.run()
+    assert ledger.critic_updates == 2 * ledger.generator_updates
+    # The rate changes what is learnt, and not what it costs.
+    assert training.costs == measured_costs(task)
+    unscaled = Training(task, _contender("fixed-2"), 0)
+    assert unscaled.run().critic_updates == ledger.critic_updates
+    assert not torch.equal(_weights(training), _weights(unscaled))
 
 
-@pytest.mark.parametrize(
-    ("changed", "is_same"),
-    [
-        ('"""Another docstring."""\n\n\ndef f():  # a comment\n    return   1\n', True),
-        ('"""A docstring."""\n\ndef f():\n    return 2\n', False),
-    ],
-)
-def test_an_identity_follows_code_and_not_its_dress(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, is_same: bool
-) -> None:
-    from experiments import identity as module
-
-    file = tmp_path / "code.py"
-    monkeypatch.setattr(module, "dependencies", lambda roots: {"code": file})
-    file.write_text('"""A docstring."""\n\ndef f():\n    return 1\n')
-    before = identity({}, ())
-    file.write_text(changed)
-    module._code_hash.cache_clear()
-    assert (identity({}, ()) == before) is is_same
-
-
-def test_an_identity_of_no_module_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'experiments\.nothing': no module"):
-        identity({}, ("experiments.nothing",))
+@pytest.mark.parametrize("factor", [0.0, -1.0, math.inf, math.nan])
+def test_a_factor_that_is_no_rate_is_refused(factor: float) -> None:
+    with pytest.raises(ValueError, match=f"ring: critic's learning rate times {factor}: must be finite and above 0"):
+        _task().with_critic_rate(factor)

@@ -114,7 +114,9 @@ def test_a_completed_run_has_evaluations() -> None:
     [
         ({"kind": "fixed", "steps": None}, "'steps' belongs to kind fixed"),
         ({"kind": "matched", "matches": None, "steps": None}, "'matches' to kind matched"),
-        ({"kind": "ours"}, "none of fixed, schedule"),
+        ({"rate": 4.0}, "'rate' other than 1 belongs to kind pair; got kind fixed, rate 4"),
+        ({"kind": "pair", "steps": None, "rate": 0.0}, "rate: expected a finite number above 0"),
+        ({"kind": "ours"}, "none of fixed, pair, schedule"),
     ],
 )
 def test_a_wrong_contender_is_named(change: dict[str, Any], message: str) -> None:
@@ -122,6 +124,13 @@ def test_a_wrong_contender_is_named(change: dict[str, Any], message: str) -> Non
     data["contenders"][0].update(change)
     with pytest.raises(ResultError, match=message):
         suite_from_json(data)
+
+
+def test_a_suite_that_was_described_before_there_were_rates_is_read() -> None:
+    data = suite_to_json(SUITE)
+    for entry in data["contenders"]:
+        del entry["rate"]
+    assert suite_from_json(data) == SUITE
 
 
 def test_wrong_tasks_are_named() -> None:

@@ -37,9 +37,6 @@ def test_every_axis_of_the_suite_has_a_task() -> None:
 def test_a_task_keeps_the_rules_of_the_suite(name: str) -> None:
     task = all_tasks()[name]
     assert task.grid <= 0.02 * task.budget
-    assert not set(task.tuning_seeds) & set(task.final_seeds)
-    assert 3 <= len(task.tuning_seeds) <= 5
-    assert len(task.final_seeds) == (20 if task.cheap else 5)
     assert module_of(task).startswith("experiments.tasks.")
 
 

@@ -1,4 +1,4 @@
-"""``python -m experiments.watched``: the divergence guard beside runs of the suite, which should not alarm it."""
+"""``python -m experiments.false_alarms``: the divergence guard beside runs of the suite, which should not alarm it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def watch(task: Task, contender: str, seed: int) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Watch one run of each task and contender; 1 if a run that did not diverge raised an alarm."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.watched", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m experiments.false_alarms", description=main.__doc__)
     parser.add_argument("--tasks", nargs="+", choices=sorted(all_tasks()), default=sorted(all_tasks()), metavar="NAME")
     names = [contender.name for contender in ALL_CONTENDERS if contender.matches is None]
     parser.add_argument("--contenders", nargs="+", choices=names, default=list(CONTENDERS), metavar="NAME")

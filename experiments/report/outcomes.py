@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.schema import TARGETS, Results, Run, Task
+from experiments.schema import TARGETS, Results, Run, TaskRecord
 from experiments.statistics import Comparison, Table, TaskComparison, runs_of
 
 
 @dataclass(frozen=True)
-class Account:
+class Outcomes:
     """Counts over the final runs of one contender on the tasks of one suite."""
 
     contender: str
@@ -23,7 +23,7 @@ class Account:
     bad: int
 
 
-def accounts(results: Results, table: Table, tasks: Sequence[Task]) -> list[Account]:
+def outcomes(results: Results, table: Table, tasks: Sequence[TaskRecord]) -> list[Outcomes]:
     """Return the counts of every contender that ran on any of these tasks, in the suite's order.
 
     Args:
@@ -40,7 +40,7 @@ def accounts(results: Results, table: Table, tasks: Sequence[Task]) -> list[Acco
             counts = [count for count in watched if count is not None]
             missed = [sum(int((~s.reached[:, c]).sum()) for s in scores) for c in range(len(TARGETS))]
             found.append(
-                Account(
+                Outcomes(
                     contender=contender.name,
                     runs=sum(len(s.seeds) for s in scores),
                     failed=sum(int(s.failed.sum()) for s in scores),

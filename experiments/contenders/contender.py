@@ -1,14 +1,14 @@
-"""What a contender is: a row of the table."""
+"""What a contender is: who sets n, at one setting, with the critic's learning rate multiplied by a factor."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ignite.engine import Engine
 
+from experiments.schema import ContenderRecord
 from experiments.tasks._task import Game, Task
 
 
@@ -59,29 +59,26 @@ class Contender:
     Attributes:
         name: unique.
         title: for people.
-        kind: see :class:`experiments.schema.Contender`.
-        handler: "package.module:Class" of what is attached to the trainer.
+        kind: see :class:`experiments.schema.ContenderRecord`.
+        handler: class of what is attached to the trainer.
         setting: the class's own arguments.
         told: names of entries of :class:`Context` that the class gets as further arguments.
         matches: the contender whose mean n, of the same task and seed, this one is told as ``steps``.
         tasks: names of the only tasks that it runs on; None: all.
         needs_scores_with_a_scale: leave out Wasserstein tasks, for which the rule is not defined.
+        rate: factor of the critic's learning rate of each task, above 0.
     """
 
     name: str
     title: str
     kind: str
-    handler: str
+    handler: type[Any]
     setting: Mapping[str, Any] = field(default_factory=dict)
     told: tuple[str, ...] = ()
     matches: str | None = None
     tasks: tuple[str, ...] | None = None
     needs_scores_with_a_scale: bool = False
-
-    @property
-    def steps(self) -> int | None:
-        """The n of a fixed contender."""
-        return int(self.setting["steps"]) if self.kind == "fixed" else None
+    rate: float = 1.0
 
     def runs_on(self, task: Task) -> bool:
         """Whether this contender belongs to a task."""
@@ -89,13 +86,33 @@ class Contender:
             return False
         return not (self.needs_scores_with_a_scale and task.is_wasserstein)
 
-    def make(self, context: Context) -> Handler:
-        """Make the handler for one run."""
-        module, _, name = self.handler.partition(":")
+    def make(self, context: Context | None = None) -> Handler:
+        """Make the handler for one run; the context is needed by those that are told something of it."""
         told = {key: getattr(context, key) for key in self.told}
-        handler: Handler = getattr(importlib.import_module(module), name)(**told, **self.setting)
+        handler: Handler = self.handler(**told, **self.setting)
         return handler
 
+    @property
+    def root(self) -> str:
+        """Where its code begins, as :func:`experiments.identity.identity` takes it."""
+        return f"{self.handler.__module__}:{self.handler.__qualname__}"
+
     def configuration(self) -> dict[str, Any]:
-        """What decides the numbers of a run, as plain values."""
-        return {"handler": self.handler, "setting": dict(self.setting), "told": list(self.told)}
+        """What decides the numbers of a run beside its code, as plain values."""
+        return {"setting": dict(self.setting), "told": list(self.told), "rate": self.rate}
+
+    def record(self) -> ContenderRecord:
+        """Describe the contender for a results folder."""
+        return ContenderRecord(
+            name=self.name,
+            title=self.title,
+            kind=self.kind,
+            steps=int(self.setting["steps"]) if self.kind == "fixed" else None,
+            matches=self.matches if self.kind == "matched" else None,
+            setting={key: _text_keys(value) for key, value in self.setting.items()},
+            rate=self.rate,
+        )
+
+
+def _text_keys(value: object) -> object:
+    return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else value

@@ -1,7 +1,7 @@
 """The small classifier in whose features image quality is measured, its weights, and how to remake them.
 
-    python -m experiments.scorer train --data fashion-mnist
-    python -m experiments.scorer check --data mnist-5k
+    python -m experiments.image_quality train --data fashion-mnist
+    python -m experiments.image_quality check --data mnist-5k
 
 Frechet distances in its features are comparable with each other for one file of weights, and with nothing
 else: not with published FID values, which use Inception's features. So the weights carry a SHA-256 that is
@@ -166,7 +166,7 @@ def train(data: str, epochs: int, seed: int = 0, folder: Path = WEIGHTS) -> dict
         "data": data,
         "test_accuracy": round(accuracy(classifier, images(data, "test")), 4),
         "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
-        "command": f"python -m experiments.scorer train --data {data} --epochs {epochs} --seed {seed}",
+        "command": f"python -m experiments.image_quality train --data {data} --epochs {epochs} --seed {seed}",
         "torch": torch.__version__,
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,8 +176,8 @@ def train(data: str, epochs: int, seed: int = 0, folder: Path = WEIGHTS) -> dict
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line, ``python -m experiments.scorer train|check``."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.scorer", description=__doc__.splitlines()[0])
+    """Run the command line, ``python -m experiments.image_quality train|check``."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.image_quality", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="train a classifier and write its weights")
     checking = commands.add_parser("check", help="load the weights and measure their accuracy again")

@@ -1,0 +1,96 @@
+"""Rules that leave n at 1 and set the critic's learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+_IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
+
+
+class TwoTimeScales:
+    """n = 1, the critic's learning rate a multiple of the generator's.
+
+    Source: Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium", 2017.
+    A task's own critic rate is replaced: whoever uses two time scales sets both rates.
+
+    Args:
+        optimizer_d: The critic's optimizer.
+        generator_rate: Learning rate of the generator.
+        factor: Critic's rate over the generator's, above 0.
+    """
+
+    def __init__(self, optimizer_d: torch.optim.Optimizer, generator_rate: float, factor: float = 4.0) -> None:
+        for group in optimizer_d.param_groups:
+            group["lr"] = factor * generator_rate
+
+    def attach(self, engine: Engine) -> None:
+        """Hold n at 1."""
+        engine.state.num_discriminator_steps = 1  # type: ignore[attr-defined]  # Ignite's State takes any attribute
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: the rate is in the optimizer's state."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore nothing."""
+
+
+class GapAwareRate:
+    r"""n = 1, the critic's learning rate follows its loss.
+
+    With :math:`x = |\overline{L_D} - L^*|` the critic's rate is its base rate times
+    :math:`\min(2^{x / (0.1 L^*)}, 2)` while the loss is above the ideal, and times
+    :math:`\max(0.1^{x / (0.1 L^*)}, 0.1)` while it is below.
+
+    Source: Hazimeh and Ponomareva, "Mind the (optimality) gap", AISTATS 2023. Wasserstein objectives are left out:
+    their ideal is 0, by which the published default divides.
+
+    Args:
+        objective: "non-saturating", "hinge" or "least-squares".
+        optimizer_d: The critic's optimizer.
+        smoothing: Factor of the loss's running average per iteration.
+    """
+
+    def __init__(self, objective: str, optimizer_d: torch.optim.Optimizer, smoothing: float = 0.95) -> None:
+        if objective not in _IDEALS:
+            raise ValueError(f"objective={objective!r}: must be one of {', '.join(_IDEALS)}")
+        self.ideal = _IDEALS[objective]
+        self.optimizer_d = optimizer_d
+        self.base_rates = [float(group["lr"]) for group in optimizer_d.param_groups]
+        self.smoothing = smoothing
+        self.average: float | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Hold n at 1 and set the rate after each iteration."""
+        engine.state.num_discriminator_steps = 1  # type: ignore[attr-defined]  # Ignite's State takes any attribute
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._set_rate)
+
+    def factor(self, loss: float) -> float:
+        """Factor of the base rate at an averaged critic loss."""
+        distance = abs(loss - self.ideal) / (0.1 * self.ideal)
+        # Beyond a distance of 1 both powers are past their limits.
+        distance = min(distance, 1.0)
+        return math.pow(2.0, distance) if loss > self.ideal else math.pow(0.1, distance)
+
+    def _set_rate(self, engine: Engine) -> None:
+        output: Any = engine.state.output
+        loss = float(output["d_loss"][-1])
+        if not math.isfinite(loss):
+            return
+        kept = self.smoothing
+        self.average = loss if self.average is None else kept * self.average + (1.0 - kept) * loss
+        for group, base in zip(self.optimizer_d.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * self.factor(self.average)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the running average."""
+        return {"average": self.average}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the running average."""
+        self.average = state["average"]
