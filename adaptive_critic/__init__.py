@@ -9,6 +9,7 @@ from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.handlers import (
     AccuracyGateController,
     AccuracyLadderController,
+    CriticEffortController,
     FixedController,
     LossChangeRateController,
     LossRatioPIDController,
@@ -41,6 +42,7 @@ __all__ = [
     "AlternationError",
     "AttributeActuator",
     "ControllerHistory",
+    "CriticEffortController",
     "CriticEvents",
     "DivergenceGuard",
     "FixedController",

@@ -19,6 +19,8 @@ class Next(NamedTuple):
     """critic updates"""
     ratio: float
     """real-valued number behind it"""
+    rate: float | None
+    """multiplier of the critic's learning rate, None if it is left alone"""
     decided: bool
     """whether ``steps`` is the decision's number, and not an override's"""
 
@@ -45,6 +47,7 @@ class Alternation:
         self.decision = decision
         self._output_transform = output_transform
         self._override_steps = 0
+        self._rate_lowered = False
         self._waits = False  # an override, for a run that is yet to begin and must not begin without it
         self.overridden = 0
         """iterations that are left with another number than the decision's"""
@@ -64,8 +67,10 @@ class Alternation:
         """Read the decision anew. Reading it changes nothing."""
         decided = self.overridden == 0
         steps = self.decision.steps(self.index) if decided else self._override_steps
-        ratio = self.decision.ratio
-        self.next = Next(steps, float(steps) if ratio is None else ratio, decided)
+        ratio, rate = self.decision.ratio, self.decision.rate
+        if rate is not None and self._rate_lowered:
+            rate = min(rate, 1.0)
+        self.next = Next(steps, float(steps) if ratio is None else ratio, rate, decided)
 
     def advance(self, output: Any, metrics: Mapping[str, Any], index: int) -> None:
         """Take in the iteration that was run with ``next``, and count it; ``next`` is then the one with this index.
@@ -78,6 +83,7 @@ class Alternation:
         samples, ran = num_samples(output), self.next
         if self.overridden > 0:
             self.overridden -= 1
+            self._rate_lowered = self._rate_lowered and self.overridden > 0
             self.decision.skip()
         else:
             self.decision.observe(output, metrics, ran.steps)
@@ -91,13 +97,21 @@ class Alternation:
 
     # --- override -----------------------------------------------------------------------------------------------
 
-    def override(self, steps: int, iterations: int, *, waits: bool) -> None:
-        """Give ``steps`` to some iterations; ``waits`` says that they are those of a run yet to begin."""
-        self._override_steps, self.overridden, self._waits = steps, iterations, self._waits or waits
+    def override(self, steps: int, iterations: int, *, lower_rate: bool, waits: bool) -> None:
+        """Give ``steps`` to some iterations.
+
+        Args:
+            steps: critic updates of each.
+            iterations: how many.
+            lower_rate: whether a multiplied learning rate goes back to the user's own for as long.
+            waits: whether they are those of a run yet to begin.
+        """
+        self._override_steps, self.overridden = steps, iterations
+        self._rate_lowered, self._waits = lower_rate, self._waits or waits
 
     def clear_override(self) -> None:
         """Go back to the decision's number."""
-        self._override_steps, self.overridden, self._waits = 0, 0, False
+        self._override_steps, self.overridden, self._rate_lowered, self._waits = 0, 0, False, False
 
     def begin_fresh(self) -> None:
         """Forget what an override of an earlier run has left, keep one that waits for this run."""
@@ -112,7 +126,8 @@ class Alternation:
 
     def fingerprint(self) -> Any:
         """Return what must be equal on all ranks when a run begins."""
-        return self.decision.settings(), self.decision.fingerprint(), self._override_steps, self.overridden
+        override = self._override_steps, self.overridden, self._rate_lowered
+        return self.decision.settings(), self.decision.fingerprint(), override
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, floats, strings, lists and dicts of them."""
@@ -120,7 +135,7 @@ class Alternation:
             "critic_updates": self.critic_updates,
             "generator_updates": self.generator_updates,
             "samples_seen": self.samples_seen,
-            "override": [self._override_steps, self.overridden],
+            "override": [self._override_steps, self.overridden, int(self._rate_lowered)],
             "law": self.decision.state_dict(),
         }
 
@@ -131,7 +146,7 @@ class Alternation:
             StateError: if entries are missing or out of range.
         """
         counts = [saved.integer(state, key) for key in ("critic_updates", "generator_updates", "samples_seen")]
-        override = saved.integers(state, "override", 2)
+        override = saved.integers(state, "override", 2 if state["version"] == 1 else 3)
         # A state of format 1 has the number that had been decided, and the carry that is left after it.
         steps = saved.integer(state, "steps") if state["version"] == 1 else None
         if override[1] > 0:
@@ -142,8 +157,8 @@ class Alternation:
     def restore(self, state: AlternationState) -> None:
         """Go on from a state, within the current limits."""
         self.critic_updates, self.generator_updates, self.samples_seen = state[:3]
-        self._override_steps, self.overridden = state.override
-        self._waits = False
+        self._override_steps, self.overridden, *lowered = state.override
+        self._rate_lowered, self._waits = lowered == [1], False
         self.index = self.generator_updates
         self.decision.restore(state.decision)
         self.refresh()

@@ -130,8 +130,8 @@ class Controller(Handler):
             return
         before = self.num_discriminator_steps
         self._alternation.refresh()
+        self._show()
         if self._engine is not None:
-            self._publish(self._engine)
             self._published.announce(self._engine, before, self.num_discriminator_steps)
 
     def override(self, iterations: int, steps: int | None = None) -> None:
@@ -141,14 +141,16 @@ class Controller(Handler):
 
         Args:
             iterations: how many, at least 1.
-            steps: critic updates, at least 0; None means the lower limit (1 without limits).
+            steps: critic updates, at least 0; None means the lower limit (1 without limits), and the critic's own
+                learning rate if the controller has raised it.
         """
         iterations = integer("iterations", iterations, at_least=1)
+        lower_rate = steps is None
         if steps is None:
             steps = 1 if self.limits is None else self.limits[0]
         steps = integer("steps", steps, at_least=0)
         running = self._is_within_iteration()
-        self._alternation.override(steps, iterations + running, waits=self._is_before_a_run())
+        self._alternation.override(steps, iterations + running, lower_rate=lower_rate, waits=self._is_before_a_run())
         self._refresh()
 
     def hold(self, iterations: int) -> None:
@@ -171,6 +173,7 @@ class Controller(Handler):
             self._begin_on(ranks)
         self._newest = None
         self._alternation.advance(output, {}, self.generator_updates + 1)
+        self._show()
         return self.num_discriminator_steps
 
     def _check_alone(self) -> None:
@@ -263,10 +266,8 @@ class Controller(Handler):
 
     def _publish(self, engine: Engine) -> None:
         made = self._alternation
-        self._published.write(
-            engine, made.next.steps, made.next.ratio, self._decision.signal,
-            made.critic_updates, made.generator_updates, made.samples_seen,
-        )  # fmt: skip
+        counts = made.critic_updates, made.generator_updates, made.samples_seen
+        self._published.write(engine, made.next, self._decision.signal, *counts)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, floats, strings, lists and dicts of them. Configuration is not part of it.
@@ -294,5 +295,4 @@ class Controller(Handler):
         self._alternation.restore(read)
         self._newest = None
         self._loaded = True
-        if self._engine is not None:
-            self._publish(self._engine)
+        self._show()

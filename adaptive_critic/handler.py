@@ -85,6 +85,10 @@ class Handler:
         """Go back to the state after construction."""
         self._clear()
         self._loaded = False
+        self._show()
+
+    def _show(self) -> None:
+        """Publish, if attached, what has changed otherwise than by an iteration."""
         if self._engine is not None:
             self._publish(self._engine)
 

@@ -38,6 +38,8 @@ class HistoryPoint(NamedTuple):
     """mean of the real-valued ratio"""
     signal: float
     """latest signal that is not NaN, NaN if there was none"""
+    rate: float = math.nan
+    """mean multiplier of the critic's learning rate, NaN if no controller set one"""
 
     @property
     def steps(self) -> float:
@@ -47,6 +49,7 @@ class HistoryPoint(NamedTuple):
     def and_then(self, other: HistoryPoint) -> HistoryPoint:
         """Return one point for this one and a later one."""
         count = self.iterations + other.iterations
+        rate = (self.iterations * self.rate + other.iterations * other.rate) / count
         return HistoryPoint(
             self.first,
             other.last,
@@ -56,6 +59,7 @@ class HistoryPoint(NamedTuple):
             max(self.highest, other.highest),
             (self.iterations * self.ratio + other.iterations * other.ratio) / count,
             self.signal if math.isnan(other.signal) else other.signal,
+            math.nan if math.isnan(rate) else rate,
         )
 
 
@@ -94,7 +98,8 @@ class ControllerHistory(Handler):
     def __init__(self, max_points: int = 2000, *, param_name: str = DEFAULT_NAME) -> None:
         self.max_points = integer("max_points", max_points, at_least=2)
         self.param_name = attribute_name("param_name", param_name)
-        self._ratio_name, self._signal_name = (prefix(param_name) + name for name in ("critic_ratio", "critic_signal"))
+        names = ("critic_ratio", "critic_signal", "critic_rate")
+        self._ratio_name, self._signal_name, self._rate_name = (prefix(param_name) + name for name in names)
         self._clear()
 
     def _clear(self) -> None:
@@ -120,11 +125,12 @@ class ControllerHistory(Handler):
         steps = int(steps)
         ratio = float(getattr(state, self._ratio_name, steps))
         signal = float(getattr(state, self._signal_name, math.nan))
+        rate = float(getattr(state, self._rate_name, math.nan))
         while self._points and self._points[-1].last >= iteration:
             self._points.pop()
         if not self._points:
             self._clear()  # a new run has the finest resolution again
-        self._add(HistoryPoint(iteration, iteration, 1, steps, steps, steps, ratio, signal))
+        self._add(HistoryPoint(iteration, iteration, 1, steps, steps, steps, ratio, signal, rate))
 
     def _add(self, point: HistoryPoint) -> None:
         points = self._points
@@ -146,7 +152,7 @@ class ControllerHistory(Handler):
             "version": _FORMAT,
             "handler": type(self).__name__,
             "span": self._span,
-            "points": [list(point) for point in self._points],
+            "points": [list(point[:-1] if math.isnan(point.rate) else point) for point in self._points],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -158,7 +164,8 @@ class ControllerHistory(Handler):
         """
         state = saved.header(state, type(self).__name__, _FORMAT)
         span = saved.integer(state, "span", at_least=1)
-        points = [_point(row) for row in saved.rows(state, "points", len(HistoryPoint._fields))]
+        width = len(HistoryPoint._fields)
+        points = [_point(row) for row in saved.rows(state, "points", width - 1, width)]  # without a rate, and with one
         for before, after in pairwise(points):
             if after.first <= before.last:
                 raise saved.StateError(f"state['points']: {after} does not follow {before}")
@@ -168,7 +175,7 @@ class ControllerHistory(Handler):
 
 def _point(row: Sequence[float]) -> HistoryPoint:
     """Return a row of a saved state as a point, if it can be one."""
-    *counts, ratio, signal = row
+    *counts, ratio, signal, rate = (*row, math.nan)[: len(HistoryPoint._fields)]
     if not all(value >= 0 and value.is_integer() for value in counts):  # NaN and infinities fail one of these
         raise saved.StateError(f"state['points']: {list(row)} must begin with six whole numbers of at least 0")
     first, last, iterations, updates, lowest, highest = map(int, counts)
@@ -178,14 +185,14 @@ def _point(row: Sequence[float]) -> HistoryPoint:
         and iterations * lowest <= updates <= iterations * highest
     ):
         raise saved.StateError(f"state['points']: {list(row)} contradicts itself; expected {HistoryPoint._fields}")
-    return HistoryPoint(first, last, iterations, updates, lowest, highest, ratio, signal)
+    return HistoryPoint(first, last, iterations, updates, lowest, highest, ratio, signal, rate)
 
 
 def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure: Any = None) -> Any:
-    """Draw what a controller did: critic updates and ratio above, the signal below, against iterations.
+    """Draw what a controller did: critic updates and ratio, the critic's rate, the signal, against iterations.
 
     Where a point stands for several iterations, the line shows their mean and the shaded range the fewest and the most.
-    Without a signal (open-loop controllers) there is one panel.
+    What a controller does not have (an open loop has no signal, most have no rate) has no panel.
 
     Args:
         history: what was recorded.
@@ -225,8 +232,9 @@ def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure:
     # A step lasts until the next point begins; the last point gets an end of its own.
     iterations = [point.first for point in points] + [points[-1].last + 1]
     last = points[-1]
-    with_signal = any(math.isfinite(point.signal) for point in points)
-    upper = figure.add_subplot(2 if with_signal else 1, 1, 1)
+    below = {"critic's rate": [p.rate for p in (*points, last)], "signal": [p.signal for p in (*points, last)]}
+    below = {label: values for label, values in below.items() if any(map(math.isfinite, values))}
+    upper = figure.add_subplot(1 + len(below), 1, 1)
     if any(point.lowest != point.highest for point in points):
         fewest, most = ([getattr(p, name) for p in (*points, last)] for name in ("lowest", "highest"))
         upper.fill_between(iterations, fewest, most, step="post", alpha=0.2, linewidth=0, label="fewest to most")
@@ -237,11 +245,12 @@ def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure:
     upper.set_ylim(bottom=0)
     upper.set_ylabel("critic updates")
     upper.legend()
-    if with_signal:
-        lower = figure.add_subplot(2, 1, 2, sharex=upper)
-        lower.step(iterations, [point.signal for point in (*points, last)], where="post", color="C2")
-        lower.set_ylabel("signal")
-        upper.tick_params(labelbottom=False)
+    for row, (label, values) in enumerate(below.items(), start=2):
+        panel = figure.add_subplot(1 + len(below), 1, row, sharex=upper)
+        panel.step(iterations, values, where="post", color=f"C{row}")
+        panel.set_ylabel(label)
+    for panel in figure.axes[:-1]:
+        panel.tick_params(labelbottom=False)
     for panel in figure.axes:
         panel.grid(alpha=0.3)
     figure.axes[-1].set_xlabel("iteration")

@@ -7,11 +7,13 @@ from typing import Any
 
 from ignite.engine import Engine
 
+from adaptive_critic.alternation import Next
 from adaptive_critic.events import CriticEvents, Overridable, claim, fire, register_events, release
 from adaptive_critic.handler import free_name, prefix, writes
 
 __all__ = ["Published"]
 
+(_RATE,) = writes("critic_rate")
 _BESIDE = writes("critic_ratio", "critic_signal", "critic_updates", "generator_updates", "samples_seen")
 
 
@@ -29,6 +31,7 @@ class Published:
     def __init__(self, param_name: str) -> None:
         self.param_name = free_name(param_name)
         self._names = [f"{prefix(param_name)}{name}" for name in _BESIDE]
+        self._rate_name = f"{prefix(param_name)}{_RATE}"
         self.forget()
 
     def forget(self) -> None:
@@ -66,11 +69,14 @@ class Published:
             )
         return f"; something else had written engine.state.{self.param_name}={found!r}"
 
-    def write(self, engine: Engine, steps: int, *beside: Any) -> None:
-        """Write the number, then ratio, signal, critic updates, generator updates and samples seen."""
-        setattr(engine.state, self.param_name, steps)
-        for name, value in zip(self._names, beside, strict=True):
-            setattr(engine.state, name, value)
+    def write(self, engine: Engine, what: Next, *beside: Any) -> None:
+        """Write what the next iteration gets, then signal, critic updates, generator updates and samples seen."""
+        state = engine.state
+        setattr(state, self.param_name, what.steps)
+        for name, value in zip(self._names, (what.ratio, *beside), strict=True):
+            setattr(state, name, value)
+        if what.rate is not None:
+            setattr(state, self._rate_name, what.rate)
 
     def announce(self, engine: Engine, before: int, now: int) -> None:
         """Fire STEPS_CHANGED if the number has changed."""

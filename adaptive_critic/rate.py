@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import update_wrapper
 from types import MethodType
 from typing import Any, cast
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from adaptive_critic.checks import real
 
-__all__ = ["CriticRate", "check_separate"]
+__all__ = ["CriticRate"]
 
 # The code of the function that torch puts around a class's step, the one that runs the hooks.
 _RUNS_HOOKS = Optimizer.profile_hook_step(lambda: None).__code__
@@ -151,29 +151,6 @@ class CriticRate:
         if key not in self._factors:
             self._factors[key] = torch.full_like(rate, self._multiplier)
         return self._factors[key]
-
-
-def check_separate(critic: Optimizer, generator: Optimizer | Iterable[Tensor]) -> None:
-    """Check that the critic's optimizer steps none of the generator's parameters: their rate would be changed too.
-
-    Args:
-        critic: the optimizer whose rate is to be changed.
-        generator: the generator's optimizer, or its parameters.
-
-    Raises:
-        ValueError: if a parameter is in both.
-    """
-    own, others = (
-        {id(parameter) for group in item.param_groups for parameter in group["params"]}
-        if isinstance(item, Optimizer)
-        else set(map(id, item))
-        for item in (critic, generator)
-    )
-    if own & others:
-        raise ValueError(
-            f"the critic's {type(critic).__name__} also steps {len(own & others)} of the generator's {len(others)} "
-            "parameter(s), whose learning rate would be changed with the critic's: make one optimizer for each network"
-        )
 
 
 def _check_optimizer(optimizer: object) -> None:

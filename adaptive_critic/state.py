@@ -107,12 +107,16 @@ def packed(state: Mapping[str, Any], key: str, length: int) -> tuple[float, ...]
     return values
 
 
-def rows(state: Mapping[str, Any], key: str, length: int) -> list[tuple[float, ...]]:
-    """Return the entry ``key``, a list of lists of ``length`` numbers."""
+def rows(state: Mapping[str, Any], key: str, length: int, other: int | None = None) -> list[tuple[float, ...]]:
+    """Return the entry ``key``, a list of lists of ``length`` numbers, or of ``other``."""
     value = entry(state, key)
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         raise StateError(f"state[{key!r}]={shortened(value)}: expected a list of lists of numbers")
-    return [_numbers(row, f"state[{key!r}][{index}]", length) for index, row in enumerate(value)]
+    lengths = [other if isinstance(row, Sequence) and len(row) == other else length for row in value]
+    return [
+        _numbers(row, f"state[{key!r}][{index}]", wanted)
+        for index, (row, wanted) in enumerate(zip(value, lengths, strict=True))
+    ]
 
 
 def integers(state: Mapping[str, Any], key: str, length: int | None = None) -> tuple[int, ...]:

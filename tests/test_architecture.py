@@ -64,7 +64,7 @@ TABLE = {
         {"checks", "distributed", "events", "guard", "handler", "moments", "state", "step_output"},
     ),
     "alternation": Row(set(), {"decision", "state", "step_output"}),
-    "published": Row({"ignite"}, {"events", "handler"}),
+    "published": Row({"ignite"}, {"alternation", "events", "handler"}),
     "controller": Row(
         {"ignite"},
         {
@@ -73,8 +73,8 @@ TABLE = {
         },
     ),
     "handlers": Row(
-        {"ignite", "matplotlib", "typing_extensions"},
-        {"checks", "controller", "decision", "handlers", "laws", "signals"},
+        {"ignite", "matplotlib", "torch.optim", "typing_extensions"},
+        {"checks", "controller", "decision", "handlers", "laws", "rate", "signals"},
     ),
     "reports": Row({"torch"}, {"checks", "state", "step_output"}),
     "rounds": Row({"ignite"}, {"controller", "reports", "state", "step_output"}),

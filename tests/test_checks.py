@@ -74,10 +74,10 @@ class Settings:
 
 DESCRIBED: dict[str, tuple[Callable[[], Any], str]] = {
     "function": (lambda: math.sqrt, "math.sqrt"),
-    "method": (lambda: Scale(2.0).method, "tests.test_checks.Scale.method"),
+    "method": (lambda: Scale(2.0).method, "test_checks.Scale.method"),
     "partial": (lambda: partial(Scale(2.0).method, output=3), "Scale.method"),
     "partial of a partial": (lambda: partial(partial(max, 1), 2), "functools.partial(<built-in function max>, 1, 2)"),
-    "callable object": (lambda: Scale(2.0), "<tests.test_checks.Scale object>"),
+    "callable object": (lambda: Scale(2.0), "test_checks.Scale object>"),
     "list": (lambda: [Scale(2.0), 3], "Scale object>, 3]"),
     "data class": (lambda: Settings(Scale(2.0).method), "factor=2.0"),
     "generator": (torch.Generator, "Generator"),

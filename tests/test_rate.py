@@ -26,7 +26,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim import lr_scheduler as schedulers
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adaptive_critic.rate import CriticRate, check_separate
+from adaptive_critic.rate import CriticRate
 from tests.training_toys import HostReads
 
 KEPT: list[CriticRate] = []
@@ -826,14 +826,3 @@ def test_wrappers_without_hooks_are_refused() -> None:
 
     with pytest.raises(ValueError, match=r"AcceleratedOptimizer without step hooks: .* AcceleratedOptimizer.optimizer"):
         CriticRate(AcceleratedOptimizer(SGD([weight()], lr=0.1)))
-
-
-def test_an_optimizer_of_both_networks_is_refused() -> None:
-    generator, critic = nn.Linear(2, 2), nn.Linear(2, 1)
-    both = Adam([*generator.parameters(), *critic.parameters()])
-    own = Adam(critic.parameters())
-    for theirs in (generator.parameters(), Adam(generator.parameters()), both):
-        with pytest.raises(ValueError, match=r"the critic's Adam also steps \d of the generator's \d parameter"):
-            check_separate(both, theirs)
-    check_separate(own, generator.parameters())
-    check_separate(own, Adam(generator.parameters()))

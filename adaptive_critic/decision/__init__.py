@@ -1,7 +1,8 @@
 """Decisions: how many critic updates the next iteration gets. They know outputs and numbers, no engine."""
 
 from adaptive_critic.decision.base import Decision
-from adaptive_critic.decision.feedback import Feedback, Limits, any_limits
+from adaptive_critic.decision.feedback import LOWEST_RATIO, Feedback, Limits, any_limits
+from adaptive_critic.decision.proposal import Law
 from adaptive_critic.decision.schedule import OpenLoop
 
-__all__ = ["Decision", "Feedback", "Limits", "OpenLoop", "any_limits"]
+__all__ = ["LOWEST_RATIO", "Decision", "Feedback", "Law", "Limits", "OpenLoop", "any_limits"]

@@ -24,6 +24,11 @@ class Decision(Protocol):
         ...
 
     @property
+    def rate(self) -> float | None:
+        """Multiplier of the critic's learning rate; None if the decision is about the number alone."""
+        ...
+
+    @property
     def signal(self) -> float:
         """What the law regulates, NaN while there is nothing to show."""
         ...

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple, TypeAlias
 
 from adaptive_critic import state as saved
 from adaptive_critic.checks import boolean, integer, limits_pair, real
-from adaptive_critic.laws import FeedbackLaw, Observation
+from adaptive_critic.decision.proposal import Law, check_goes_on, propose, read_law_state
+from adaptive_critic.laws import Observation
 from adaptive_critic.measuring import Measurement, MeasurementState
 from adaptive_critic.output_warnings import OutputWarnings
 from adaptive_critic.rounding import carry_over, rounded
 from adaptive_critic.signals import Signal
 
-__all__ = ["Feedback", "FeedbackState", "Limits", "any_limits"]
+__all__ = ["LOWEST_RATIO", "Feedback", "FeedbackState", "Limits", "any_limits"]
 
-_LOWEST_RATIO = 0.1
+LOWEST_RATIO = 0.1
+_SMALLEST_RATE = 1e-300
 
 Limits: TypeAlias = "tuple[int, int] | None"
 
@@ -31,6 +33,8 @@ class FeedbackState(NamedTuple):
 
     ratio: float
     """real-valued number of critic updates per generator update"""
+    rate: float | None
+    """multiplier of the critic's learning rate, None for a law of the ratio alone"""
     carry: float
     """what rounding the iterations so far has left over, in [-1/2, 1/2]"""
     law: tuple[Any, ...]
@@ -53,8 +57,8 @@ class Feedback:
         law: proposes the real-valued ratio.
         signal: gives the law's inputs; its names must be the law's.
         initial: ratio at the start, within the limits; clamped to others that are assigned later.
-        limits: (lower, upper) of the integer. With lower = 0 the ratio may sink to 0.1, so that some iterations skip
-            the critic. None bounds it below only: at 1, or at 0 for laws of whole numbers.
+        limits: (lower, upper) of the integer. With lower = 0 the ratio may sink to ``lowest``, so that some iterations
+            skip the critic. None bounds it below only: at 1, or at 0 for laws of whole numbers.
         update_every: iterations between decisions, at least 1. Gains are per iteration.
         lagged: True decides on what was observed one decision earlier, so that nothing waits for the device; None
             means True for signals on CUDA.
@@ -64,11 +68,14 @@ class Feedback:
             limits. It raises ValueError for limits that won't do.
         regulates: says what the law's state is about, where one kind of law regulates several things: a state that was
             saved about something else is refused.
+        lowest: lowest real-valued ratio where the lower limit is below it, above 0.
+        rates: (low, high) of the multiplier of the critic's learning rate, for a law that decides it too.
+        initial_rate: multiplier at the start, within ``rates``.
     """
 
     def __init__(
         self,
-        law: FeedbackLaw[Any],
+        law: Law,
         signal: Signal,
         *,
         initial: float,
@@ -78,6 +85,9 @@ class Feedback:
         metrics: Mapping[str, str] | None = None,
         check_limits: Callable[[Any, Limits], Limits] = any_limits,
         regulates: str = "",
+        lowest: float = LOWEST_RATIO,
+        rates: tuple[float, float] | None = None,
+        initial_rate: float = 1.0,
     ) -> None:
         if signal.names != law.inputs:
             raise ValueError(f"the law needs {law.inputs}, the signal gives {signal.names}")
@@ -91,8 +101,10 @@ class Feedback:
         self._window = Measurement(signal, self._metrics, lagged)
         self._warnings = OutputWarnings(signal, bool(self._metrics))
         self._check_limits = check_limits
+        self._lowest = lowest
+        self._rates, self._initial_rate = rates, initial_rate
         self._regulates = regulates
-        self._initial = real("initial", initial, at_least=0.0 if law.whole else _LOWEST_RATIO)
+        self._initial = real("initial", initial, at_least=0.0 if law.whole else lowest)
         self._limits = self._checked(limits)
         lower, upper = self._bounds()
         if not lower <= self._initial <= upper:
@@ -103,6 +115,7 @@ class Feedback:
     def clear(self) -> None:
         """Go back to the start."""
         self.ratio = self._bounded(self._initial)
+        self.rate = None if self._rates is None else self._initial_rate
         self._carry = 0.0
         self._law_state: tuple[Any, ...] = self._law.init(self.ratio)
         self._since = 0
@@ -128,20 +141,23 @@ class Feedback:
         if self._limits is None:
             return (0.0, math.inf) if self._law.whole else (1.0, math.inf)
         lower, upper = self._limits
-        return (float(lower) if self._law.whole else max(float(lower), _LOWEST_RATIO)), float(upper)
+        return (float(lower) if self._law.whole else max(float(lower), self._lowest)), float(upper)
 
     def _bounded(self, ratio: float) -> float:
         """Return the ratio, or the bound that it is beyond."""
         lower, upper = self._bounds()
         return min(max(ratio, lower), upper)
 
+    def _bounded_rate(self, rate: float | None) -> float | None:
+        return rate if rate is None or self._rates is None else min(max(rate, self._rates[0]), self._rates[1])
+
     @property
-    def law(self) -> FeedbackLaw[Any]:
+    def law(self) -> Law:
         """What proposes the ratio. Another one of its class may take its place; it goes on from the state."""
         return self._law
 
     @law.setter
-    def law(self, law: FeedbackLaw[Any]) -> None:
+    def law(self, law: Law) -> None:
         if type(law) is not type(self._law):
             raise TypeError(
                 f"law={law!r}: expected a {type(self._law).__name__}, such as "
@@ -149,8 +165,8 @@ class Feedback:
                 "needs a controller of its own"
             )
         try:
-            _try(law, self._law_state, self.ratio)
-        except (ArithmeticError, LookupError, ValueError) as error:
+            check_goes_on(law, self._law_state, self.ratio, self.rate)
+        except ValueError as error:
             raise ValueError(f"law={law!r} can't go on from {self._law_state}: {error}") from None
         self._check_limits(law, self._limits)
         self._law = law
@@ -207,10 +223,11 @@ class Feedback:
         iterations = max(round(good / ranks), 1)
         self._warnings.check_gap(mean, iterations)
         observation = Observation(mean, tuple(value / good for value in sums[half:]), iterations, round(good))
-        state, proposed = self._law.update(self._law_state, observation, self.ratio)
-        if math.isnan(proposed):
+        proposal = propose(self._law, self._law_state, observation, self.ratio, self.rate)
+        if math.isnan(proposal.ratio):
             return False
-        self._law_state, self.ratio = state, self._bounded(proposed)
+        self._law_state, self.ratio = proposal.state, self._bounded(proposal.ratio)
+        self.rate = self._bounded_rate(proposal.rate)
         self._warnings.decided()
         return True
 
@@ -221,7 +238,7 @@ class Feedback:
     def fingerprint(self) -> Any:
         """Return the state without what only this rank has observed."""
         window = self._window.shared_state()
-        return self.ratio, self._carry, tuple(self._law_state), self._since, self.bad_observations, window
+        return self.ratio, self.rate, self._carry, tuple(self._law_state), self._since, self.bad_observations, window
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state."""
@@ -233,7 +250,8 @@ class Feedback:
             "since": self._since,
             "bad_observations": self.bad_observations,
         }
-        return {**state, "regulates": self._regulates} if self._regulates else state
+        more = {"rate": self.rate, "regulates": self._regulates}
+        return state | {key: value for key, value in more.items() if value}
 
     def read_state(self, state: Mapping[str, Any], steps: int | None) -> FeedbackState:
         """Return the state, checked; the law makes a decision from it for a trial."""
@@ -247,50 +265,20 @@ class Feedback:
         carry = saved.number(state, "carry", -0.5, 0.5)
         if steps is not None and not self._law.whole:
             carry = min(max(carry + steps - ratio, -0.5), 0.5)
+        rate = None if self._rates is None else saved.number(state, "rate", _SMALLEST_RATE, math.inf)
+        law = read_law_state(self._law, state, self._initial, self._bounded(ratio), self._bounded_rate(rate))
         return FeedbackState(
             ratio=ratio,
+            rate=rate,
             carry=carry,
-            law=self._read_values(state, self._bounded(ratio)),
+            law=law,
             since=saved.integer(state, "since"),
             bad_observations=saved.integer(state, "bad_observations"),
             window=self._window.read_state(state),
         )
 
     def restore(self, state: FeedbackState) -> None:
-        """Go on from a state, with the ratio within the current limits."""
-        self.ratio, self._carry = self._bounded(state.ratio), state.carry
+        """Go on from a state, with ratio and rate within the current bounds."""
+        self.ratio, self.rate, self._carry = self._bounded(state.ratio), self._bounded_rate(state.rate), state.carry
         self._law_state, self._since, self.bad_observations = state.law, state.since, state.bad_observations
         self._window.restore(state.window)
-
-    def _read_values(self, state: Mapping[str, Any], ratio: float) -> tuple[Any, ...]:
-        """Return the law's state: entries of the kinds that a new state has, and usable by the law."""
-        fresh = self._law.init(self._initial)
-        values = saved.floats(state, "values", len(fresh))
-        given = state["values"]
-        for name, new, value, raw in zip(getattr(fresh, "_fields", ()), fresh, values, given, strict=True):
-            whole = isinstance(new, int)
-            if whole and (not isinstance(raw, int) or raw < 0):
-                raise saved.StateError(f"state['values']: {name}={raw!r}, expected an int of at least 0")
-            if not whole and not math.isfinite(value) and not (math.isnan(value) and math.isnan(new)):
-                raise saved.StateError(f"state['values']: {name}={raw!r}, expected a finite number")
-        law_state: tuple[Any, ...] = type(fresh)(*given)
-        try:
-            _try(self._law, law_state, ratio)
-        except (ArithmeticError, LookupError, ValueError) as error:
-            raise saved.StateError(f"state['values']={given!r} is no state of {self._law!r}: {error}") from None
-        return law_state
-
-
-def _try(law: FeedbackLaw[Any], state: tuple[Any, ...], ratio: float) -> None:
-    """Let the law decide once, and forget it: it is pure.
-
-    Raises:
-        ArithmeticError: if it can't.
-        LookupError: if it can't.
-        ValueError: if it can't, or what it leads to is not finite.
-    """
-    for value in (0.0, 1e6):  # on either side of a law's thresholds
-        mean = (value,) * len(law.inputs)
-        after, proposed = law.update(state, Observation(mean, mean), ratio)
-        if not all(map(math.isfinite, (*after, proposed))):
-            raise ValueError(f"it leads to {after}")

@@ -23,6 +23,7 @@ class OpenLoop:
     """
 
     ratio = None
+    rate = None
     signal = math.nan
 
     def __init__(

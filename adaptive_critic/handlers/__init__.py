@@ -1,6 +1,7 @@
 """The named controllers: a constructor each, almost nothing else."""
 
 from adaptive_critic.handlers.accuracy_rules import AccuracyGateController, AccuracyLadderController
+from adaptive_critic.handlers.effort import CriticEffortController
 from adaptive_critic.handlers.gap import WassersteinGapController
 from adaptive_critic.handlers.loss_rules import LossChangeRateController, TwoThresholdController
 from adaptive_critic.handlers.open_loop import FixedController, StepDecayController, WGANReferenceController
@@ -10,6 +11,7 @@ from adaptive_critic.handlers.scheduler import SchedulerAdapter
 __all__ = [
     "AccuracyGateController",
     "AccuracyLadderController",
+    "CriticEffortController",
     "FixedController",
     "LossChangeRateController",
     "LossRatioPIDController",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from adaptive_critic.checks import integer, limits_pair
 from adaptive_critic.controller import Controller, ControllerOptions
-from adaptive_critic.decision import Feedback, Limits, OpenLoop, any_limits
-from adaptive_critic.laws import FeedbackLaw, Schedule
+from adaptive_critic.decision import LOWEST_RATIO, Feedback, Law, Limits, OpenLoop, any_limits
+from adaptive_critic.laws import Schedule
 from adaptive_critic.signals import Signal
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class FeedbackController(Controller):
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
         metrics: running metrics to read instead of the step's output, by StepOutput's keys.
         check_limits: see :class:`~adaptive_critic.decision.Feedback`, which all of the above are arguments of.
-        regulates: see there.
+        regulates: see there, as ``lowest``, ``rates`` and ``initial_rate``.
         options: ``output_transform``, ``param_name``, ``on_divergence``: see
             :class:`~adaptive_critic.controller.Controller`.
     """
@@ -62,7 +62,7 @@ class FeedbackController(Controller):
 
     def __init__(
         self,
-        law: FeedbackLaw[Any],
+        law: Law,
         signal: Signal,
         *,
         initial: float,
@@ -72,6 +72,9 @@ class FeedbackController(Controller):
         metrics: Mapping[str, str] | None = None,
         check_limits: Callable[[Any, Limits], Limits] = any_limits,
         regulates: str = "",
+        lowest: float = LOWEST_RATIO,
+        rates: tuple[float, float] | None = None,
+        initial_rate: float = 1.0,
         **options: Unpack[ControllerOptions],
     ) -> None:
         decision = Feedback(
@@ -84,6 +87,9 @@ class FeedbackController(Controller):
             metrics=metrics,
             check_limits=check_limits,
             regulates=regulates,
+            lowest=lowest,
+            rates=rates,
+            initial_rate=initial_rate,
         )
         super().__init__(decision, **options)
 
@@ -98,7 +104,7 @@ class FeedbackController(Controller):
         return self._decision.bad_observations
 
     @property
-    def law(self) -> FeedbackLaw[Any]:
+    def law(self) -> Law:
         """What proposes the ratio. It is frozen; another one of its class, with other numbers, may take its place.
 
         Those of its numbers that the constructor takes can be read and assigned one by one: ``controller.kp = 1.0``.
@@ -125,7 +131,7 @@ class FeedbackController(Controller):
         return self._decision.law
 
     @law.setter
-    def law(self, law: FeedbackLaw[Any]) -> None:
+    def law(self, law: Law) -> None:
         self._decision.law = law
 
 

@@ -1,6 +1,6 @@
 """Pure control laws: floats in, floats out, frozen configuration, explicit state. Standard library only."""
 
-from adaptive_critic.laws.base import FeedbackLaw, Observation, Schedule
+from adaptive_critic.laws.base import FeedbackLaw, Observation, RatedLaw, Schedule
 from adaptive_critic.laws.gap import GapShareLaw
 from adaptive_critic.laws.pid import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
 from adaptive_critic.laws.published import (
@@ -23,6 +23,7 @@ __all__ = [
     "Milestones",
     "Observation",
     "PIDLaw",
+    "RatedLaw",
     "RatesPIDLaw",
     "Schedule",
     "SharePIDLaw",

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-__all__ = ["FeedbackLaw", "Observation", "Schedule", "check_fields", "exp_clamped"]
+__all__ = ["FeedbackLaw", "Observation", "RatedLaw", "Schedule", "check_fields", "exp_clamped"]
 
 StateT = TypeVar("StateT", bound=tuple[Any, ...])
 
@@ -52,6 +52,27 @@ class FeedbackLaw(Protocol[StateT]):
 
     def measurement(self, state: StateT) -> float:
         """Return what the law regulates, as a logger should show it; NaN before there is anything to show."""
+        ...
+
+
+class RatedLaw(Protocol[StateT]):
+    """A closed-loop law of the ratio and of the critic's learning rate; as :class:`FeedbackLaw`, with a rate beside."""
+
+    inputs: ClassVar[tuple[str, ...]]
+    """names of the signal's components that the law expects, in this order"""
+    whole: ClassVar[bool]
+    """False"""
+
+    def init(self, ratio: float) -> StateT:
+        """Return the state before the first observation, with ``ratio`` (> 0) current."""
+        ...
+
+    def update(self, state: StateT, observation: Observation, ratio: float, rate: float) -> tuple[StateT, float, float]:
+        """Return the next state, and the ratio and rate the law proposes (> 0), given the current ones."""
+        ...
+
+    def measurement(self, state: StateT) -> float:
+        """Return what the law regulates, NaN before there is anything to show."""
         ...
 
 

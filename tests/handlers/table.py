@@ -33,6 +33,8 @@ OPEN_LOOP = {
 }
 FEEDBACK = {
     "gap": "WassersteinGapController(warmup=2, gain=0.2, window=2)",
+    "effort": "CriticEffortController(optimizer_d, warmup=2, gain=0.2, window=2, limits=(0, 20))",
+    "effort within narrow bounds": "CriticEffortController(optimizer_d, warmup=2, limits=(1, 4), rates=(0.5, 2.0))",
     "gap that may skip the critic": "WassersteinGapController(warmup=2, gain=0.3, initial=1, limits=(0, 5))",
     "gap without limits": "WassersteinGapController(warmup=2, limits=None)",
     "PID, wasserstein": "LossRatioPIDController(kp=0.7, ki=0.1, kd=0.2)",
@@ -55,7 +57,8 @@ def make(code: str, **more: Any) -> Controller:
     """Return the handler that the code constructs, with more keywords."""
     keywords = ", ".join(f"{name}={value!r}" for name, value in more.items())
     separator = "" if code.endswith("()") or not more else ", "
-    controller = eval(_compiled(f"{code[:-1]}{separator}{keywords})"), NAMES)
+    optimizer_d = torch.optim.SGD([torch.zeros(1)], lr=0.1)  # each controller of a rate needs its own
+    controller = eval(_compiled(f"{code[:-1]}{separator}{keywords})"), NAMES | {"optimizer_d": optimizer_d})
     assert isinstance(controller, Controller)
     return controller
 

@@ -23,7 +23,6 @@ from tests.handlers.table import (
     FINITE,
     FORMS,
     HANDLERS,
-    NAMES,
     OPEN_LOOP,
     WHOLE,
     Sample,
@@ -177,7 +176,7 @@ def test_reset_equals_new(code: str, more: dict[str, Any]) -> None:
 @each(HANDLERS)
 def test_the_repr_makes_an_equal_handler(code: str) -> None:
     one = make(code)
-    twin = eval(repr(one), dict(NAMES))
+    twin = make(repr(one))
     assert repr(twin) == repr(one)
     assert feed(one, healthy(30)) == feed(twin, healthy(30))
     assert snapshot(twin) == snapshot(one)
@@ -266,7 +265,7 @@ def test_one_bad_iteration_spoils_its_window_alone(code: str, every: int) -> Non
     controller = make_feedback(code, update_every=every)
     feed(controller, [*healthy(4), BAD, *healthy(35, start=5)])
     # The score that the gap remembers from a bad iteration makes the next one bad too.
-    remembers = "Gap" in code or code == FEEDBACK["PID, wasserstein"] or "LossChange" in code
+    remembers = "Gap" in code or "Effort" in code or code == FEEDBACK["PID, wasserstein"] or "LossChange" in code
     assert controller.bad_observations == (2 if every == 1 and remembers else 1)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from adaptive_critic import ControllerHistory, alternation
 from adaptive_critic.decision import Feedback, feedback
+from adaptive_critic.decision.proposal import propose
 from adaptive_critic.guard.responding import Responder
 from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.laws import Observation
@@ -75,7 +76,7 @@ def test_a_bad_observation_that_moves_the_law_is_found(monkeypatch: pytest.Monke
         decided = decide(self)
         if not decided:
             observation = Observation((0.0, 1.0), (0.0, 1.0))
-            self._law_state, self.ratio = self._law.update(self._law_state, observation, self.ratio)
+            self._law_state, self.ratio, _ = propose(self._law, self._law_state, observation, self.ratio, None)
         return decided
 
     monkeypatch.setattr(Feedback, "_decide", moved)

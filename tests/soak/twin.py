@@ -8,6 +8,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
+from adaptive_critic.decision.proposal import propose
 from adaptive_critic.handlers.base import FeedbackController
 from adaptive_critic.laws import Observation
 from adaptive_critic.signals import Signal
@@ -88,7 +89,8 @@ class Twin:
         if not all(map(math.isfinite, mean + square)) or not lowest - 1e-3 <= mean[0] <= highest + 1e-3:
             self.held += 1
             return
-        self._state, proposed = self.law.update(self._state, Observation(mean, square, count, count), self.ratio)
+        observation = Observation(mean, square, count, count)
+        self._state, proposed, _ = propose(self.law, self._state, observation, self.ratio, None)
         self.ratio = self.clamped(proposed)
 
 

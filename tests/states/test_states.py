@@ -20,7 +20,7 @@ STATES = {(path.stem, name): found for path in FILES for name, found in torch.lo
 
 
 # Entries of a controller's state that format 2 has left out, or counts at another moment.
-OF_FORMAT_1 = {"version", "steps", "carry"}
+OF_FORMAT_1 = {"version", "steps", "carry", "override"}
 
 
 def same(ours: Any, theirs: Any) -> bool:

@@ -1,0 +1,82 @@
+"""What a law proposes, whether it is about the ratio alone or about the critic's learning rate too; and its state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from adaptive_critic import state as saved
+from adaptive_critic.laws import FeedbackLaw, Observation, RatedLaw
+
+__all__ = ["Law", "Proposal", "check_goes_on", "propose", "read_law_state"]
+
+Law: TypeAlias = "FeedbackLaw[Any] | RatedLaw[Any]"
+
+
+class Proposal(NamedTuple):
+    """What a law returns."""
+
+    state: tuple[Any, ...]
+    """its next state"""
+    ratio: float
+    """critic updates per generator update"""
+    rate: float | None
+    """multiplier of the critic's learning rate; None from a law of the ratio alone"""
+
+
+def propose(law: Law, state: tuple[Any, ...], observation: Observation, ratio: float, rate: float | None) -> Proposal:
+    """Let the law decide, given the current ratio and rate; it is pure."""
+    if rate is None:
+        state, ratio = law.update(state, observation, ratio)  # type: ignore[call-arg, misc]  # of the ratio alone
+        return Proposal(state, ratio, None)
+    return Proposal(*law.update(state, observation, ratio, rate))  # type: ignore[call-arg]  # of both
+
+
+def check_goes_on(law: Law, state: tuple[Any, ...], ratio: float, rate: float | None) -> None:
+    """Check that the law can decide from this state.
+
+    Raises:
+        ValueError: if it can't, or what it leads to is not finite.
+    """
+    for value in (0.0, 1e6):  # on either side of a law's thresholds
+        mean = (value,) * len(law.inputs)
+        try:
+            after = propose(law, state, Observation(mean, mean), ratio, rate)
+        except (ArithmeticError, LookupError) as error:
+            raise ValueError(str(error)) from error
+        proposed = (after.ratio,) if after.rate is None else (after.ratio, after.rate)
+        if not all(map(math.isfinite, (*after.state, *proposed))):
+            raise ValueError(f"it leads to {after.state}")
+
+
+def read_law_state(
+    law: Law, state: Mapping[str, Any], initial: float, ratio: float, rate: float | None
+) -> tuple[Any, ...]:
+    """Return the entry ``values``: the law's state, of the kinds that a new state has, and usable by the law.
+
+    Args:
+        law: whose state it is.
+        state: a decision's state.
+        initial: ratio of a new state.
+        ratio: ratio that the law would go on with.
+        rate: rate that the law would go on with, or None.
+
+    Raises:
+        StateError: if it is something else.
+    """
+    fresh = law.init(initial)
+    values = saved.floats(state, "values", len(fresh))
+    given = state["values"]
+    for name, new, value, raw in zip(getattr(fresh, "_fields", ()), fresh, values, given, strict=True):
+        whole = isinstance(new, int)
+        if whole and (not isinstance(raw, int) or raw < 0):
+            raise saved.StateError(f"state['values']: {name}={raw!r}, expected an int of at least 0")
+        if not whole and not math.isfinite(value) and not (math.isnan(value) and math.isnan(new)):
+            raise saved.StateError(f"state['values']: {name}={raw!r}, expected a finite number")
+    law_state: tuple[Any, ...] = type(fresh)(*given)
+    try:
+        check_goes_on(law, law_state, ratio, rate)
+    except ValueError as error:
+        raise saved.StateError(f"state['values']={given!r} is no state of {law!r}: {error}") from None
+    return law_state

@@ -1,0 +1,209 @@
+"""CriticEffortController: the critic's learning rate and the number of its updates, decided together."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ignite.engine import Engine
+from torch.optim import Optimizer
+
+from adaptive_critic.checks import real
+from adaptive_critic.controller import ControllerOptions
+from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within
+from adaptive_critic.laws.effort import CriticEffortLaw
+from adaptive_critic.rate import CriticRate
+from adaptive_critic.signals import GapShare
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["CriticEffortController"]
+
+_INITIAL = 1.0
+_INITIAL_RATE = 8.0
+_LOWEST = 0.25
+_WATCHED = 50  # iterations after which the optimizer's steps are compared with the critic updates
+
+_logger = logging.getLogger("adaptive_critic")
+
+
+class CriticEffortController(FeedbackController):
+    r"""First lets the critic take longer steps, then more of them.
+
+    How well a critic keeps up depends on its effort, the number of its updates times its learning rate; the bill
+    depends on the number alone. So this controller multiplies the learning rate of ``optimizer_d`` up to what helps,
+    and adds updates for what the rate can't do. The law, its equations and where they come from are those of
+    :class:`~adaptive_critic.laws.effort.CriticEffortLaw`.
+
+    The rate is multiplied only while ``optimizer_d.step`` runs (:class:`~adaptive_critic.rate.CriticRate`): schedulers,
+    checkpoints and ``param_groups`` keep showing your own rate, and a rate of 0 stays 0. It holds from construction on
+    until :meth:`detach`, so that a loop without an Engine needs nothing else.
+
+    Beside what every controller publishes, ``engine.state.critic_rate`` is the current multiplier, a float.
+
+    Needs ``d_real``, ``d_fake`` (n,) and ``g_fake`` () of StepOutput (``g_fake`` may be left out where ``g_loss`` is
+    its negative). The critic must be the same in both measurements: clip weights after the optimizer's step.
+
+    Args:
+        optimizer_d: optimizer of the critic, and of nothing else; any with ``"lr"`` in its groups.
+        initial: critic updates per generator update at the start, within the limits. None: 1, or the limit nearest
+            to it.
+        limits: (lower, upper) of the integer. With lower = 0 the real-valued ratio may sink to 0.25.
+        rates: (low, high) of the multiplier, above 0. It starts at 8, or the bound nearest to it.
+        setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
+        base: critic updates per generator update where more effort does not help, above 0.
+        gain: logarithm of the largest move per iteration, in (0, 1].
+        window: iterations that the running averages reach back, at least 1.
+        warmup: iterations to observe before the first move.
+        update_every: iterations between decisions.
+        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`. While a guard overrides
+            the number, the multiplier is at most 1.
+
+    Raises:
+        TypeError: if an argument has the wrong type, or ``optimizer_d`` is not an Optimizer.
+        ValueError: if an argument is out of range, or another controller multiplies the rate of ``optimizer_d``.
+
+    Example:
+        >>> import torch
+        >>> critic = torch.nn.Linear(2, 1)
+        >>> controller = CriticEffortController(torch.optim.Adam(critic.parameters()))
+        >>> controller.num_discriminator_steps, controller.rate
+        (1, 8.0)
+    """
+
+    setpoint = LawNumber()
+    base = LawNumber()
+    gain = LawNumber()
+    window = LawNumber()
+    warmup = LawNumber()
+
+    def __init__(
+        self,
+        optimizer_d: Optimizer,
+        *,
+        initial: float | None = None,
+        limits: tuple[int, int] | None = (0, 20),
+        rates: tuple[float, float] = (1.0, 16.0),
+        setpoint: float = 0.1,
+        base: float = 0.5,
+        gain: float = 0.05,
+        window: float = 20,
+        warmup: int = 10,
+        update_every: int = 1,
+        lagged: bool | None = None,
+        **options: Unpack[ControllerOptions],
+    ) -> None:
+        low, high = _pair(rates)
+        self._critic_rate = CriticRate(optimizer_d)
+        super().__init__(
+            CriticEffortLaw(setpoint=setpoint, base=base, gain=gain, window=window, warmup=warmup),
+            GapShare(),
+            initial=initial_within(limits, initial, _INITIAL),
+            limits=limits,
+            lowest=_LOWEST,
+            rates=(low, high),
+            initial_rate=min(max(_INITIAL_RATE, low), high),
+            update_every=update_every,
+            lagged=lagged,
+            **options,
+        )
+        self._critic_rate.attach()
+        self._show()
+
+    @property
+    def rate(self) -> float:
+        """Multiplier of the critic's learning rate in the next iteration."""
+        rate = self._alternation.next.rate
+        assert rate is not None
+        return rate
+
+    @property
+    def optimizer_d(self) -> Optimizer:
+        """Optimizer whose rate is multiplied."""
+        return self._critic_rate.optimizer
+
+    def attach(self, engine: Engine) -> None:
+        """See :meth:`Controller.attach`.
+
+        Raises:
+            TypeError: if ``engine`` is not an Ignite Engine.
+            RuntimeError: if this controller is attached already, or another one owns the attribute.
+            ValueError: if another controller multiplies the optimizer's rate, or ranks of a distributed run attach
+                different configurations.
+        """
+        self._check_free(engine)
+        was_attached = self._critic_rate.attached
+        self._critic_rate.attach()
+        try:
+            super().attach(engine)
+        except (RuntimeError, ValueError):
+            if not was_attached:
+                self._critic_rate.detach()
+            raise
+
+    def _leave(self) -> Engine:
+        engine = super()._leave()
+        self._critic_rate.detach()
+        return engine
+
+    def observe(self, output: Any) -> int:
+        """See :meth:`Controller.observe`."""
+        self._check_alone()
+        self._critic_rate.attach()
+        return super().observe(output)
+
+    def _show(self) -> None:
+        super()._show()
+        self._multiply()
+
+    def _publish(self, engine: Engine) -> None:
+        super()._publish(engine)
+        self._multiply()
+
+    def _multiply(self) -> None:
+        if self._critic_rate.multiplier != self.rate:
+            self._critic_rate.multiplier = self.rate
+        if self.generator_updates == _WATCHED and self.critic_updates > 0:
+            self._check_steps()
+
+    def _check_steps(self) -> None:
+        """Log if the optimizer's steps can't be those of the critic's updates."""
+        made = self._critic_rate.steps
+        if made == 0:
+            _logger.warning(
+                "optimizer_d has not made a step in %d iterations with %d critic updates: is it the optimizer that "
+                "trains the critic?", _WATCHED, self.critic_updates,
+            )  # fmt: skip
+        elif made >= self.critic_updates + _WATCHED:
+            _logger.warning(
+                "optimizer_d has made %d steps in %d iterations with %d critic updates: if it steps the generator "
+                "too, the generator's learning rate is multiplied with the critic's. Make one optimizer for each",
+                made, _WATCHED, self.critic_updates,
+            )  # fmt: skip
+
+    def __repr__(self) -> str:
+        args, kwargs = self._call
+        shown = ["optimizer_d" for _ in args]
+        shown += ["optimizer_d" if name == "optimizer_d" else f"{name}={self._describe(name, value)}"
+                  for name, value in kwargs.items()]  # fmt: skip
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _pair(rates: Any) -> tuple[float, float]:
+    """Return the bounds of the multiplier.
+
+    Raises:
+        TypeError: if ``rates`` is not a pair of numbers.
+        ValueError: if one is not finite and above 0, or the first is above the second.
+    """
+    if not isinstance(rates, (tuple, list)) or len(rates) != 2:
+        raise TypeError(f"rates={rates!r}: expected a pair of numbers (low, high), such as (1, 16)")
+    low, high = (
+        real(f"rates={rates!r}: {name}", value, above=0.0) for name, value in zip(("low", "high"), rates, strict=True)
+    )
+    if low > high:
+        raise ValueError(f"rates={rates!r}: low must not be above high; did you mean ({rates[1]!r}, {rates[0]!r})?")
+    return low, high
