@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from adaptive_critic.checks import integer, real
-from adaptive_critic.laws.base import Observation
+from adaptive_critic.checks import above, at_least, whole
+from adaptive_critic.laws.base import Observation, check_fields
 
 __all__ = ["LossVarianceLaw", "LossVarianceState"]
 
@@ -59,15 +59,8 @@ class LossVarianceLaw:
     whole: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        low = real("low", self.low, at_least=0.0)
-        for name, value in (
-            ("low", low),
-            ("high", real("high", self.high, above=low)),
-            ("window", integer("window", self.window, at_least=2)),
-            ("cooldown", integer("cooldown", self.cooldown, at_least=0)),
-            ("highest", integer("highest", self.highest, at_least=1)),
-        ):
-            object.__setattr__(self, name, value)
+        check_fields(self, low=at_least(0.0), window=whole(2), cooldown=whole(0), highest=whole(1))
+        check_fields(self, high=above(self.low))
 
     def init(self, ratio: float) -> LossVarianceState:
         """Return the state before the first observation."""

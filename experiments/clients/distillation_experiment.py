@@ -58,8 +58,9 @@ def floor() -> float:
 
 def run(contender: str, setting: str, seed: int, budget: float = BUDGET) -> dict[str, Any]:
     """Train once; return what is to be kept of it."""
-    controller: Controller = eval(contender, dict(vars(adaptive_critic)))
     toy = Distillation(seed, fake_rate=SETTINGS[setting], watched=not contender.startswith("Fixed"))
+    names = {**vars(adaptive_critic), "optimizer_d": toy.optimizer_f}  # for controllers that act on the rate
+    controller: Controller = eval(contender, names)
     began, cost = time.process_time(), 0.0
     ran: list[int] = []
     distances: list[float] = []

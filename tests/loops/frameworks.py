@@ -1,6 +1,7 @@
 """Loops inside frameworks: what each calls and when, without its package, on toys, with Rounds put in.
 
-A comment ``# was: ...`` stands where a line was changed, and ``# new`` where one came in.
+A comment ``# was: ...`` stands at a line that was changed, and ``# new`` at one that came in; docs/migration.md counts
+them. Besides, each loop imports Rounds and makes one.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,19 +81,18 @@ class Accelerator:
 def diffusers_vqgan(toy: Toy, rounds: Rounds, batches: int) -> None:
     """huggingface/diffusers, examples/vqgan/train_vqgan.py: each batch is the generator's or the critic's."""
     accelerator = Accelerator(every=2)
-    means: list[tuple[Tensor, ...]] = []
+    means: list[tuple[Tensor, ...]] = []  # new
     generator_step = False
     for real in toy.loader(batches):
-        # was: the batch number by gradient_accumulation_steps, modulo 2
-        if accelerator.sync_gradients:
-            generator_step = rounds.generator_due
+        if accelerator.sync_gradients:  # new
+            generator_step = rounds.generator_due  # was: batch number by gradient_accumulation_steps, modulo 2
         with accelerator.accumulate():
             if generator_step:
                 g_fake = toy.score_fake(toy.fake())
                 accelerator.backward(-g_fake.mean())
                 accelerator.step(toy.optimizer_g)
                 if accelerator.sync_gradients:  # new
-                    rounds.generator(g_fake=g_fake.mean())
+                    rounds.generator(g_fake=g_fake.mean())  # new: of the last micro-batch
             else:
                 d_real, d_fake = toy.score_real(real), toy.score_fake(toy.fake().detach())
                 loss = (relu(1 + d_fake) + relu(1 - d_real)).mean()
@@ -101,10 +100,10 @@ def diffusers_vqgan(toy: Toy, rounds: Rounds, batches: int) -> None:
                 accelerator.step(toy.optimizer_d)
                 means.append((d_real.mean(), d_fake.mean(), loss))  # new
                 if accelerator.sync_gradients:  # new: a report for each step, of the mean over its micro-batches
-                    values = [torch.stack(scores).mean() for scores in zip(*means, strict=True)]
-                    means.clear()
+                    values = [torch.stack(scores).mean() for scores in zip(*means, strict=True)]  # new
+                    means.clear()  # new
                     toy.updates.all[-1] = toy.updates.all[-1]._replace(real=values[0].item(), fake=values[1].item())
-                    rounds.critic(d_real=values[0], d_fake=values[1], d_loss=values[2])
+                    rounds.critic(d_real=values[0], d_fake=values[1], d_loss=values[2])  # new
 
 
 def taming(toy: Toy, rounds: Rounds, batches: int, disc_start: int = 0) -> None:
@@ -114,13 +113,13 @@ def taming(toy: Toy, rounds: Rounds, batches: int, disc_start: int = 0) -> None:
         for optimizer_idx in (0, 1):
             if optimizer_idx == 0:
                 if adversarial and not rounds.generator_due:  # new
-                    continue
+                    continue  # new
                 fake = toy.fake()
                 g_fake = toy.score_fake(fake)
                 reconstruction = (fake.mean(0) - real.mean(0)).square().sum()
                 step(toy.optimizer_g, reconstruction - (g_fake.mean() if adversarial else 0.0))
                 if adversarial:  # new
-                    rounds.generator(g_fake=g_fake.mean())
+                    rounds.generator(g_fake=g_fake.mean())  # new
             elif adversarial and rounds.critic_due:  # was: at every batch, times 0 before disc_start
                 d_real, d_fake = toy.score_real(real), toy.score_fake(toy.fake().detach())
                 d_loss = 0.5 * (relu(1 - d_real).mean() + relu(1 + d_fake).mean())
@@ -132,17 +131,13 @@ def stylegan2_ada(toy: Toy, rounds: Rounds, batches: int) -> None:
     """NVlabs/stylegan2-ada-pytorch, training_loop.py: phases with intervals, lazy penalties as phases of their own."""
     phases = {"Gmain": 1, "Greg": 4, "Dmain": 1, "Dreg": 16}
     for real in toy.loader(batches):
-        ran: set[str] = set()
+        turn = False
         for phase, interval in phases.items():
-            # was: if batch_idx % phase.interval != 0: continue
-            due, made = (
-                (rounds.generator_due if phase == "Gmain" else "Gmain" in ran, rounds.generator_updates)
-                if phase.startswith("G")
-                else (rounds.critic_due if phase == "Dmain" else "Dmain" in ran, rounds.critic_updates)
-            )
-            if not due or (phase.endswith("reg") and made % interval != 0):
+            if phase.endswith("main"):  # new
+                turn = rounds.generator_due if phase == "Gmain" else rounds.critic_due  # new
+            made = rounds.generator_updates if phase.startswith("G") else rounds.critic_updates  # new
+            if not turn or made % interval != 0:  # was: if batch_idx % phase.interval != 0:
                 continue
-            ran.add(phase)
             toy.updates.counted = phase.endswith("main")
             if phase == "Gmain":
                 g_loss, g_fake = toy.generator_update()
@@ -196,21 +191,22 @@ class DrivenGAIL(GAIL):
         super().__init__(toy)
         self.rounds = rounds
 
-    def train_gen(self) -> None:
+    def train_gen(self) -> None:  # new
         # The critic next sees samples of the policy before this update. So the score before is of those before that.
-        g_fake = None if self.buffer is None else self.toy.score_fake(self.buffer).mean()
-        super().train_gen()
-        self.rounds.generator(g_fake=g_fake)
+        g_fake = None if self.buffer is None else self.toy.score_fake(self.buffer).mean()  # new
+        super().train_gen()  # new
+        self.rounds.generator(g_fake=g_fake)  # new
 
-    def train_disc(self) -> dict[str, float]:
-        stats = super().train_disc()
-        self.rounds.critic(d_real=stats["expert"], d_fake=stats["generated"], d_loss=2 * stats["disc_loss"])
-        return stats
+    def train_disc(self) -> dict[str, float]:  # new
+        stats = super().train_disc()  # new
+        d_real, d_fake, d_loss = stats["expert"], stats["generated"], 2 * stats["disc_loss"]  # new
+        self.rounds.critic(d_real=d_real, d_fake=d_fake, d_loss=d_loss)  # new
+        return stats  # new
 
 
 def imitation(toy: Toy, rounds: Rounds, batches: int) -> None:
     trainer = DrivenGAIL(toy, rounds)
-    with AttributeActuator(trainer, "n_disc_updates_per_round", rounds):
+    with AttributeActuator(trainer, "n_disc_updates_per_round", rounds):  # new
         trainer.train(batches // 2)
 
 
@@ -235,7 +231,7 @@ def dp_gan(toy: Toy, rounds: Rounds, batches: int) -> None:
             assert weight.grad is not None
             weight.grad += (summed + 0.5 * torch.randn(summed.shape, generator=toy.noise)) / BATCH
         toy.optimizer_d.step()
-        # was: if i % opt.n_d_steps == 0: (the scores of real data are outside of what the accountant counts)
+        # was: if i % opt.n_d_steps == 0:
         if rounds.critic(d_real=d_real.mean(), d_fake=d_fake.mean(), d_loss=softplus(d_fake).mean()):
             g_loss, g_fake = toy.generator_update()
             rounds.generator(g_loss=g_loss, g_fake=g_fake)  # new
@@ -251,21 +247,20 @@ class LightweightTrainer:
 
     def train(self) -> None:
         toy, every = self.toy, self.gradient_accumulate_every
-        while self.rounds.critic_due:  # new: the block below is indented
-            totals: dict[str, Any] = {"d_real": 0.0, "d_fake": 0.0, "d_loss": 0.0}
+        while self.rounds.critic_due:  # new
+            reals, fakes, total = [], [], torch.zeros(())  # new
             toy.optimizer_d.zero_grad()
             for _ in range(every):
                 d_real, d_fake = toy.score_real(next(self.loader)), toy.score_fake(toy.fake().detach())
                 loss = (relu(1 + d_fake) + relu(1 - d_real)).mean() / every
                 backward(loss)
-                for key, value in (("d_real", d_real.mean() / every), ("d_fake", d_fake.mean() / every)):  # new
-                    totals[key] += value.detach()
-                totals["d_loss"] += loss.detach()
+                total += loss.detach()
+                reals.append(d_real.detach().mean())  # new
+                fakes.append(d_fake.detach().mean())  # new
             toy.optimizer_d.step()
-            toy.updates.all[-1] = toy.updates.all[-1]._replace(
-                real=float(totals["d_real"]), fake=float(totals["d_fake"])
-            )
-            self.rounds.critic(**totals)  # new
+            real, fake = torch.stack(reals).mean(), torch.stack(fakes).mean()  # new
+            toy.updates.all[-1] = toy.updates.all[-1]._replace(real=real.item(), fake=fake.item())
+            self.rounds.critic(d_real=real, d_fake=fake, d_loss=total)  # new
         g_fake = torch.zeros(())
         toy.optimizer_g.zero_grad()
         for _ in range(every):
@@ -273,7 +268,7 @@ class LightweightTrainer:
             backward(-score)
             g_fake += score.detach()
         toy.optimizer_g.step()
-        toy.updates.all[-1] = toy.updates.all[-1]._replace(fake=float(g_fake))
+        toy.updates.all[-1] = toy.updates.all[-1]._replace(fake=g_fake.item())
         self.rounds.generator(g_fake=g_fake)  # new
 
 

@@ -1,7 +1,7 @@
 """Loops of scripts: the structure of each as its source has it, on toys, with Rounds put in.
 
-A comment ``# was: ...`` stands where a line was changed, and ``# new`` where one came in. So these are also the worked
-examples of docs/migration.md.
+A comment ``# was: ...`` stands at a line that was changed, or before it, and ``# new`` at one that came in;
+docs/migration.md counts them. Besides, each loop imports Rounds and makes one.
 """
 
 from __future__ import annotations

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,6 +125,27 @@ def test_a_budget_counts_what_was_made(loop: Callable[[Toy, Rounds, int], None])
     assert rounds.critic_updates == 10
 
 
+def test_the_table_of_lines_is_that_of_these_loops() -> None:
+    """docs/migration.md has a row for each, with as many lines as are marked here, an import and ``Rounds(...)``."""
+    page = (Path(__file__).parents[2] / "docs" / "migration.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- table:loops -->\n")[2].partition("<!-- /table -->")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in table.splitlines()[2:]]
+    parts: dict[str, list[Any]] = {
+        "BasicSR": [plain.BasicSRModel],
+        "Lightning, manual optimisation": [frameworks.LightningModule],
+        "imitation, GAIL": [frameworks.DrivenGAIL, frameworks.imitation],
+        "lightweight-gan": [frameworks.LightweightTrainer],
+    }
+    marked = {
+        name: sum(len(re.findall("# (?:new|was)", inspect.getsource(part))) for part in parts.get(name, [loop])) + 2
+        for name, loop in LOOPS.items()
+    }
+    assert [int(lines) for _, lines in rows] == list(marked.values())
+    for (there, _), name in zip(rows, marked, strict=True):
+        assert there.replace("`", "").startswith(name.split(",")[0])
+    assert max(marked.values()) < 15
+
+
 @pytest.mark.parametrize(
     ("net_d_iters", "net_d_init_iters", "first"), [(2, 0, 1), (1, 0, 0), (2, 10, 11), (5, 10, 14), (3, 9, 11)]
 )
@@ -133,7 +157,7 @@ def test_basicsr_starts_as_its_options_say(net_d_iters: int, net_d_init_iters: i
         if current_iter % net_d_iters == 0 and current_iter > net_d_init_iters:
             original.generator_update(output)
         original.critic_update(real, output)
-    assert original.updates.made.index("g") == first
+    assert original.updates.made.index("g") == first == net_d_iters * (net_d_init_iters // net_d_iters + 1) - 1
     toy = Toy()
     controller = StepDecayController(milestones={0: first, 1: net_d_iters}) if first else FixedController(net_d_iters)
     rounds = Rounds(controller)
