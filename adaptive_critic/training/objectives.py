@@ -130,7 +130,7 @@ def gradient_penalty(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tenso
 def r1_penalty(critic: ScoreFunction, real: Tensor) -> Tensor:
     """Return the R1 penalty for gamma = 1, shape (): E[||grad D(x)||_2^2] / 2 on real samples (batch, ...).
 
-    Taken at every critic update (no lazy regularisation). Common values of gamma reach from 0.1 to 10.
+    Common values of gamma reach from 0.1 to 10.
 
     Source: Mescheder, Geiger, Nowozin, "Which Training Methods for GANs do actually Converge?", 2018, arXiv
     1801.04406, equation 9.

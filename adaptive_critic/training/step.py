@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from adaptive_critic.data import InfiniteBatches
 from adaptive_critic.training.ema import unwrapped
+from adaptive_critic.training.lazy_penalty import LazyPenalty
 from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.output import Measured, flat_scores, joined, mean, step_output
 
@@ -48,6 +49,7 @@ class GANTrainingStep:
         scaler: scales gradients where autocast needs it, or None.
         gradient_accumulation_steps: micro-batches per optimizer step, at least 1.
         ema: average of the generator, moved once after each generator update, or None.
+        penalty_every: critic updates from one penalty to the next, see :class:`LazyPenalty`.
         param_name: attribute of ``engine.state`` to read the number of critic updates from.
     """
 
@@ -67,6 +69,7 @@ class GANTrainingStep:
         scaler: torch.amp.GradScaler | None = None,
         gradient_accumulation_steps: int = 1,
         ema: AveragedModel | None = None,
+        penalty_every: int = 1,
         param_name: str = "num_discriminator_steps",
     ) -> None:
         self.generator = generator
@@ -77,6 +80,7 @@ class GANTrainingStep:
         self.sample_latent = sample_latent
         self.prepare_batch = prepare_batch
         self.objective = objective
+        self.lazy_penalty = LazyPenalty(objective, penalty_every)
         self.conditional = conditional
         self.autocast = autocast
         self.scaler = scaler
@@ -137,9 +141,9 @@ class GANTrainingStep:
                 fake_scores = self._score(self.discriminator, fake, micro.condition)
                 loss = total = self.objective.critic_loss(real_scores, fake_scores)
                 penalty = loss.new_zeros(())
-                if self.objective.has_penalty:
+                if self.lazy_penalty.due:
                     penalty = self._penalty(micro, fake)
-                    total = loss + penalty
+                    total = loss + self.lazy_penalty.every * penalty
                 self._backward(total)
             parts.append(Measured(loss.detach(), fake_scores.detach(), real_scores.detach(), penalty.detach()))
         self._optimizer_step(self.optimizer_d)
@@ -148,7 +152,8 @@ class GANTrainingStep:
             with torch.no_grad():
                 for parameter in self.discriminator.parameters():
                     parameter.clamp_(-self.objective.clip, self.objective.clip)
-        return _merged(parts)
+        measured = _merged(parts)
+        return measured._replace(penalty=self.lazy_penalty.count(measured.penalty))
 
     def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> Measured:
         """Step the generator once, over micro-batches of the given sizes and conditions, () or (labels,).
