@@ -200,6 +200,13 @@ def test_states_are_checked() -> None:
     assert one.state_dict() == state
 
 
+def test_an_objective_without_a_penalty_computes_none() -> None:
+    setup = Setup(n=3, objective="hinge")
+    counted = Counted(setup)
+    setup.run(2)
+    assert counted.calls == []
+
+
 @pytest.mark.parametrize("bad", [0, -1, 2**64])
 def test_numbers_below_1_are_refused(bad: int) -> None:
     with pytest.raises(ValueError, match=f"penalty_every={bad}: expected an int of at"):

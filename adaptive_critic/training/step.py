@@ -40,10 +40,10 @@ class GANTrainingStep:
         discriminator: samples (batch, ...) [, labels] -> scores (batch,) or (batch, 1).
         optimizer_g: steps the generator.
         optimizer_d: steps the discriminator.
-        batches: endless source of what ``prepare_batch`` takes.
+        batches: endless source of batches, each given to ``prepare_batch``.
         sample_latent: batch size -> latents on the generator's device.
         prepare_batch: a batch -> :class:`MicroBatch` on the networks' device.
-        objective: what to minimise.
+        objective: losses and penalties.
         conditional: whether batches have labels.
         autocast: makes a fresh autocast context for one forward pass.
         scaler: scales gradients where autocast needs it, or None.
@@ -162,7 +162,7 @@ class GANTrainingStep:
         """
         self.optimizer_g.zero_grad(set_to_none=True)
         parts = []
-        # The bare critic: its parameters get no gradients here, which DistributedDataParallel would wait for.
+        # The bare critic: DistributedDataParallel would wait for gradients that its parameters do not get here.
         with _frozen(self.discriminator):
             for index, (size, condition) in enumerate(requests):
                 with self._synchronised(self.generator, index):
@@ -232,7 +232,7 @@ class GANTrainingStep:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Compute no gradients for the network's parameters within; those frozen before stay frozen after."""
+    """Compute no gradients of the network's parameters inside the context. Parameters frozen before stay frozen."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

@@ -144,8 +144,7 @@ def create_gan_trainer(
           :meth:`InfiniteBatches.load_state_dict`.
 
     Raises:
-        TypeError: if a network is no module, an optimizer no optimizer, a number no
-            number, a function no function, or ``device`` no device.
+        TypeError: if an argument has another type than stated here.
         ValueError: if the objective is unknown; if neither or both of ``latent_dim``
             and ``sample_latent`` are given; if an optimizer steps parameters of another
             network; if a number is out of range; if options contradict each other.
