@@ -525,6 +525,6 @@ def test_a_function_without_latents_is_told() -> None:
 @pytest.mark.parametrize(("batch", "shape"), [(torch.empty(0, 2), r"\(0, 2\)"), (torch.tensor(1.0), r"\(\)")])
 def test_a_batch_without_samples_is_told(batch: torch.Tensor, shape: str) -> None:
     with pytest.raises(
-        ValueError, match=rf"^a batch has samples of shape {shape}: expected \(batch, \.\.\.\) with one"
+        ValueError, match=rf"^a batch has samples of shape {shape}: expected \(batch, \.\.\.\) with at least one"
     ):
         Setup(data=[batch]).trainer.run(max_epochs=1, epoch_length=1)
