@@ -1,4 +1,4 @@
-"""The critic's learning rate, multiplied while its optimizer steps and at no other time."""
+"""Multiplies the critic's learning rate while its optimizer steps, and only then."""
 
 from __future__ import annotations
 
@@ -31,12 +31,11 @@ class CriticRate:
     Rates that are tensors are multiplied in place, without a host read, by a factor that is a tensor too: a compiled
     step is not compiled again when the multiplier changes, and a captured graph follows it.
 
-    Weight decay is multiplied wherever the optimizer multiplies it by the rate, as in AdamW, and as it is under a
-    learning-rate schedule: the weights at which loss and decay balance then do not depend on the multiplier.
+    An optimizer that multiplies its weight decay by the rate, such as AdamW, decays by the product too, as under a
+    learning-rate schedule. The weights at which loss and decay balance do not depend on the multiplier then.
 
-    The optimizer does not keep this object alive: its steps are multiplied no longer when the object is gone.
-
-    ASGD follows the multiplier one step late, as it computes its rate at the end of the step before.
+    Keep this object: the optimizer holds it weakly, and steps at the user's rate once it is gone. ASGD follows the
+    multiplier one step late, as it computes each step's rate at the end of the step before.
 
     Args:
         optimizer: any optimizer with ``"lr"`` in its groups, except Rprop.
@@ -44,7 +43,8 @@ class CriticRate:
 
     Attributes:
         optimizer: the optimizer.
-        steps: how often its ``step`` was called while attached. A gradient scaler calls it for no step that it skips.
+        steps: number of calls of its ``step`` while attached. A gradient scaler makes no call for a step that it skips,
+            unless the optimizer is fused.
 
     Raises:
         TypeError: if ``optimizer`` is not an Optimizer, or ``multiplier`` is not a number.
@@ -68,7 +68,7 @@ class CriticRate:
         self.steps = 0
         self._factors: dict[tuple[torch.device, torch.dtype], Tensor] = {}
         self._undo: weakref.finalize[..., CriticRate] | None = None
-        # What is multiplied now: (group, the user's rate, the product), and (the rate, a copy of what it was).
+        # The rates multiplied now: (group, the user's rate, the product), and (the rate, a copy of the user's).
         self._replaced: list[tuple[dict[str, Any], Any, Any]] = []
         self._scaled: list[tuple[Tensor, Tensor]] = []
         self.multiplier = multiplier
@@ -121,7 +121,7 @@ class CriticRate:
 
     def _multiply(self) -> None:
         """Put every group's rate times the multiplier in place of the rate."""
-        # Something is multiplied already inside a step that calls the step of its base class, which has hooks too.
+        # Rates are multiplied already if this is the step of a base class, whose hooks run too.
         if not self._restore():
             self.steps += 1
         for group in self.optimizer.param_groups:
@@ -172,7 +172,7 @@ def _check_optimizer(optimizer: object) -> None:
 
 
 def _hook(owner: weakref.ReferenceType[CriticRate], call: Callable[[CriticRate], object]) -> Callable[..., None]:
-    """Return a hook that makes this call, outside of compiled code: a new multiplier compiles nothing anew."""
+    """Return a hook that makes this call outside of compiled code, so that a new multiplier compiles nothing again."""
 
     def hook(stepping: Optimizer, args: Any, kwargs: Any) -> None:
         rate = owner()

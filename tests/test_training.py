@@ -466,7 +466,7 @@ def test_swapped_optimizers_are_found() -> None:
 
 def test_an_optimizer_of_a_copy_of_the_network_is_found() -> None:
     g, d = mlp(2, 2), mlp(2, 1)
-    with pytest.raises(ValueError, match=r"optimizer_g steps 4 tensor\(s\) that are no parameters of the generator"):
+    with pytest.raises(ValueError, match=r"optimizer_g steps 4 tensor\(s\) that are not parameters of the generator"):
         create(g, d, SGD(copy.deepcopy(g).parameters(), lr=0.1), SGD(d.parameters(), lr=0.1))
 
 
@@ -496,7 +496,11 @@ def test_the_trainer_counts_iterations_and_epochs_as_ignite_does() -> None:
         ({"non_blocking": "no"}, TypeError, "^non_blocking='no': expected True or False, got str$"),
         ({"prepare_batch": "first"}, TypeError, "^prepare_batch='first': expected a function of a batch, or None$"),
         ({"sample_latent": 3}, TypeError, "^sample_latent=3: expected a callable"),
-        ({"latent_dim": []}, ValueError, r"^latent_dim=\[\]: expected an int of at least 1, or a sequence of some$"),
+        (
+            {"latent_dim": []},
+            ValueError,
+            r"^latent_dim=\[\]: expected an int of at least 1, or a sequence of such ints$",
+        ),
         ({"latent_dim": ()}, ValueError, r"^latent_dim=\(\): expected an int"),
         ({"device": 7}, TypeError, "^device=7: expected a torch.device, text such as 'cuda:0', or None, got int$"),
         ({"device": ["cpu"]}, TypeError, r"^device=\['cpu'\]: expected a torch.device"),
@@ -521,6 +525,6 @@ def test_a_function_without_latents_is_told() -> None:
 @pytest.mark.parametrize(("batch", "shape"), [(torch.empty(0, 2), r"\(0, 2\)"), (torch.tensor(1.0), r"\(\)")])
 def test_a_batch_without_samples_is_told(batch: torch.Tensor, shape: str) -> None:
     with pytest.raises(
-        ValueError, match=rf"^a batch has samples of shape {shape}: expected \(batch, \.\.\.\) with one"
+        ValueError, match=rf"^a batch has samples of shape {shape}: expected \(batch, \.\.\.\) with at least one"
     ):
         Setup(data=[batch]).trainer.run(max_epochs=1, epoch_length=1)

@@ -143,6 +143,7 @@ def test_the_average_of_spectrally_normalised_weights_is_normalised(kind: str) -
     for index in (0, 2):
         weight = average.module[index].weight  # type: ignore[index]  # it is a Sequential
         assert torch.linalg.matrix_norm(weight, 2).item() == pytest.approx(1.0, abs=0.02)
+    assert not any(layer.training for layer in average.modules()), "else samples would move the estimates"
 
 
 @pytest.mark.parametrize("kind", ["parametrization", "hook"])

@@ -30,7 +30,14 @@ def build(**options: Any) -> Setup:
 
 
 @pytest.mark.parametrize(
-    "options", [{"n": 2}, {"n": 1, "autocast": torch.float16}, {"n": 3, "gradient_accumulation_steps": 2}], ids=str
+    "options",
+    [
+        {"n": 2},
+        {"n": 1, "autocast": torch.float16},
+        {"n": 3, "gradient_accumulation_steps": 2},
+        {"n": 1, "penalty_every": 3},
+    ],
+    ids=str,
 )
 def test_a_run_resumed_from_a_checkpoint_goes_on_bit_for_bit(options: dict[str, Any], tmp_path: Path) -> None:
     first = build(**options)

@@ -20,7 +20,7 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 def unwrapped(network: nn.Module) -> nn.Module:
-    """Return what a DataParallel or DistributedDataParallel wraps, any other module as it is."""
+    """Return the module inside a DataParallel or DistributedDataParallel; any other module is returned unchanged."""
     if isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
         inner: nn.Module = network.module
         return inner
@@ -113,7 +113,7 @@ def _averaged(network: nn.Module) -> list[Tensor]:
 
 
 def _norm_estimates(network: nn.Module) -> Iterator[Tensor]:
-    """Yield the buffers of power iterations: averages or copies of them are no estimate for other weights."""
+    """Yield the buffers of power iterations. Averages or copies of them do not fit other weights."""
     for layer in network.modules():
         if isinstance(layer, _SpectralNorm):
             yield from layer.buffers()

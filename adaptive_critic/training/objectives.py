@@ -1,4 +1,4 @@
-"""GAN objectives: what critic and generator minimise, and the penalties that keep the critic smooth."""
+"""GAN objectives: losses of critic and generator, and the penalties that keep the critic smooth."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Objective:
         real_term: scores of real samples -> the critic's loss on them, shape ().
         fake_term: scores of generated samples -> the critic's loss on them, shape ().
         generator_term: scores of generated samples -> the generator's loss, shape ().
-        ideal_critic_loss: real term + fake term when the critic cannot tell them apart and is right not to;
-            None where a critic's scores have no scale, as under a Wasserstein objective.
+        ideal_critic_loss: real term + fake term of the best critic when generated samples are distributed like real
+            ones. None for a Wasserstein objective, whose scores have no scale.
         boundary: the score above which a sample counts as real. Under a Wasserstein objective a critic's
             offset is arbitrary, and an accuracy measured against any fixed boundary means little.
         gradient_penalty: weight of :func:`gradient_penalty`, >= 0; 0 leaves it out.
@@ -37,7 +37,7 @@ class Objective:
             does not.
 
     Raises:
-        TypeError: if a weight is no number.
+        TypeError: if a weight is not a number.
         ValueError: if a weight is negative, infinite or NaN, or ``clip`` is not above 0.
 
     Example:
@@ -67,7 +67,7 @@ class Objective:
 
     @property
     def has_penalty(self) -> bool:
-        """Whether :meth:`penalty` does anything."""
+        """Whether a penalty has a weight above 0."""
         return self.gradient_penalty > 0 or self.r1 > 0
 
     def critic_loss(self, real_scores: Tensor, fake_scores: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ def gradient_penalty(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tenso
 def r1_penalty(critic: ScoreFunction, real: Tensor) -> Tensor:
     """Return the R1 penalty for gamma = 1, shape (): E[||grad D(x)||_2^2] / 2 on real samples (batch, ...).
 
-    Taken at every critic update (no lazy regularisation). Common values of gamma reach from 0.1 to 10.
+    Common values of gamma reach from 0.1 to 10.
 
     Source: Mescheder, Geiger, Nowozin, "Which Training Methods for GANs do actually Converge?", 2018, arXiv
     1801.04406, equation 9.
@@ -218,7 +218,7 @@ def get_objective(objective: str | Objective) -> Objective:
 
     Raises:
         TypeError: if it is neither.
-        ValueError: if there is none of that name.
+        ValueError: if no objective has that name.
 
     Example:
         >>> get_objective("least-squares").ideal_critic_loss

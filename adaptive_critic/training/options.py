@@ -60,7 +60,7 @@ def check_networks(
                 f"step those of the {own} only; are optimizer_g and optimizer_d swapped?"
             )
         raise ValueError(
-            f"{name} steps {len(foreign)} tensor(s) that are no parameters of the {own}: was it made for "
+            f"{name} steps {len(foreign)} tensor(s) that are not parameters of the {own}: was it made for "
             "another network, or were the network's parameters replaced since?"
         )
 
@@ -89,7 +89,7 @@ def resolved_device(generator: nn.Module, device: str | torch.device | None) -> 
 def precision(
     device: torch.device, autocast: torch.dtype | None, scaler: bool | torch.amp.GradScaler | None
 ) -> tuple[Callable[[], Any], torch.amp.GradScaler | None]:
-    """Return what makes an autocast context, and the gradient scaler or None."""
+    """Return a function that makes an autocast context, and the gradient scaler or None."""
     if autocast is not None and autocast not in _AUTOCAST_DTYPES:
         raise ValueError(f"autocast={autocast!r}: expected torch.bfloat16, torch.float16 or None")
     if scaler is None:
@@ -142,7 +142,7 @@ def latent_source(
         return partial(_drawn, sample_latent, device)
     dims = tuple(latent_dim) if isinstance(latent_dim, Sequence) else (latent_dim,)
     if not dims:
-        raise ValueError(f"latent_dim={latent_dim!r}: expected an int of at least 1, or a sequence of some")
+        raise ValueError(f"latent_dim={latent_dim!r}: expected an int of at least 1, or a sequence of such ints")
     for dim in dims:
         integer("latent_dim", dim, at_least=1)
     return lambda batch: torch.randn(batch, *dims, device=device)
@@ -156,7 +156,7 @@ def _drawn(sample_latent: Callable[[int], Tensor], device: torch.device, batch: 
 
 
 def check_batches(prepare_batch: object, conditional: object, non_blocking: object) -> None:
-    """Check what says how batches are taken."""
+    """Check the options that say how to read a batch."""
     if prepare_batch is not None and not callable(prepare_batch):
         raise TypeError(f"prepare_batch={prepare_batch!r}: expected a function of a batch, or None")
     boolean("conditional", conditional)
@@ -198,7 +198,7 @@ def make_micro_batch(
         )
     if parts[0].dim() == 0 or len(parts[0]) == 0:
         raise ValueError(
-            f"a batch has samples of shape {tuple(parts[0].shape)}: expected (batch, ...) with one at least"
+            f"a batch has samples of shape {tuple(parts[0].shape)}: expected (batch, ...) with at least one sample"
         )
     samples, *labels = (
         convert_tensor(part, device=device, non_blocking=non_blocking) for part in parts[: 1 + conditional]

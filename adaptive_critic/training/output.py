@@ -1,4 +1,4 @@
-"""From scores and losses of one iteration to its StepOutput, on the device."""
+"""Computes the StepOutput of an iteration from its scores and losses, on the device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def flat_scores(output: object, batch: int) -> Tensor:
     """Return a critic's output as scores (batch,) in at least single precision.
 
     Raises:
-        TypeError: if it is no tensor.
+        TypeError: if it is not a tensor.
         ValueError: if it is not one score per sample.
     """
     if not isinstance(output, Tensor):
@@ -89,6 +89,6 @@ def _statistics(scores: Sequence[Tensor], boundary: float) -> tuple[Tensor, Tens
         rows = [_statistics([row], boundary) for row in scores]
         means, stds, shares = (torch.cat(column) for column in zip(*rows, strict=True))
         return means, stds, shares
-    # One reduction over (n, batch) instead of n over (batch,): these are small, and calls are what costs.
+    # One reduction over (n, batch) instead of n over (batch,): the tensors are small, calls cost more.
     table = torch.stack(list(scores))
     return table.mean(dim=1), table.std(dim=1, correction=0), (table > boundary).to(table.dtype).mean(dim=1)

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from adaptive_critic.data import InfiniteBatches
 from adaptive_critic.training.ema import unwrapped
+from adaptive_critic.training.lazy_penalty import LazyPenalty
 from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.output import Measured, flat_scores, joined, mean, step_output
 
@@ -39,15 +40,16 @@ class GANTrainingStep:
         discriminator: samples (batch, ...) [, labels] -> scores (batch,) or (batch, 1).
         optimizer_g: steps the generator.
         optimizer_d: steps the discriminator.
-        batches: endless source of what ``prepare_batch`` takes.
+        batches: endless source of batches, each given to ``prepare_batch``.
         sample_latent: batch size -> latents on the generator's device.
         prepare_batch: a batch -> :class:`MicroBatch` on the networks' device.
-        objective: what to minimise.
+        objective: losses and penalties.
         conditional: whether batches have labels.
         autocast: makes a fresh autocast context for one forward pass.
         scaler: scales gradients where autocast needs it, or None.
         gradient_accumulation_steps: micro-batches per optimizer step, at least 1.
         ema: average of the generator, moved once after each generator update, or None.
+        penalty_every: critic updates from one penalty to the next, see :class:`LazyPenalty`.
         param_name: attribute of ``engine.state`` to read the number of critic updates from.
     """
 
@@ -67,6 +69,7 @@ class GANTrainingStep:
         scaler: torch.amp.GradScaler | None = None,
         gradient_accumulation_steps: int = 1,
         ema: AveragedModel | None = None,
+        penalty_every: int = 1,
         param_name: str = "num_discriminator_steps",
     ) -> None:
         self.generator = generator
@@ -77,6 +80,7 @@ class GANTrainingStep:
         self.sample_latent = sample_latent
         self.prepare_batch = prepare_batch
         self.objective = objective
+        self.lazy_penalty = LazyPenalty(objective, penalty_every)
         self.conditional = conditional
         self.autocast = autocast
         self.scaler = scaler
@@ -137,9 +141,9 @@ class GANTrainingStep:
                 fake_scores = self._score(self.discriminator, fake, micro.condition)
                 loss = total = self.objective.critic_loss(real_scores, fake_scores)
                 penalty = loss.new_zeros(())
-                if self.objective.has_penalty:
+                if self.lazy_penalty.due:
                     penalty = self._penalty(micro, fake)
-                    total = loss + penalty
+                    total = loss + self.lazy_penalty.every * penalty
                 self._backward(total)
             parts.append(Measured(loss.detach(), fake_scores.detach(), real_scores.detach(), penalty.detach()))
         self._optimizer_step(self.optimizer_d)
@@ -148,7 +152,8 @@ class GANTrainingStep:
             with torch.no_grad():
                 for parameter in self.discriminator.parameters():
                     parameter.clamp_(-self.objective.clip, self.objective.clip)
-        return _merged(parts)
+        measured = _merged(parts)
+        return measured._replace(penalty=self.lazy_penalty.count(measured.penalty))
 
     def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> Measured:
         """Step the generator once, over micro-batches of the given sizes and conditions, () or (labels,).
@@ -157,7 +162,7 @@ class GANTrainingStep:
         """
         self.optimizer_g.zero_grad(set_to_none=True)
         parts = []
-        # The bare critic: its parameters get no gradients here, which DistributedDataParallel would wait for.
+        # The bare critic: DistributedDataParallel would wait for gradients that its parameters do not get here.
         with _frozen(self.discriminator):
             for index, (size, condition) in enumerate(requests):
                 with self._synchronised(self.generator, index):
@@ -227,7 +232,7 @@ class GANTrainingStep:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Compute no gradients for the network's parameters within; those frozen before stay frozen after."""
+    """Compute no gradients of the network's parameters inside the context. Parameters frozen before stay frozen."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)

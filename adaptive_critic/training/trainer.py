@@ -46,6 +46,7 @@ def create_gan_trainer(
     gradient_penalty: float | None = None,
     r1: float | None = None,
     clip: float | None = None,
+    penalty_every: int = 1,
     conditional: bool = False,
     device: str | torch.device | None = None,
     non_blocking: bool = False,
@@ -95,6 +96,11 @@ def create_gan_trainer(
             the objective's, 0.
         clip: for ``"wasserstein-clip"``, the limit of the critic's weights, > 0.
             Default: the objective's, 0.01.
+        penalty_every: take the penalties at every k-th critic update only, with k times
+            their weight; at least 1. They cost about half of a critic update. Counted
+            over the whole run, from the first update on, whatever n is; a resumed run
+            goes on counting. ``d_penalty`` is without the factor k, and in the updates
+            between that of the last one measured.
         conditional: call the networks with labels: generator(z, y), discriminator(x,
             y). Generated samples get the labels of the real batch; the generator's
             update those of the iteration's last critic update.
@@ -131,14 +137,14 @@ def create_gan_trainer(
         - ``scaler``: the gradient scaler, or None;
         - ``to_save``: a dict for Ignite's ``Checkpoint``, of everything here that has a
           state: ``trainer``, ``generator``, ``discriminator``, ``optimizer_g``,
-          ``optimizer_d``, ``batches``, ``random_state``, and ``ema_generator`` and
-          ``scaler`` if used. Add the controller. A run resumed from it goes on bit for
-          bit, where the loader's position can be restored exactly; see
+          ``optimizer_d``, ``batches``, ``random_state``, and ``ema_generator``,
+          ``scaler`` and ``lazy_penalty`` (where ``penalty_every`` is above 1) if used.
+          Add the controller. A run resumed from it goes on bit for bit, where the
+          loader's position can be restored exactly; see
           :meth:`InfiniteBatches.load_state_dict`.
 
     Raises:
-        TypeError: if a network is no module, an optimizer no optimizer, a number no
-            number, a function no function, or ``device`` no device.
+        TypeError: if an argument has another type than stated here.
         ValueError: if the objective is unknown; if neither or both of ``latent_dim``
             and ``sample_latent`` are given; if an optimizer steps parameters of another
             network; if a number is out of range; if options contradict each other.
@@ -201,6 +207,7 @@ def create_gan_trainer(
         scaler=grad_scaler,
         gradient_accumulation_steps=gradient_accumulation_steps,
         ema=average,
+        penalty_every=penalty_every,
         param_name=param_name,
     )
     trainer = Engine(step)
@@ -214,6 +221,7 @@ def create_gan_trainer(
         "random_state": RandomState(target),
         "ema_generator": average,
         "scaler": grad_scaler,
+        "lazy_penalty": step.lazy_penalty if penalty_every > 1 else None,
     }
     published = {
         "batches": batches,

@@ -1,0 +1,93 @@
+"""A penalty at every k-th critic update instead of each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaptive_critic import state as saved
+from adaptive_critic.checks import integer
+from adaptive_critic.training.objectives import Objective
+
+__all__ = ["LazyPenalty"]
+
+_FORMAT = 1
+
+
+class LazyPenalty:
+    """Says which critic updates take the objective's penalty, and what the others report of it.
+
+    The penalty is taken at the first critic update and at every k-th one after it, counted over the whole run, with
+    k times its weight: the mean of its gradients is that of a penalty at each update.
+
+    Args:
+        objective: the objective.
+        every: k, at least 1.
+
+    Attributes:
+        critic_updates: critic updates so far.
+
+    Raises:
+        TypeError: if ``every`` is not an int.
+        ValueError: if ``every`` is below 1, or above 1 for an objective without a penalty.
+
+    Source: the lazy regularisation of Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
+    arXiv 1912.04958, appendix B. There the penalty has optimizer steps of its own; here it shares the critic's.
+    """
+
+    def __init__(self, objective: Objective, every: int = 1) -> None:
+        self.every = integer("penalty_every", every, at_least=1)
+        self.has_penalty = objective.has_penalty
+        if self.every > 1 and not self.has_penalty:
+            raise ValueError(
+                f"penalty_every={every} with objective {objective.name!r}, which has no penalty: give "
+                "gradient_penalty= or r1= as well"
+            )
+        self.critic_updates = 0
+        self._measured: Tensor | float = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether the next critic update takes the penalty."""
+        return self.has_penalty and self.critic_updates % self.every == 0
+
+    def count(self, penalty: Tensor) -> Tensor:
+        """Count a critic update; returns what it reports: ``penalty``, or the last one that was measured.
+
+        Args:
+            penalty: what the update measured, shape (); 0 if the penalty was not due.
+        """
+        due = self.due
+        self.critic_updates += 1
+        if self.every == 1:
+            return penalty
+        if not due:
+            return penalty + self._measured
+        # What is not finite is reported once: the weights may have been rolled back since.
+        self._measured = torch.nan_to_num(penalty, nan=0.0, posinf=0.0, neginf=0.0)
+        return penalty
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of critic updates and the last penalty."""
+        return {
+            "version": _FORMAT,
+            "handler": type(self).__name__,
+            "critic_updates": self.critic_updates,
+            "d_penalty": float(self._measured),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned.
+
+        Raises:
+            StateError: if it is a state of something else, of a newer format, or has entries missing or out of range.
+                Nothing is changed then.
+        """
+        state = saved.header(state, type(self).__name__, _FORMAT)
+        updates = saved.integer(state, "critic_updates")
+        self._measured = saved.number(state, "d_penalty", -sys.float_info.max, sys.float_info.max)
+        self.critic_updates = updates
