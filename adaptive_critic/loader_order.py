@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from adaptive_critic.random_state import GlobalStates
 from adaptive_critic.state import StateError, header, integer, mapping
@@ -65,7 +65,7 @@ class LoaderOrder:
 
     def shared_iterator(self) -> tuple[Any, Any]:
         """Return the iterator that all users of the loader share, if there is one, and what it has yielded so far."""
-        iterator = getattr(self._loader, "_iterator", None)
+        iterator = getattr(self._loader, "_iterator", None) if isinstance(self._loader, DataLoader) else None
         return iterator, getattr(iterator, "_num_yielded", None)
 
     def start(self) -> PassStart:
@@ -172,9 +172,13 @@ class LoaderOrder:
             generator.set_state(state)
 
     def _samplers(self) -> list[Any]:
-        batch_sampler = getattr(self._loader, "batch_sampler", None)
-        parts = [self._loader, getattr(self._loader, "sampler", None), batch_sampler]
-        return [*parts, getattr(batch_sampler, "sampler", None)]
+        """Return the loader and its samplers, those within samplers included."""
+        found: list[Any] = [self._loader]
+        level = found
+        for _ in range(3):
+            level = [getattr(part, name, None) for part in level for name in ("sampler", "batch_sampler")]
+            found = found + level
+        return list({id(part): part for part in found if part is not None}.values())
 
     def _generators(self) -> list[torch.Generator]:
         found = (getattr(part, "generator", None) for part in self._samplers())
@@ -219,7 +223,7 @@ class LoaderOrder:
         return None
 
     def _workers_run(self) -> bool:
-        return self.shared_iterator()[0] is not None
+        return getattr(self._loader, "_iterator", None) is not None
 
     def _skip(self, iterator: Iterator[Any], batches: int) -> int:
         """Draw batches and throw them away; return how many there were."""

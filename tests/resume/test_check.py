@@ -196,6 +196,24 @@ def test_a_state_that_does_not_load_as_data_is_named() -> None:
         check_resume(build, run, iterations=3, saved_at=[1])
 
 
+def test_an_object_whose_state_dict_raises_is_none_with_a_state() -> None:
+    """Wrappers have the method whatever they wrap; it need not be in the recipe."""
+
+    class Wrapper:
+        def state_dict(self) -> Any:
+            raise AttributeError("what it wraps has none")
+
+        def load_state_dict(self, state: Any) -> None:
+            raise AssertionError
+
+    def build() -> tuple[Engine, dict[str, Any]]:
+        wrapper = Wrapper()
+        trainer = Engine(lambda engine, batch: id(wrapper) * 0)
+        return trainer, {"trainer": trainer}
+
+    check_resume(build, run, iterations=3, saved_at=[1])
+
+
 class HasAClass:
     def state_dict(self) -> dict[str, Any]:
         return {"share": Fraction(1, 2)}
