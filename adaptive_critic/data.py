@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from adaptive_critic.loader_order import LoaderOrder, refuse_single_samples
+from torch.utils.data import Dataset
+
+from adaptive_critic.loader_order import LoaderOrder
 
 __all__ = ["InfiniteBatches", "infinite_batches"]
 
@@ -24,7 +26,7 @@ class InfiniteBatches(Iterator[BatchT]):
     def __init__(self, loader: Iterable[BatchT]) -> None:
         if isinstance(loader, InfiniteBatches):
             raise TypeError("loader is an InfiniteBatches already: use it as it is")
-        refuse_single_samples(loader)
+        _refuse_single_samples(loader)
         self.loader = loader
         self.passes = 0
         self.batches = 0
@@ -158,3 +160,20 @@ def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
         30
     """
     return InfiniteBatches(loader)
+
+
+def _refuse_single_samples(loader: Any) -> None:
+    """Refuse what gives single samples, or nothing that could be a batch, and say what to pass instead."""
+    kind = type(loader).__name__
+    if isinstance(loader, Dataset):
+        raise TypeError(
+            f"loader is a {kind}, a data set, which gives single samples: pass DataLoader(dataset, "
+            "batch_size=64, shuffle=True), or with batch_size=None if its items are whole batches already"
+        )
+    if hasattr(loader, "__array__"):  # tensors, NumPy's arrays, data frames
+        raise TypeError(
+            f"loader is a {kind} of shape {tuple(getattr(loader, 'shape', ()))}, whose rows are single samples: pass "
+            "DataLoader(TensorDataset(tensor), batch_size=64, shuffle=True)"
+        )
+    if isinstance(loader, (str, bytes, Mapping)) or not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
+        raise TypeError(f"loader={loader!r}: expected an iterable of batches, such as a DataLoader")

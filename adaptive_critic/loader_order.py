@@ -7,12 +7,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
+from adaptive_critic.checks import shortened
 from adaptive_critic.random_state import GlobalStates
 from adaptive_critic.state import StateError, header, integer, mapping
 
-__all__ = ["LoaderOrder", "PassStart", "Position", "refuse_single_samples"]
+__all__ = ["LoaderOrder", "PassStart", "Position"]
 
 _NAME = "InfiniteBatches"
 _VERSION = 1
@@ -56,7 +57,7 @@ class LoaderOrder:
         self._loader = loader
         self._kind = type(loader).__name__
         self._generators_at_first = len(self._generators())
-        self._warned = False
+        self._warned: set[str] = set()
 
     @property
     def has_one_iterator(self) -> bool:
@@ -115,9 +116,10 @@ class LoaderOrder:
                 f"the position was saved by a loader with a state_dict of its own, {self._kind} has none: use the same "
                 "kind of loader, such as torchdata's StatefulDataLoader"
             )
-        [cpu] = _random_states(state, "pass_rng")
+        cpu = next(iter(_random_states(state, "pass_rng")), None)
+        others = mapping(state, "pass_random") if "pass_random" in state else {}  # 0.1.0 saved none
         start = PassStart(
-            GlobalStates.read({"cpu": cpu, **(mapping(state, "pass_random") if "pass_random" in state else {})}),
+            GlobalStates.read({"cpu": cpu, **others}),
             _random_states(state, "pass_generators"),
             bool(state.get("pass_starts_workers", passes == 0)),
         )
@@ -135,35 +137,39 @@ class LoaderOrder:
         """
         now = GlobalStates.now()
         try:
-            start = position.start
-            needed = start.generators if position.batches else position.generators
+            needed = position.start.generators if position.batches else position.generators
             if len(needed) > len(self._generators()) and self._may_make_generators():
                 self._skip(iter(self._loader), 1)
             self.set_epoch(position.passes)
-            iterator = None
-            if position.batches:
-                persistent = bool(getattr(self._loader, "persistent_workers", False))
-                if persistent and not start.starts_workers and not self._workers_run():
-                    iter(self._loader)
-                start.random.restore()
-                self._set_states("pass_generators", start.generators)
-                if position.loader is not None:
-                    self._loader.load_state_dict(position.loader)  # type: ignore[attr-defined]  # read() looked
-                elif persistent and start.starts_workers and self._workers_run():
-                    # Starting them draws their seed before the order is drawn.
-                    torch.empty((), dtype=torch.int64).random_(generator=getattr(self._loader, "generator", None))
-                iterator = iter(self._loader)
-                if position.loader is None and self._skip(iterator, position.batches) < position.batches:
-                    raise StateError(
-                        f"the saved position is {position.batches} batches into a pass, but the {self._kind} yielded "
-                        "fewer: was it saved with other data or another batch size?"
-                    )
+            iterator = self._iterate(position) if position.batches else None
+            # A Python generator over a loader that has loaded its state draws the order later, with the first batch.
             if position.loader is None or not isinstance(iterator, Generator):
-                self._set_states(
-                    "generators", position.generators
-                )  # a Generator has yet to begin, from the pass's start
+                self._set_states("generators", position.generators)
         finally:
             now.restore()
+        return iterator
+
+    def _iterate(self, position: Position) -> Iterator[Any]:
+        """Begin the pass of ``position`` as it began then, and go on to its batch."""
+        start = position.start
+        persistent = bool(getattr(self._loader, "persistent_workers", False))
+        if persistent and not start.starts_workers and not self._workers_run():
+            iter(self._loader)
+        start.random.restore()
+        self._set_states("pass_generators", start.generators)
+        if position.loader is not None:
+            self._loader.load_state_dict(position.loader)  # type: ignore[attr-defined]  # read() looked
+            return iter(self._loader)
+        if persistent and start.starts_workers and self._workers_run():
+            # Starting them draws their seed before the order is drawn.
+            torch.empty((), dtype=torch.int64).random_(generator=getattr(self._loader, "generator", None))
+        iterator = iter(self._loader)
+        drawn = self._skip(iterator, position.batches)
+        if drawn < position.batches:
+            raise StateError(
+                f"the saved position is {position.batches} batches into a pass, but the {self._kind} yielded only "
+                f"{drawn}: was it saved with other data or another batch size?"
+            )
         return iterator
 
     def restore_states(self, states: list[torch.Tensor]) -> None:
@@ -213,7 +219,7 @@ class LoaderOrder:
             state = self._loader.state_dict()  # type: ignore[attr-defined]  # looked at above
             if isinstance(state, Mapping) and state:
                 return state
-            found = f"returned {state!r}"
+            found = f"returned {shortened(state)}"
         except Exception as error:  # whatever the wrapper does where the loader has no state
             found = f"raised {error!r}"
         self._warn(
@@ -245,13 +251,11 @@ class LoaderOrder:
         return batches
 
     def _is_stream(self) -> bool:
-        return isinstance(getattr(self._loader, "dataset", None), IterableDataset) or not hasattr(
-            self._loader, "dataset"
-        )
+        return not hasattr(self._loader, "dataset") or isinstance(self._loader.dataset, IterableDataset)
 
     def _warn(self, message: str) -> None:
-        if not self._warned:
-            self._warned = True
+        if message not in self._warned:
+            self._warned.add(message)
             _logger.warning(message)
 
 
@@ -263,24 +267,3 @@ def _random_states(state: Mapping[str, Any], key: str) -> list[torch.Tensor]:
     if len(tensors) != len(entries):
         raise StateError(f"state[{key!r}]={found!r}: expected saved random states (tensors of bytes)")
     return tensors
-
-
-def refuse_single_samples(loader: Any) -> None:
-    """Refuse what gives single samples, or nothing that could be a batch.
-
-    Raises:
-        TypeError: saying what to pass instead.
-    """
-    kind = type(loader).__name__
-    if isinstance(loader, Dataset):
-        raise TypeError(
-            f"loader is a {kind}, a data set, which gives single samples: pass DataLoader(dataset, "
-            "batch_size=64, shuffle=True), or with batch_size=None if its items are whole batches already"
-        )
-    if hasattr(loader, "__array__"):  # tensors, NumPy's arrays, data frames
-        raise TypeError(
-            f"loader is a {kind} of shape {tuple(getattr(loader, 'shape', ()))}, whose rows are single samples: pass "
-            "DataLoader(TensorDataset(tensor), batch_size=64, shuffle=True)"
-        )
-    if isinstance(loader, (str, bytes, Mapping)) or not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
-        raise TypeError(f"loader={loader!r}: expected an iterable of batches, such as a DataLoader")
