@@ -179,6 +179,26 @@ def test_what_happens_where_an_epoch_is_terminated_belongs_to_its_last_iteration
     check_resume(build, run, iterations=9, saved_at=[6, 7])
 
 
+@pytest.mark.parametrize("event", [Events.EPOCH_STARTED, Events.EPOCH_COMPLETED])
+def test_a_schedule_that_ticks_again_in_the_middle_of_a_resumed_epoch_is_named(event: Events) -> None:
+    """Ignite fires EPOCH_STARTED when it goes on."""
+
+    def build() -> tuple[Engine, dict[str, Any]]:
+        optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+        trainer = Engine(lambda engine, batch: optimizer.step())
+        trainer.add_event_handler(
+            event, lambda: optimizer.param_groups[0].update(lr=optimizer.param_groups[0]["lr"] / 2)
+        )
+        return trainer, complete_recipe(trainer, {"optimizer": optimizer})
+
+    check_resume(build, run, iterations=14, saved_at=[2 * EPOCH])
+    if event == Events.EPOCH_COMPLETED:
+        check_resume(build, run, iterations=14, saved_at=[7])
+    else:
+        with pytest.raises(ResumeDifference, match=r"optimizer, param_groups\.0\.lr is 0\.125, uninterrupted 0\.25"):
+            check_resume(build, run, iterations=14, saved_at=[7])
+
+
 def test_a_moment_from_which_ignite_cannot_go_on_is_refused() -> None:
     def run_of_unknown_length(trainer: Engine) -> None:
         trainer.run(map(int, range(50)))
