@@ -76,7 +76,7 @@ class InfiniteBatches(Iterator[BatchT]):
         """Go to a saved position, such that the next batch is the one that would have come next.
 
         A loader that has ``state_dict`` and ``load_state_dict``, such as torchdata's ``StatefulDataLoader``, goes there
-        itself. From any other, the batches of this pass that were drawn before are drawn once more and thrown away.
+        itself, as exactly as its own state allows. From any other, the batches of this pass that were drawn before are drawn once more and thrown away.
         That costs their loading time. It is exact if the order is drawn when the pass begins, from torch's, Python's or
         NumPy's global generator or from the ``generator`` of the loader or a sampler, or follows from ``set_epoch``.
 
@@ -93,7 +93,7 @@ class InfiniteBatches(Iterator[BatchT]):
             state_dict: what :meth:`state_dict` returned, for a loader over the same data with the same settings.
 
         Raises:
-            ValueError: if it is no such state, has a newer version, or the loader has too few batches for the
+            ValueError: if it is not such a state, has a newer version, or the loader has too few batches for the
                 position. After an error nothing has changed, except that an iterator which can be read only once has
                 lost the batches that were tried.
         """
@@ -141,7 +141,7 @@ def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
         loader: what gives the batches; it must be possible to iterate it more than once.
 
     Raises:
-        TypeError: if ``loader`` is no iterable of batches: a data set or a tensor gives single samples.
+        TypeError: if ``loader`` is not an iterable of batches: a data set or a tensor gives single samples.
         ValueError: from ``next``, if the loader yields no batch in a whole pass, or can be read only once and has been
             read.
         RuntimeError: from ``next``, if the loader has one iterator for all its users (``persistent_workers=True``) and

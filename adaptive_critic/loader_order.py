@@ -1,4 +1,4 @@
-"""What decides the order of a loader's batches: random generators, the number of the pass, a state of its own."""
+"""Reads and restores what decides the order of a loader's batches: random generators, number of the pass, own state."""
 
 from __future__ import annotations
 
@@ -22,28 +22,21 @@ _logger = logging.getLogger("adaptive_critic")
 
 
 class PassStart(NamedTuple):
-    """What decides the order of one pass, as it was when that pass began."""
+    """Start of a pass: everything that decides its order."""
 
     random: GlobalStates
-    generators: list[torch.Tensor]
-    """states of the loader's own generators"""
-    starts_workers: bool
-    """whether the pass started the loader's workers, which draws a random number"""
+    generators: list[torch.Tensor]  # states of the loader's own generators
+    starts_workers: bool  # whether the loader's workers began with it, which draws a random number
 
 
 class Position(NamedTuple):
-    """Where an InfiniteBatches stands."""
+    """A position in the passes over a loader."""
 
-    passes: int
-    """complete passes over the loader"""
-    batches: int
-    """batches drawn from the current pass"""
-    start: PassStart
-    """the start of the current pass"""
-    generators: list[torch.Tensor]
-    """states of the loader's own generators when the position was saved"""
-    loader: Mapping[str, Any] | None
-    """the loader's own state_dict, if it has one"""
+    passes: int  # complete ones
+    batches: int  # drawn from the current pass
+    start: PassStart  # of the current pass
+    generators: list[torch.Tensor]  # states of the loader's own generators when the position was saved
+    loader: Mapping[str, Any] | None  # the loader's own state_dict, if it has one
 
 
 class LoaderOrder:
