@@ -76,9 +76,10 @@ class InfiniteBatches(Iterator[BatchT]):
         """Go to a saved position, such that the next batch is the one that would have come next.
 
         A loader that has ``state_dict`` and ``load_state_dict``, such as torchdata's ``StatefulDataLoader``, goes there
-        itself, as exactly as its own state allows. From any other, the batches of this pass that were drawn before are drawn once more and thrown away.
-        That costs their loading time. It is exact if the order is drawn when the pass begins, from torch's, Python's or
-        NumPy's global generator or from the ``generator`` of the loader or a sampler, or follows from ``set_epoch``.
+        itself, as exactly as its own state allows. From any other, the batches of this pass that were drawn before are
+        drawn once more and thrown away. That costs their loading time. It is exact if the order is drawn when the pass
+        begins, from torch's, Python's or NumPy's global generator or from the ``generator`` of the loader or a sampler,
+        or follows from ``set_epoch``.
 
         Not exact are: a loader whose ``generator`` is used elsewhere as well; a data set that draws random numbers in
         persistent workers; a data set or sampler with a random generator of its own, unless it seeds that for each
