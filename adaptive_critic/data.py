@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from adaptive_critic.loader_order import LoaderOrder, refuse_single_samples
+from torch.utils.data import Dataset
+
+from adaptive_critic.loader_order import LoaderOrder
 
 __all__ = ["InfiniteBatches", "infinite_batches"]
 
@@ -24,7 +26,7 @@ class InfiniteBatches(Iterator[BatchT]):
     def __init__(self, loader: Iterable[BatchT]) -> None:
         if isinstance(loader, InfiniteBatches):
             raise TypeError("loader is an InfiniteBatches already: use it as it is")
-        refuse_single_samples(loader)
+        _refuse_single_samples(loader)
         self.loader = loader
         self.passes = 0
         self.batches = 0
@@ -74,9 +76,10 @@ class InfiniteBatches(Iterator[BatchT]):
         """Go to a saved position, such that the next batch is the one that would have come next.
 
         A loader that has ``state_dict`` and ``load_state_dict``, such as torchdata's ``StatefulDataLoader``, goes there
-        itself. From any other, the batches of this pass that were drawn before are drawn once more and thrown away.
-        That costs their loading time. It is exact if the order is drawn when the pass begins, from torch's, Python's or
-        NumPy's global generator or from the ``generator`` of the loader or a sampler, or follows from ``set_epoch``.
+        itself, as exactly as its own state allows. From any other, the batches of this pass that were drawn before are
+        drawn once more and thrown away. That costs their loading time. It is exact if the order is drawn when the pass
+        begins, from torch's, Python's or NumPy's global generator or from the ``generator`` of the loader or a sampler,
+        or follows from ``set_epoch``.
 
         Not exact are: a loader whose ``generator`` is used elsewhere as well; a data set that draws random numbers in
         persistent workers; a data set or sampler with a random generator of its own, unless it seeds that for each
@@ -91,7 +94,7 @@ class InfiniteBatches(Iterator[BatchT]):
             state_dict: what :meth:`state_dict` returned, for a loader over the same data with the same settings.
 
         Raises:
-            ValueError: if it is no such state, has a newer version, or the loader has too few batches for the
+            ValueError: if it is not such a state, has a newer version, or the loader has too few batches for the
                 position. After an error nothing has changed, except that an iterator which can be read only once has
                 lost the batches that were tried.
         """
@@ -139,7 +142,7 @@ def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
         loader: what gives the batches; it must be possible to iterate it more than once.
 
     Raises:
-        TypeError: if ``loader`` is no iterable of batches: a data set or a tensor gives single samples.
+        TypeError: if ``loader`` is not an iterable of batches: a data set or a tensor gives single samples.
         ValueError: from ``next``, if the loader yields no batch in a whole pass, or can be read only once and has been
             read.
         RuntimeError: from ``next``, if the loader has one iterator for all its users (``persistent_workers=True``) and
@@ -158,3 +161,20 @@ def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
         30
     """
     return InfiniteBatches(loader)
+
+
+def _refuse_single_samples(loader: Any) -> None:
+    """Refuse what gives single samples, or nothing that could be a batch, and say what to pass instead."""
+    kind = type(loader).__name__
+    if isinstance(loader, Dataset):
+        raise TypeError(
+            f"loader is a {kind}, a data set, which gives single samples: pass DataLoader(dataset, "
+            "batch_size=64, shuffle=True), or with batch_size=None if its items are whole batches already"
+        )
+    if hasattr(loader, "__array__"):  # tensors, NumPy's arrays, data frames
+        raise TypeError(
+            f"loader is a {kind} of shape {tuple(getattr(loader, 'shape', ()))}, whose rows are single samples: pass "
+            "DataLoader(TensorDataset(tensor), batch_size=64, shuffle=True)"
+        )
+    if isinstance(loader, (str, bytes, Mapping)) or not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
+        raise TypeError(f"loader={loader!r}: expected an iterable of batches, such as a DataLoader")

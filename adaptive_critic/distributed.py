@@ -75,10 +75,10 @@ def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
 
 
 def full_state(item: Any) -> Any:
-    """Return ``item.state_dict()``, the whole of it where each rank holds a part.
+    """Return ``item.state_dict()`` on every rank, the whole of it if each rank holds a part.
 
-    A ``ZeroRedundancyOptimizer`` has its state on one rank at a time, the one that it was consolidated on. So each rank
-    is that in turn, and takes the state then. Everything else is asked for its state and no rank waits for another.
+    A ``ZeroRedundancyOptimizer`` has its whole state on one rank only, the last that it was consolidated on. So it is
+    consolidated on each rank in turn, and each takes the state then. Other objects need no collective.
     """
     consolidate = getattr(item, "consolidate_state_dict", None)
     if not callable(consolidate):

@@ -1,4 +1,4 @@
-"""What decides the order of a loader's batches: random generators, the number of the pass, a state of its own."""
+"""Reads and restores what decides the order of a loader's batches: random generators, number of the pass, own state."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import Dataset, IterableDataset, Subset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
+from adaptive_critic.checks import shortened
 from adaptive_critic.random_state import GlobalStates
 from adaptive_critic.state import StateError, header, integer, mapping
 
-__all__ = ["LoaderOrder", "PassStart", "Position", "refuse_single_samples"]
+__all__ = ["LoaderOrder", "PassStart", "Position"]
 
 _NAME = "InfiniteBatches"
 _VERSION = 1
@@ -21,28 +22,21 @@ _logger = logging.getLogger("adaptive_critic")
 
 
 class PassStart(NamedTuple):
-    """What decides the order of one pass, as it was when that pass began."""
+    """Start of a pass: everything that decides its order."""
 
     random: GlobalStates
-    generators: list[torch.Tensor]
-    """states of the loader's own generators"""
-    starts_workers: bool
-    """whether the pass started the loader's workers, which draws a random number"""
+    generators: list[torch.Tensor]  # states of the loader's own generators
+    starts_workers: bool  # whether the loader's workers began with it, which draws a random number
 
 
 class Position(NamedTuple):
-    """Where an InfiniteBatches stands."""
+    """A position in the passes over a loader."""
 
-    passes: int
-    """complete passes over the loader"""
-    batches: int
-    """batches drawn from the current pass"""
-    start: PassStart
-    """the start of the current pass"""
-    generators: list[torch.Tensor]
-    """states of the loader's own generators when the position was saved"""
-    loader: Mapping[str, Any] | None
-    """the loader's own state_dict, if it has one"""
+    passes: int  # complete ones
+    batches: int  # drawn from the current pass
+    start: PassStart  # of the current pass
+    generators: list[torch.Tensor]  # states of the loader's own generators when the position was saved
+    loader: Mapping[str, Any] | None  # the loader's own state_dict, if it has one
 
 
 class LoaderOrder:
@@ -56,7 +50,7 @@ class LoaderOrder:
         self._loader = loader
         self._kind = type(loader).__name__
         self._generators_at_first = len(self._generators())
-        self._warned = False
+        self._warned: set[str] = set()
 
     @property
     def has_one_iterator(self) -> bool:
@@ -65,7 +59,7 @@ class LoaderOrder:
 
     def shared_iterator(self) -> tuple[Any, Any]:
         """Return the iterator that all users of the loader share, if there is one, and what it has yielded so far."""
-        iterator = getattr(self._loader, "_iterator", None)
+        iterator = getattr(self._loader, "_iterator", None) if isinstance(self._loader, DataLoader) else None
         return iterator, getattr(iterator, "_num_yielded", None)
 
     def start(self) -> PassStart:
@@ -115,9 +109,10 @@ class LoaderOrder:
                 f"the position was saved by a loader with a state_dict of its own, {self._kind} has none: use the same "
                 "kind of loader, such as torchdata's StatefulDataLoader"
             )
-        [cpu] = _random_states(state, "pass_rng")
+        cpu = next(iter(_random_states(state, "pass_rng")), None)
+        others = mapping(state, "pass_random") if "pass_random" in state else {}  # 0.1.0 saved none
         start = PassStart(
-            GlobalStates.read({"cpu": cpu, **(mapping(state, "pass_random") if "pass_random" in state else {})}),
+            GlobalStates.read({"cpu": cpu, **others}),
             _random_states(state, "pass_generators"),
             bool(state.get("pass_starts_workers", passes == 0)),
         )
@@ -135,35 +130,39 @@ class LoaderOrder:
         """
         now = GlobalStates.now()
         try:
-            start = position.start
-            needed = start.generators if position.batches else position.generators
+            needed = position.start.generators if position.batches else position.generators
             if len(needed) > len(self._generators()) and self._may_make_generators():
                 self._skip(iter(self._loader), 1)
             self.set_epoch(position.passes)
-            iterator = None
-            if position.batches:
-                persistent = bool(getattr(self._loader, "persistent_workers", False))
-                if persistent and not start.starts_workers and not self._workers_run():
-                    iter(self._loader)
-                start.random.restore()
-                self._set_states("pass_generators", start.generators)
-                if position.loader is not None:
-                    self._loader.load_state_dict(position.loader)  # type: ignore[attr-defined]  # read() looked
-                elif persistent and start.starts_workers and self._workers_run():
-                    # Starting them draws their seed before the order is drawn.
-                    torch.empty((), dtype=torch.int64).random_(generator=getattr(self._loader, "generator", None))
-                iterator = iter(self._loader)
-                if position.loader is None and self._skip(iterator, position.batches) < position.batches:
-                    raise StateError(
-                        f"the saved position is {position.batches} batches into a pass, but the {self._kind} yielded "
-                        "fewer: was it saved with other data or another batch size?"
-                    )
+            iterator = self._iterate(position) if position.batches else None
+            # A Python generator over a loader that has loaded its state draws the order later, with the first batch.
             if position.loader is None or not isinstance(iterator, Generator):
-                self._set_states(
-                    "generators", position.generators
-                )  # a Generator has yet to begin, from the pass's start
+                self._set_states("generators", position.generators)
         finally:
             now.restore()
+        return iterator
+
+    def _iterate(self, position: Position) -> Iterator[Any]:
+        """Begin the pass of ``position`` as it began then, and go on to its batch."""
+        start = position.start
+        persistent = bool(getattr(self._loader, "persistent_workers", False))
+        if persistent and not start.starts_workers and not self._workers_run():
+            iter(self._loader)
+        start.random.restore()
+        self._set_states("pass_generators", start.generators)
+        if position.loader is not None:
+            self._loader.load_state_dict(position.loader)  # type: ignore[attr-defined]  # read() looked
+            return iter(self._loader)
+        if persistent and start.starts_workers and self._workers_run():
+            # Starting them draws their seed before the order is drawn.
+            torch.empty((), dtype=torch.int64).random_(generator=getattr(self._loader, "generator", None))
+        iterator = iter(self._loader)
+        drawn = self._skip(iterator, position.batches)
+        if drawn < position.batches:
+            raise StateError(
+                f"the saved position is {position.batches} batches into a pass, but the {self._kind} yielded only "
+                f"{drawn}: was it saved with other data or another batch size?"
+            )
         return iterator
 
     def restore_states(self, states: list[torch.Tensor]) -> None:
@@ -172,9 +171,13 @@ class LoaderOrder:
             generator.set_state(state)
 
     def _samplers(self) -> list[Any]:
-        batch_sampler = getattr(self._loader, "batch_sampler", None)
-        parts = [self._loader, getattr(self._loader, "sampler", None), batch_sampler]
-        return [*parts, getattr(batch_sampler, "sampler", None)]
+        """Return the loader and its samplers, those within samplers included."""
+        found: list[Any] = [self._loader]
+        level = found
+        for _ in range(3):
+            level = [getattr(part, name, None) for part in level for name in ("sampler", "batch_sampler")]
+            found = found + level
+        return list({id(part): part for part in found if part is not None}.values())
 
     def _generators(self) -> list[torch.Generator]:
         found = (getattr(part, "generator", None) for part in self._samplers())
@@ -209,7 +212,7 @@ class LoaderOrder:
             state = self._loader.state_dict()  # type: ignore[attr-defined]  # looked at above
             if isinstance(state, Mapping) and state:
                 return state
-            found = f"returned {state!r}"
+            found = f"returned {shortened(state)}"
         except Exception as error:  # whatever the wrapper does where the loader has no state
             found = f"raised {error!r}"
         self._warn(
@@ -219,7 +222,7 @@ class LoaderOrder:
         return None
 
     def _workers_run(self) -> bool:
-        return self.shared_iterator()[0] is not None
+        return getattr(self._loader, "_iterator", None) is not None
 
     def _skip(self, iterator: Iterator[Any], batches: int) -> int:
         """Draw batches and throw them away; return how many there were."""
@@ -241,13 +244,11 @@ class LoaderOrder:
         return batches
 
     def _is_stream(self) -> bool:
-        return isinstance(getattr(self._loader, "dataset", None), IterableDataset) or not hasattr(
-            self._loader, "dataset"
-        )
+        return not hasattr(self._loader, "dataset") or isinstance(self._loader.dataset, IterableDataset)
 
     def _warn(self, message: str) -> None:
-        if not self._warned:
-            self._warned = True
+        if message not in self._warned:
+            self._warned.add(message)
             _logger.warning(message)
 
 
@@ -259,24 +260,3 @@ def _random_states(state: Mapping[str, Any], key: str) -> list[torch.Tensor]:
     if len(tensors) != len(entries):
         raise StateError(f"state[{key!r}]={found!r}: expected saved random states (tensors of bytes)")
     return tensors
-
-
-def refuse_single_samples(loader: Any) -> None:
-    """Refuse what gives single samples, or nothing that could be a batch.
-
-    Raises:
-        TypeError: saying what to pass instead.
-    """
-    kind = type(loader).__name__
-    if isinstance(loader, Dataset):
-        raise TypeError(
-            f"loader is a {kind}, a data set, which gives single samples: pass DataLoader(dataset, "
-            "batch_size=64, shuffle=True), or with batch_size=None if its items are whole batches already"
-        )
-    if hasattr(loader, "__array__"):  # tensors, NumPy's arrays, data frames
-        raise TypeError(
-            f"loader is a {kind} of shape {tuple(getattr(loader, 'shape', ()))}, whose rows are single samples: pass "
-            "DataLoader(TensorDataset(tensor), batch_size=64, shuffle=True)"
-        )
-    if isinstance(loader, (str, bytes, Mapping)) or not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
-        raise TypeError(f"loader={loader!r}: expected an iterable of batches, such as a DataLoader")

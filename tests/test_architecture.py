@@ -43,7 +43,7 @@ TABLE = {
     "output_warnings": Row({"torch"}, {"signals", "step_output"}),
     "moments": Row({"torch"}, {"signals", "state", "step_output"}),
     "reading": Row({"torch"}, set()),
-    "loader_order": Row({"torch"}, {"random_state", "state"}),
+    "loader_order": Row({"torch"}, {"checks", "random_state", "state"}),
     "data": Row({"torch"}, {"loader_order"}),
     "rate": Row({"torch"}, {"checks"}),
     "measuring": Row({"torch"}, {"distributed", "moments", "reading", "signals", "state", "step_output"}),

@@ -165,6 +165,26 @@ def test_a_validation_between_two_passes_takes_nothing_from_them() -> None:
         assert len(list(shared)) == SIZE // BATCH
 
 
+class Prefetching:
+    """A loader whose thread draws ahead from an iterator of its own."""
+
+    def __init__(self) -> None:
+        self._iterator = iter(loader())
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in loader():
+            yield batch
+            next(self._iterator)  # at any moment, as far as others can tell
+
+
+def test_a_loader_that_draws_ahead_by_itself_is_no_sharing() -> None:
+    prefetching = Prefetching()
+    batches = infinite_batches(prefetching)
+    for expected in range(3):
+        assert draw(batches, 1) == [[2 * expected, 2 * expected + 1]]
+        next(prefetching._iterator)
+
+
 # --- loaders that seem to have a state --------------------------------------------------------------------------------
 
 
@@ -329,6 +349,16 @@ class BatchesOfPass:
         yield from order.reshape(-1, BATCH).tolist()
 
 
+class Shard:
+    """A part of a batch sampler's batches, as accelerate makes it for each rank."""
+
+    def __init__(self, batch_sampler: Any) -> None:
+        self.batch_sampler = batch_sampler
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batch_sampler)
+
+
 class Told(Numbers):
     """A data set of which each pass shows other samples."""
 
@@ -348,10 +378,19 @@ class Told(Numbers):
         lambda: loader(Streamed(), num_workers=1),
         lambda: DataLoader(Numbers(), batch_sampler=BatchesOfPass()),
         BatchesOfPass,
+        lambda: DataLoader(Numbers(), batch_sampler=Shard(BatchesOfPass())),
         lambda: loader(Told()),
         lambda: loader(Subset(Told(), range(SIZE))),
     ],
-    ids=["streamed", "streamed by a worker", "batch sampler", "the loader itself", "data set", "subset of a data set"],
+    ids=[
+        "streamed",
+        "streamed by a worker",
+        "batch sampler",
+        "the loader itself",
+        "batch sampler of a shard",
+        "data set",
+        "subset of a data set",
+    ],
 )
 def test_whatever_wants_the_number_of_the_pass_gets_it(build: Callable[[], Any]) -> None:
     batches = infinite_batches(build())

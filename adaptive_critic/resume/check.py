@@ -97,8 +97,9 @@ def check_resume(
 
     Raises:
         ResumeDifference: an AssertionError that names the first thing that differs.
-        TypeError: if ``build`` or ``run`` can't be called, an iteration is no int, or names or iterations no list.
-        ValueError: if there is no iteration, or one is out of range, the run is too short, two runs that were not
+        TypeError: if ``build`` or ``run`` can't be called, an iteration is not an int, or names or iterations are not
+            a list.
+        ValueError: if no iteration is given, or one is out of range, the run is too short, two runs that were not
             interrupted differ, or a state is not data.
         RuntimeError: in a distributed run.
 

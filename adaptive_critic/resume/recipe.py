@@ -34,7 +34,7 @@ class GeneratorState:
         """Restore the state.
 
         Raises:
-            ValueError: if it is no state of a generator.
+            ValueError: if it is not the state of a generator.
         """
         try:
             self.generator.set_state(state_dict["generator"].cpu())
@@ -65,7 +65,7 @@ def complete_recipe(
             ``create_gan_trainer`` is). Default: the current CUDA device, if there is one.
 
     Raises:
-        TypeError: if the trainer is no engine, or an object has no ``state_dict`` and ``load_state_dict``.
+        TypeError: if the trainer is not an engine, or an object has no ``state_dict`` and ``load_state_dict``.
         ValueError: if a name stands for two things, or there is no such device.
 
     Example:

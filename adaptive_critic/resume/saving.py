@@ -21,7 +21,7 @@ __all__ = ["LastSaver", "Resumed", "resume_exactly"]
 
 
 class Resumed(NamedTuple):
-    """What :func:`resume_exactly` did."""
+    """Result of :func:`resume_exactly`."""
 
     iteration: int
     """iterations that are done; 0: a new run"""

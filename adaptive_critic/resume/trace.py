@@ -70,7 +70,7 @@ class Recorder:
             trainer.terminate()
 
     def _objects(self) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
-        return ((name, entries(full_state(item))) for name, item in self._watched.items())
+        return ((name, entries(_state(item))) for name, item in self._watched.items())
 
     def _record(self, trainer: Engine, step: str, found: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> None:
         self.trace[Moment(trainer.state.iteration, step)] = {
@@ -79,6 +79,13 @@ class Recorder:
             for path, text in parts
             if self._ignored.isdisjoint((name, path, f"{name}.{path}"))
         }
+
+
+def _state(item: Any) -> Any:
+    try:
+        return full_state(item)
+    except Exception as error:  # wrappers have the method, whatever they wrap; saving one is an error of its own
+        return {"state_dict()": f"raises {type(error).__name__}"}
 
 
 def random_states_used(trace: Trace) -> set[str]:

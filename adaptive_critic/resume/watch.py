@@ -116,7 +116,7 @@ def _has_state(item: Any) -> bool:
 
 
 def _parts(item: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what an object refers to, with its name there, or "" to keep the object's."""
+    """Yield the objects that ``item`` refers to, each with its name there. "" means that of ``item``."""
     if isinstance(item, functools.partial):
         yield from (("", item.func), *(("", value) for value in item.args), *item.keywords.items())
     elif inspect.ismethod(item):

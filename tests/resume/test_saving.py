@@ -223,6 +223,39 @@ def test_what_handlers_at_the_end_of_an_epoch_do_is_not_lost_if_the_process_ends
     assert halving(tmp_path / "killed", False, early) == expected
 
 
+def newest(folder: Path) -> int:
+    return max(int(path.stem.rpartition("_")[2]) for path in folder.iterdir())
+
+
+def newest_at_each_end_of_an_epoch(trainer: Engine, folder: Path) -> list[tuple[int, int]]:
+    """Return a list that gets, at each EPOCH_COMPLETED, the iteration and that of the newest file by then."""
+    found: list[tuple[int, int]] = []
+    trainer.add_event_handler(
+        Events.EPOCH_COMPLETED, lambda engine: found.append((engine.state.iteration, newest(folder)))
+    )
+    return found
+
+
+def test_an_epoch_that_is_resumed_in_its_middle_ends_where_it_would_have(tmp_path: Path) -> None:
+    for ends, expected in ((6, [(4, 3)]), (100, [(8, 7), (12, 11)])):
+        trainer, objects = small()
+        resume_exactly(trainer, tmp_path, objects, every=1)
+        found = newest_at_each_end_of_an_epoch(trainer, tmp_path)
+        trainer.add_event_handler(Events.ITERATION_COMPLETED(once=ends), trainer.terminate)
+        trainer.run(range(4), max_epochs=3)
+        assert found == expected
+
+
+def test_an_epoch_after_one_that_was_ended_early_is_as_long_as_any(tmp_path: Path) -> None:
+    trainer, objects = small()
+    resume_exactly(trainer, tmp_path, objects, every=1)
+    found = newest_at_each_end_of_an_epoch(trainer, tmp_path)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2), lambda: trainer.terminate_epoch())
+    trainer.run(range(4), max_epochs=2)
+    assert found == [(2, 1), (6, 5)]
+    assert newest(tmp_path) == 6
+
+
 def test_the_first_epoch_of_unknown_length_is_saved_at_its_end(tmp_path: Path) -> None:
     """Ignite can't go on from within it, and the handlers of its end may be due at any moment."""
     for expected in (0, 6):
