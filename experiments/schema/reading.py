@@ -213,8 +213,8 @@ def _contender(data: Any, where: str) -> ContenderRecord:
         )
     # Suites that were described before there were pairs have no rates.
     rate = _number(data, "rate", where, above=0.0) if "rate" in data else 1.0
-    if kind != "pair" and rate != 1.0:
-        raise ResultError(f"{where}: a 'rate' other than 1 belongs to kind pair; got kind {kind}, rate {rate:g}")
+    if kind == "fixed" and rate != 1.0:
+        raise ResultError(f"{where}: fixed n with another rate than 1 is of kind pair; got kind fixed, rate {rate:g}")
     return ContenderRecord(
         data["name"], _name(data, "title", where), kind, steps, matches, _get(data, "setting", dict, where), rate
     )

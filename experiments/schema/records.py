@@ -198,7 +198,7 @@ class ContenderRecord:
         steps: the n of a "fixed" contender, else None.
         matches: the contender whose mean n a "matched" one holds, else None.
         setting: the constructor's arguments.
-        rate: factor of the critic's learning rate, above 0; other than 1 for a "pair" alone.
+        rate: factor of the critic's learning rate, above 0; 1 for a "fixed" contender.
     """
 
     name: str

@@ -114,7 +114,7 @@ def test_a_completed_run_has_evaluations() -> None:
     [
         ({"kind": "fixed", "steps": None}, "'steps' belongs to kind fixed"),
         ({"kind": "matched", "matches": None, "steps": None}, "'matches' to kind matched"),
-        ({"rate": 4.0}, "'rate' other than 1 belongs to kind pair; got kind fixed, rate 4"),
+        ({"rate": 4.0}, "fixed n with another rate than 1 is of kind pair; got kind fixed, rate 4"),
         ({"kind": "pair", "steps": None, "rate": 0.0}, "rate: expected a finite number above 0"),
         ({"kind": "ours"}, "none of fixed, pair, schedule"),
     ],
