@@ -241,6 +241,8 @@ def suite_from_json(data: Any, where: str = "tasks.json") -> Suite:
         tasks,
         contenders,
         _get(data, "freeze_commit", (str, type(None)), where),
-        *(_name(data, key, where) for key in ("gap", "loss_ratio", "reference")),
+        gap=_name(data, "gap", where),
+        loss_ratio=_name(data, "loss_ratio", where),
+        reference=_name(data, "reference", where),
         pairs=tuple(_get(data, "pairs", list, where)) if "pairs" in data else (),
     )
