@@ -14,7 +14,7 @@ from experiments import report
 from experiments.contenders import CONTENDERS
 from experiments.execution import DiskFullError, finished
 from experiments.parallel import BACKENDS, run_all
-from experiments.plan import blocks, estimated_seconds, select_blocks, specs, suite_record
+from experiments.plan import Spec, blocks, estimated_seconds, select_blocks, specs, suite_record
 from experiments.schema import (
     Suite,
     compact,
@@ -23,7 +23,7 @@ from experiments.schema import (
     suite_to_json,
     write_json,
 )
-from experiments.statistics import calibrate
+from experiments.statistics import best_pairs, calibrate
 from experiments.tasks import all_tasks
 
 OUT = Path("runs/experiments")
@@ -67,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     small.add_argument("--partial", action="store_true", help="also a block that is not complete")
     small.add_argument("--results", type=Path, default=COMMITTED, metavar="DIR", help="%(default)s")
     small.set_defaults(command=_compact)
-    targets = commands.add_parser("targets", help="fix targets and best fixed n from compact tuning results")
+    targets = commands.add_parser(
+        "targets", help="fix targets, best fixed n and best pairs from compact tuning results"
+    )
     targets.add_argument("--results", type=Path, default=COMMITTED, metavar="DIR", help="%(default)s")
     targets.add_argument("--freeze-commit", metavar="COMMIT", help="commit at which all settings are frozen")
     targets.set_defaults(command=_targets)
@@ -87,14 +89,7 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def _run(given: argparse.Namespace) -> int:
     out = (given.out or (QUICK_OUT if given.quick else OUT)).resolve()
-    runs = specs(
-        out,
-        block_names=given.block,
-        task_names=given.tasks,
-        contender_names=given.contenders,
-        seeds=given.seeds,
-        quick=given.quick,
-    )
+    runs = _chosen(given, out, given.block, quick=given.quick)
     _describe(out)
     # A polite kill ends the workers too, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -109,14 +104,27 @@ def _run(given: argparse.Namespace) -> int:
     return int(any(run.status == "failed" for run in done))
 
 
+def _chosen(given: argparse.Namespace, out: Path, block_names: Sequence[str], *, quick: bool = False) -> list[Spec]:
+    """The runs that the command line asks for."""
+    return specs(
+        out,
+        block_names=block_names,
+        task_names=given.tasks,
+        contender_names=given.contenders,
+        seeds=given.seeds,
+        quick=quick,
+        suite=_described(COMMITTED),
+    )
+
+
+def _described(folder: Path) -> Suite | None:
+    path = folder / DESCRIPTION
+    return suite_from_json(json.loads(path.read_bytes()), str(path)) if path.is_file() else None
+
+
 def _describe(folder: Path) -> Suite:
     """Bring a folder's description of the suite up to date, with the targets that are known."""
-    previous = None
-    for path in (COMMITTED / DESCRIPTION, folder / DESCRIPTION):
-        if path.is_file():
-            previous = suite_from_json(json.loads(path.read_bytes()), str(path))
-            break
-    suite = suite_record(previous)
+    suite = suite_record(_described(COMMITTED) or _described(folder))
     write_json(folder / DESCRIPTION, suite_to_json(suite))
     return suite
 
@@ -134,13 +142,7 @@ def _list(given: argparse.Namespace) -> int:
     total = 0.0
     for block in select_blocks(given.block or blocks()):
         try:
-            runs = specs(
-                out,
-                block_names=[block.name],
-                task_names=given.tasks,
-                contender_names=given.contenders,
-                seeds=given.seeds,
-            )
+            runs = _chosen(given, out, [block.name])
         except ValueError:  # the choice leaves nothing of this block
             continue
         left = [spec for spec in runs if finished(spec) is None]
@@ -156,13 +158,7 @@ def _list(given: argparse.Namespace) -> int:
 def _compact(given: argparse.Namespace) -> int:
     out = (given.out or OUT).resolve()
     for block in select_blocks(given.block or blocks()):
-        runs = specs(
-            out,
-            block_names=[block.name],
-            task_names=given.tasks,
-            contender_names=given.contenders,
-            seeds=given.seeds,
-        )
+        runs = _chosen(given, out, [block.name])
         found = [run for run in map(finished, runs) if run is not None]
         if len(found) < len(runs) and not given.partial:
             print(f"{block.name}: {len(found)} of {len(runs)} runs are finished, left out (--partial takes it)")
@@ -185,9 +181,11 @@ def _targets(given: argparse.Namespace) -> int:
             print(f"no targets yet for {error}")
             tasks.append(task)
             continue
-        print(f"{task.name}: targets {dict(tasks[-1].targets or {})}, best fixed n {tasks[-1].best_fixed_n}")
-    commit = given.freeze_commit or suite.freeze_commit
-    write_json(given.results / DESCRIPTION, suite_to_json(replace(suite, tasks=tuple(tasks), freeze_commit=commit)))
+        print(f"{task.name}: targets {dict(tasks[-1].targets or {})}, {tasks[-1].best_fixed_n}, {tasks[-1].best_pair}")
+    aimed = replace(suite, tasks=tuple(tasks), freeze_commit=given.freeze_commit or suite.freeze_commit)
+    aimed = replace(aimed, pairs=best_pairs(replace(results, suite=aimed)))
+    print(f"best pairs over all tasks: {', '.join(aimed.pairs) or 'none yet'}")
+    write_json(given.results / DESCRIPTION, suite_to_json(aimed))
     return 0
 
 

@@ -85,15 +85,29 @@ def dcgan_generator(latent_dim: int = 64, side: int = 28, channels: int = 16) ->
     return nn.Sequential(*layers, nn.Conv2d(width, 1, 3, padding=1), nn.Tanh())
 
 
-def dcgan_critic(side: int = 28, channels: int = 16) -> nn.Sequential:
-    """Convolutional critic to scores (n, 1); not normalised: a gradient penalty forbids batch statistics."""
+def dcgan_critic(side: int = 28, channels: int = 16, norm: str | None = None) -> nn.Sequential:
+    """Convolutional critic to scores (n, 1).
+
+    Args:
+        side: 14 or 28.
+        channels: Channels of the first hidden layer; each halving after it has twice as many.
+        norm: None, as a gradient penalty wants it; "batch" after each halving, as DCGAN has it; or "spectral" on all
+            weights.
+    """
+    if norm not in (None, "batch", "spectral"):
+        raise ValueError(f"norm={norm!r}: must be None, 'batch' or 'spectral'")
+
+    def weighted(layer: nn.Module) -> nn.Module:
+        return nn.utils.parametrizations.spectral_norm(layer) if norm == "spectral" else layer
+
     doublings = _doublings(side)
-    layers: list[nn.Module] = [nn.Conv2d(1, channels, 3, padding=1), _leaky()]
+    layers: list[nn.Module] = [weighted(nn.Conv2d(1, channels, 3, padding=1)), _leaky()]
     width = channels
     for _ in range(doublings):
-        layers += [nn.Conv2d(width, width * 2, 4, stride=2, padding=1), _leaky()]
+        layers.append(weighted(nn.Conv2d(width, width * 2, 4, stride=2, padding=1)))
         width *= 2
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width * 49, 1))
+        layers += [nn.BatchNorm2d(width), _leaky()] if norm == "batch" else [_leaky()]
+    return nn.Sequential(*layers, nn.Flatten(), weighted(nn.Linear(width * 49, 1)))
 
 
 def _doublings(side: int) -> int:

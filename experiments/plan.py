@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from experiments.contenders import CONTENDERS, Contender, select_contenders
@@ -80,6 +80,11 @@ class Block:
     contenders: tuple[str, ...]
     seeds: tuple[int, ...]
 
+    @property
+    def only_best_pairs(self) -> bool:
+        """Whether pairs run only where tuning seeds picked them: there are too many for all final seeds."""
+        return bool(self.name) and not set(self.seeds) <= set(TUNING_SEEDS)
+
 
 def blocks() -> dict[str, Block]:
     """Return the blocks of the suite by name, in the order in which they are meant to run."""
@@ -89,17 +94,16 @@ def blocks() -> dict[str, Block]:
     images = tuple(task.name for task in tasks if task.suite == "evaluation" and not task.cheap)
     constant = tuple(contender.name for contender in CONTENDERS if contender.kind in ("fixed", "pair"))
     every = tuple(contender.name for contender in CONTENDERS)
-    final = tuple(contender.name for contender in CONTENDERS if contender.kind != "pair")
     found = (
         Block("development", "development tasks, tuning seeds", development, every, TUNING_SEEDS),
         Block(
             "tuning", "constant n and rates on evaluation tasks, tuning seeds", cheap + images, constant, TUNING_SEEDS
         ),
         # Final seeds below these were looked at with earlier laws (experiments/report/seeds.py).
-        Block("cheap", "cheap evaluation tasks, final seeds 25-29", cheap, final, tuple(range(25, 30))),
-        Block("images", "image evaluation tasks, final seeds 7-9", images, final, tuple(range(7, 10))),
-        Block("cheap-more", "cheap evaluation tasks, final seeds 30-34", cheap, final, tuple(range(30, 35))),
-        Block("images-more", "image evaluation tasks, final seeds 10-11", images, final, tuple(range(10, 12))),
+        Block("cheap", "cheap evaluation tasks, final seeds 25-29", cheap, every, tuple(range(25, 30))),
+        Block("images", "image evaluation tasks, final seeds 7-9", images, every, tuple(range(7, 10))),
+        Block("cheap-more", "cheap evaluation tasks, final seeds 30-34", cheap, every, tuple(range(30, 35))),
+        Block("images-more", "image evaluation tasks, final seeds 10-11", images, every, tuple(range(10, 12))),
     )
     return {block.name: block for block in found}
 
@@ -121,6 +125,7 @@ def specs(
     contender_names: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     quick: bool = False,
+    suite: Suite | None = None,
 ) -> list[Spec]:
     """Return the runs asked for, seed by seed, each after the run that it matches.
 
@@ -131,6 +136,7 @@ def specs(
         contender_names: only of these contenders, and of those that they match.
         seeds: only with these seeds, or, with tasks or contenders but no block, with these whatever the blocks say.
         quick: cut every task, seed 0.
+        suite: which pairs blocks of final seeds run: the best of each task, and the best over all. Without it, none.
 
     Raises:
         ValueError: a name is unknown, or nothing is left.
@@ -142,6 +148,7 @@ def specs(
         chosen = [only]
     else:
         chosen = select_blocks(block_names or blocks())
+    best = _best_pairs(suite)
     found: dict[str, Spec] = {}
     for block in chosen:
         wanted_seeds = [seed for seed in block.seeds if seeds is None or seed in seeds]
@@ -149,13 +156,27 @@ def specs(
         for seed in wanted_seeds:
             for task in (all_tasks()[name] for name in block.tasks if name in tasks):
                 for contender in select_contenders(names):
-                    if contender.runs_on(task):
+                    is_left_out = (
+                        contender.kind == "pair" and block.only_best_pairs and contender.name not in best[task.name]
+                    )
+                    if contender.runs_on(task) and not is_left_out:
                         for spec in _chain(out, task, contender, seed, quick):
                             found.setdefault(spec.identity, spec)
     if not found:
         raise ValueError("no run is left: these tasks, contenders and seeds have none in common")
     # Within a seed the long runs first, so that the last core is not left alone with one of them.
     return sorted(found.values(), key=lambda spec: (spec.seed, spec.matches is not None, -spec.load_task().seconds))
+
+
+def _best_pairs(suite: Suite | None) -> dict[str, set[str]]:
+    """The pairs that final seeds are for, by task."""
+    found: dict[str, set[str]] = {name: set() for name in all_tasks()}
+    if suite is None:
+        return found
+    for task in suite.tasks:
+        if task.name in found:
+            found[task.name].update(suite.pairs, asdict(task.best_pair).values() if task.best_pair is not None else ())
+    return found
 
 
 def _chain(out: Path, task: Task, contender: Contender, seed: int, quick: bool) -> list[Spec]:
@@ -178,18 +199,19 @@ def _chain(out: Path, task: Task, contender: Contender, seed: int, quick: bool) 
 
 
 def suite_record(previous: Suite | None = None) -> Suite:
-    """Describe the suite for ``tasks.json``; targets, best fixed n and freeze commit are kept from ``previous``."""
+    """Describe the suite for ``tasks.json``; what tuning seeds fixed is kept from ``previous``."""
     known = {task.name: task for task in previous.tasks} if previous is not None else {}
     tasks = []
     for task in all_tasks().values():
         record = task.record()
         if task.name in known:
             before = known[task.name]
-            record = replace(record, floor=before.floor, targets=before.targets, best_fixed_n=before.best_fixed_n)
+            kept = {key: getattr(before, key) for key in ("floor", "targets", "best_fixed_n", "best_pair")}
+            record = replace(record, **kept)
         tasks.append(record)
     contenders = tuple(contender.record() for contender in CONTENDERS)
-    commit = previous.freeze_commit if previous is not None else None
-    return Suite(tuple(tasks), contenders, commit, gap="gap", loss_ratio="pid", reference="wgan-reference")
+    commit, pairs = (previous.freeze_commit, previous.pairs) if previous is not None else (None, ())
+    return Suite(tuple(tasks), contenders, commit, gap="gap", loss_ratio="pid", reference="wgan-reference", pairs=pairs)
 
 
 def estimated_seconds(runs: Iterable[Spec]) -> float:

@@ -75,6 +75,17 @@ CONTENDERS: tuple[Contender, ...] = (
     *(_pair(steps, rate) for steps in (1, 2, 3, 5, 10) for rate in (2, 4, 8, 16)),
     Contender("wgan-reference", "WGAN reference", "schedule", WGANReferenceController),
     Contender("gap", "Wasserstein gap", "adaptive", WassersteinGapController),
+    *(
+        Contender(
+            f"gap-x{rate}",
+            f"Wasserstein gap from n = 1, rate x {rate}",
+            "adaptive",
+            WassersteinGapController,
+            {"base": 1.0, "initial": 1},
+            rate=float(rate),
+        )
+        for rate in (4, 8)
+    ),
     Contender("pid", "loss-ratio PID", "adaptive", LossRatioPIDController, told=("objective",)),
     Contender("ladder", "accuracy ladder", "published", AccuracyLadderController),
     Contender("change-rate", "loss change rate", "published", LossChangeRateController),

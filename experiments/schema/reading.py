@@ -17,6 +17,7 @@ from experiments.schema.records import (
     SUITES,
     TARGETS,
     BestFixed,
+    BestPair,
     Config,
     ContenderRecord,
     Cost,
@@ -197,8 +198,17 @@ def _task(data: Any, where: str) -> TaskRecord:
         else BestFixed(
             **{f.name: _count(best, f.name, f"{where}.best_fixed_n", low=1) for f in dataclasses.fields(BestFixed)}
         ),
+        best_pair=_best_pair(data, where),
         note=_get(data, "note", str, where),
     )
+
+
+def _best_pair(data: Any, where: str) -> BestPair | None:
+    # Suites that were described before there were pairs have neither this nor rates.
+    found = _get(data, "best_pair", (dict, type(None)), where) if "best_pair" in data else None
+    if found is None:
+        return None
+    return BestPair(**{f.name: _name(found, f.name, f"{where}.best_pair") for f in dataclasses.fields(BestPair)})
 
 
 def _contender(data: Any, where: str) -> ContenderRecord:
@@ -211,10 +221,9 @@ def _contender(data: Any, where: str) -> ContenderRecord:
             f"{where}: 'steps' belongs to kind fixed and 'matches' to kind matched, and to no other; "
             f"got kind {kind}, steps {steps}, matches {matches!r}"
         )
-    # Suites that were described before there were pairs have no rates.
     rate = _number(data, "rate", where, above=0.0) if "rate" in data else 1.0
-    if kind != "pair" and rate != 1.0:
-        raise ResultError(f"{where}: a 'rate' other than 1 belongs to kind pair; got kind {kind}, rate {rate:g}")
+    if kind == "fixed" and rate != 1.0:
+        raise ResultError(f"{where}: fixed n with another rate than 1 is of kind pair; got kind fixed, rate {rate:g}")
     return ContenderRecord(
         data["name"], _name(data, "title", where), kind, steps, matches, _get(data, "setting", dict, where), rate
     )
@@ -232,5 +241,8 @@ def suite_from_json(data: Any, where: str = "tasks.json") -> Suite:
         tasks,
         contenders,
         _get(data, "freeze_commit", (str, type(None)), where),
-        *(_name(data, key, where) for key in ("gap", "loss_ratio", "reference")),
+        gap=_name(data, "gap", where),
+        loss_ratio=_name(data, "loss_ratio", where),
+        reference=_name(data, "reference", where),
+        pairs=tuple(_get(data, "pairs", list, where)) if "pairs" in data else (),
     )

@@ -155,6 +155,20 @@ class BestFixed:
 
 
 @dataclass(frozen=True)
+class BestPair:
+    """The best constant pair of n and critic's rate of a task, picked on tuning seeds alone; names of contenders.
+
+    Attributes:
+        early, late: the cheapest to that target.
+        budget: the best by quality at the whole budget.
+    """
+
+    early: str
+    late: str
+    budget: str
+
+
+@dataclass(frozen=True)
 class TaskRecord:
     """What a results folder says of a task of the suite.
 
@@ -169,6 +183,7 @@ class TaskRecord:
         floor: the metric between two true samples, or None where it is not known.
         targets: quality per name in :data:`TARGETS`, late below early; None until tuning seeds have run.
         best_fixed_n: None until tuning seeds have run.
+        best_pair: None until pairs have run on tuning seeds, too.
         note: what is special (regularizer, small data, noise), for people.
     """
 
@@ -182,6 +197,7 @@ class TaskRecord:
     floor: float | None = None
     targets: Mapping[str, float] | None = None
     best_fixed_n: BestFixed | None = None
+    best_pair: BestPair | None = None
     note: str = ""
 
 
@@ -198,7 +214,7 @@ class ContenderRecord:
         steps: the n of a "fixed" contender, else None.
         matches: the contender whose mean n a "matched" one holds, else None.
         setting: the constructor's arguments.
-        rate: factor of the critic's learning rate, above 0; other than 1 for a "pair" alone.
+        rate: factor of the critic's learning rate, above 0; 1 for a "fixed" contender.
     """
 
     name: str
@@ -219,6 +235,7 @@ class Suite:
         gap: name of the contender that the targets on the Wasserstein gap are about.
         loss_ratio: name of the contender that the target on the loss ratio is about.
         reference: name of the contender that runs the WGAN reference schedule.
+        pairs: names of the constant pairs that are the best over all tasks, picked on tuning seeds alone.
     """
 
     tasks: tuple[TaskRecord, ...]
@@ -227,6 +244,7 @@ class Suite:
     gap: str = "wasserstein_gap"
     loss_ratio: str = "loss_ratio_pid"
     reference: str = "wgan_reference"
+    pairs: tuple[str, ...] = ()
 
     def task(self, name: str) -> TaskRecord:
         """Return the task of this name; a ValueError lists what there is."""

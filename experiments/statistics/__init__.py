@@ -15,7 +15,7 @@ from experiments.statistics.aggregates import (
     share_of_tasks,
     task_estimate,
 )
-from experiments.statistics.calibration import calibrate
+from experiments.statistics.calibration import best_pairs, calibrate
 from experiments.statistics.comparison import BEST_FIXED, OWN_MEAN, Comparison, TaskComparison, compare
 from experiments.statistics.measures import cost_to_target, quality_at_cost
 from experiments.statistics.resampling import Estimate, log_ratio
@@ -33,6 +33,7 @@ __all__ = [
     "Table",
     "TaskComparison",
     "VerdictRow",
+    "best_pairs",
     "calibrate",
     "compare",
     "cost_to_target",

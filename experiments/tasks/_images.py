@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from experiments.tasks._planar import fixed_latents
 from experiments.tasks._task import Game, Task
 
 LATENT_DIM = 32
+ADAM = functools.partial(torch.optim.Adam, betas=(0.5, 0.9), fused=True)
 
 
 @functools.cache
@@ -41,7 +42,8 @@ def image_task(
     penalties: Mapping[str, float],
     batch_size: int = 64,
     rates: tuple[float, float],
-    betas: tuple[float, float] = (0.5, 0.9),
+    optimizer: Callable[..., torch.optim.Optimizer] = ADAM,
+    norm: str | None = None,
     width: int = 256,
     **described: Any,
 ) -> Task:
@@ -55,7 +57,8 @@ def image_task(
         penalties: See :class:`Task`.
         batch_size: Images in a batch.
         rates: Learning rates of generator and critic.
-        betas: Of both Adam optimizers.
+        optimizer: Makes both optimizers from parameters and ``lr``.
+        norm: Of a DCGAN's critic, see :func:`experiments.networks.dcgan_critic`.
         width: Hidden width of a perceptron, channels of the last hidden layer of a DCGAN.
         described: Further fields of :class:`Task`.
     """
@@ -64,7 +67,7 @@ def image_task(
 
     def networks() -> tuple[nn.Module, nn.Module]:
         if network == "dcgan":
-            return dcgan_generator(LATENT_DIM, side, width), dcgan_critic(side, width)
+            return dcgan_generator(LATENT_DIM, side, width), dcgan_critic(side, width, norm)
         return image_mlp_generator(LATENT_DIM, side, width, 2), image_mlp_critic(side, width, 2)
 
     def make(seed: int, evaluation_samples: int, rates: tuple[float, float]) -> Game:
@@ -82,8 +85,8 @@ def image_task(
         return Game(
             generator=generator,
             critic=critic,
-            optimizer_g=torch.optim.Adam(generator.parameters(), rates[0], betas, fused=True),
-            optimizer_d=torch.optim.Adam(critic.parameters(), rates[1], betas, fused=True),
+            optimizer_g=optimizer(generator.parameters(), lr=rates[0]),
+            optimizer_d=optimizer(critic.parameters(), lr=rates[1]),
             loader=ShuffledRows(training_images(data, side).images, batch_size, 10 * seed + 1),
             latent_dim=LATENT_DIM,
             evaluate=evaluate,

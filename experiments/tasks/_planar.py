@@ -16,6 +16,7 @@ from experiments.tasks._loaders import FreshSamples, ShuffledRows
 from experiments.tasks._task import Game, Task
 
 LATENT_DIM = 2
+BETAS = (0.5, 0.9)
 REFERENCE_POINTS = 10_000
 # The weight of WGAN-GP's own toy problems.
 TOY_PENALTY: Mapping[str, float] = MappingProxyType({"gradient_penalty": 0.1})
@@ -28,7 +29,6 @@ def planar_task(
     penalties: Mapping[str, float] = TOY_PENALTY,
     batch_size: int = 128,
     rates: tuple[float, float] = (1e-3, 1e-3),
-    betas: tuple[float, float] = (0.5, 0.9),
     real_points: int | None = None,
     dropout: float = 0.0,
     width: int = 64,
@@ -43,7 +43,6 @@ def planar_task(
         penalties: See :class:`Task`.
         batch_size: Real and generated points in a batch.
         rates: Learning rates of generator and critic.
-        betas: Of both Adam optimizers.
         real_points: How many real points there are to train on; fresh ones for ever when None. Quality is always judged
             against points that no one trains on.
         dropout: Probability in the critic after each hidden layer.
@@ -76,8 +75,8 @@ def planar_task(
         return Game(
             generator=generator,
             critic=critic,
-            optimizer_g=torch.optim.Adam(generator.parameters(), rates[0], betas, fused=True),
-            optimizer_d=torch.optim.Adam(critic.parameters(), rates[1], betas, fused=True),
+            optimizer_g=torch.optim.Adam(generator.parameters(), rates[0], BETAS, fused=True),
+            optimizer_d=torch.optim.Adam(critic.parameters(), rates[1], BETAS, fused=True),
             loader=loader,
             latent_dim=LATENT_DIM,
             evaluate=evaluate,

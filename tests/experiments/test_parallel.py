@@ -19,10 +19,10 @@ from experiments import execution
 from experiments.contenders import select_contenders
 from experiments.execution import DiskFullError, execute, finished
 from experiments.parallel import run_all
-from experiments.plan import TUNING_SEEDS, Spec, blocks, specs
+from experiments.plan import TUNING_SEEDS, Spec, blocks, specs, suite_record
 from experiments.report.seeds import SEEN
 from experiments.runner import Training
-from experiments.schema import FormatError, Run, load_results
+from experiments.schema import BestPair, FormatError, Run, Suite, load_results
 from experiments.tasks import all_tasks
 
 # Workers are other processes, which cannot import a test: they get its functions by value.
@@ -211,6 +211,31 @@ def test_blocks_cover_the_suite_and_keep_the_roles_of_seeds_apart() -> None:
         expected = set() if task.suite == "development" else set(range(25, 35) if task.cheap else range(7, 12))
         assert {seed for block in final for seed in block.seeds} == expected
         assert not any(seed in expected for seen in SEEN if seen.cheap is task.cheap for seed in seen.seeds)
+
+
+def test_on_final_seeds_only_the_chosen_pairs_run(tmp_path: Path) -> None:
+    tasks, best = ["grid", "pinwheel", "two-moons"], BestPair("pair-1x8", "pair-2x4", "fixed-1")
+    bare = suite_record()
+    chosen = dataclasses.replace(
+        bare,
+        tasks=tuple(dataclasses.replace(t, best_pair=best if t.name == "pinwheel" else None) for t in bare.tasks),
+        pairs=("pair-1x4",),
+    )
+
+    def pairs(block: str, suite: Suite | None) -> dict[str, set[str]]:
+        found = specs(tmp_path, block_names=[block], task_names=tasks, suite=suite)
+        return {t: {s.contender for s in found if s.task == t and s.contender.startswith("pair-")} for t in tasks}
+
+    assert pairs("cheap", chosen) == {
+        "grid": set(),
+        "pinwheel": {"pair-1x8", "pair-2x4", "pair-1x4"},
+        "two-moons": {"pair-1x4"},
+    }
+    assert pairs("cheap", None) == {"grid": set(), "pinwheel": set(), "two-moons": set()}
+    assert len(pairs("tuning", chosen)["pinwheel"]) == len(pairs("development", None)["grid"]) == 20
+    # Who names a pair and a seed gets it.
+    asked = specs(tmp_path, task_names=["two-moons"], contender_names=["pair-10x16"], seeds=[25])
+    assert [(s.contender, s.seed) for s in asked] == [("pair-10x16", 25)]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from experiments.schema import (
+    BestPair,
     FormatError,
     ResultError,
     Run,
@@ -109,12 +110,23 @@ def test_a_completed_run_has_evaluations() -> None:
         run_from_json(run_to_json(dataclasses.replace(run("wins", "fixed_2", 1, stop=0), status="completed")))
 
 
+def test_best_pairs_are_read_as_they_were_written() -> None:
+    best = BestPair("fixed_1", "fixed_2", "ttur")
+    tasks = tuple(dataclasses.replace(task, best_pair=best) for task in SUITE.tasks)
+    suite = dataclasses.replace(SUITE, tasks=tasks, pairs=("ttur", "fixed_2"))
+    assert suite_from_json(json.loads(json.dumps(suite_to_json(suite)))) == suite
+    broken = suite_to_json(suite)
+    broken["tasks"][0]["best_pair"]["late"] = 3
+    with pytest.raises(ResultError, match=r"best_pair\.late: expected str, got 3"):
+        suite_from_json(broken)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"kind": "fixed", "steps": None}, "'steps' belongs to kind fixed"),
         ({"kind": "matched", "matches": None, "steps": None}, "'matches' to kind matched"),
-        ({"rate": 4.0}, "'rate' other than 1 belongs to kind pair; got kind fixed, rate 4"),
+        ({"rate": 4.0}, "fixed n with another rate than 1 is of kind pair; got kind fixed, rate 4"),
         ({"kind": "pair", "steps": None, "rate": 0.0}, "rate: expected a finite number above 0"),
         ({"kind": "ours"}, "none of fixed, pair, schedule"),
     ],
@@ -126,10 +138,13 @@ def test_a_wrong_contender_is_named(change: dict[str, Any], message: str) -> Non
         suite_from_json(data)
 
 
-def test_a_suite_that_was_described_before_there_were_rates_is_read() -> None:
+def test_a_suite_that_was_described_before_there_were_pairs_is_read() -> None:
     data = suite_to_json(SUITE)
+    del data["pairs"]
     for entry in data["contenders"]:
         del entry["rate"]
+    for entry in data["tasks"]:
+        del entry["best_pair"]
     assert suite_from_json(data) == SUITE
 
 

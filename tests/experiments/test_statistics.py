@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from experiments.schema import TARGETS, BestFixed, Results, Suite
+from experiments.schema import TARGETS, BestFixed, BestPair, ContenderRecord, Results, Suite
 from experiments.statistics import (
     BEST_FIXED,
     OWN_MEAN,
     SHARES,
     Table,
+    best_pairs,
     calibrate,
     compare,
     cost_to_target,
@@ -536,6 +537,53 @@ def test_calibration_does_not_look_at_final_seeds() -> None:
 def test_calibration_breaks_ties_by_the_smaller_n() -> None:
     results = tuning(final={1: 1.0, 2: 1.0, 5: 1.0}, late={1: 20.0, 2: 20.0, 5: 20.0})
     assert calibrate(results, results.suite.tasks[0]).best_fixed_n == BestFixed(1, 1, 1)
+
+
+PAIRS = tuple(
+    ContenderRecord(f"pair_{n}x{m}", f"n = {n}, x {m}", "pair", rate=m) for n, m in ((1, 4), (2, 2), (2, 8), (5, 2))
+)
+
+
+def with_pairs(late: dict[str, float], final: float = 1.0, of: str = "t") -> Results:
+    results = tuning(final={1: 1.0, 2: 1.0, 5: 1.0}, late={1: 20.0, 2: 40.0, 5: 60.0})
+    pairs = [run("t", f"pair_{k}", s, late[k] / 2, late[k], final, role="tuning") for k in late for s in (0, 1, 2)]
+    return Results(Suite(results.suite.tasks, CONTENDERS + PAIRS), (*results.runs, *pairs))
+
+
+def test_the_best_pair_is_the_cheapest_of_all_constants() -> None:
+    results = with_pairs({"1x4": 12.0, "2x2": 30.0, "2x8": 8.0, "5x2": 50.0})
+    found = calibrate(results, results.suite.tasks[0])
+    assert found.best_fixed_n == BestFixed(1, 1, 1)
+    assert found.best_pair == BestPair(early="pair_2x8", late="pair_2x8", budget="fixed_1")  # a tie goes to smaller n
+    # Where no pair is better, n alone is the best pair: the rate is then times 1.
+    worse = with_pairs({"1x4": 90.0, "2x2": 90.0, "2x8": 90.0, "5x2": 90.0}, final=2.0)
+    assert calibrate(worse, worse.suite.tasks[0]).best_pair == BestPair("fixed_1", "fixed_1", "fixed_1")
+
+
+def test_no_pair_is_the_best_before_all_have_run() -> None:
+    results = with_pairs({"1x4": 12.0, "2x2": 30.0, "2x8": 8.0})
+    with pytest.raises(ValueError, match=r"t: every pair needs runs on the same tuning seeds.*pair_5x2: \[\]"):
+        calibrate(results, results.suite.tasks[0])
+    without = tuning(final={1: 1.0, 2: 1.0, 5: 1.0}, late={1: 20.0, 2: 40.0, 5: 60.0})
+    none = Results(Suite(without.suite.tasks, CONTENDERS + PAIRS), without.runs)
+    assert calibrate(none, none.suite.tasks[0]).best_pair is None
+
+
+def test_the_best_pairs_over_all_tasks_are_those_with_the_lowest_mean_ratio() -> None:
+    results = with_pairs({"1x4": 12.0, "2x2": 30.0, "2x8": 8.0, "5x2": 50.0})
+    aimed = calibrate(results, results.suite.tasks[0])
+    found = Results(dataclasses.replace(results.suite, tasks=(aimed,)), results.runs)
+    assert best_pairs(found) == ("pair_2x8", "pair_1x4", "pair_2x2")
+    # Twice as costly on another task outweighs a third saved on this one.
+    other = dataclasses.replace(aimed, name="other")
+    costs = {"1x4": 8.0, "2x2": 30.0, "2x8": 24.0, "5x2": 50.0}
+    more = [run("other", f"pair_{k}", s, c / 2, c, 1.0, role="tuning") for k, c in costs.items() for s in (0, 1, 2)]
+    more += [
+        run("other", f"fixed_{n}", s, 10.0 * n, 20.0 * n, 1.0, role="tuning") for n in (1, 2, 5) for s in (0, 1, 2)
+    ]
+    both = Results(dataclasses.replace(results.suite, tasks=(aimed, other)), (*results.runs, *more))
+    assert best_pairs(both) == ("pair_1x4", "pair_2x8", "pair_2x2")
+    assert best_pairs(Results(Suite((), CONTENDERS + PAIRS), ())) == ()
 
 
 def test_calibration_refuses_missing_seeds_and_runs_without_quality() -> None:

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from experiments import tasks
 from experiments.data import DataNotFoundError, ring
@@ -29,8 +32,8 @@ def test_every_axis_of_the_suite_has_a_task() -> None:
     assert {"wasserstein-gp", "wasserstein-clip", "non-saturating", "hinge", "least-squares"} == {
         t.objective for t in evaluated
     }
-    assert {0.2, 1.0, 5.0} == {round(t.rates[1] / t.rates[0], 6) for t in evaluated}
-    assert sum(not t.cheap for t in evaluated) == 3
+    assert {0.2, 1.0, 4.0, 5.0} == {round(t.rates[1] / t.rates[0], 6) for t in evaluated}
+    assert sum(not t.cheap for t in evaluated) == 7
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,6 +57,38 @@ def test_one_seed_gives_all_contenders_the_same_start(name: str) -> None:
     assert math.isfinite(quality)
     assert quality > 0
     assert second.evaluate(second.generator.eval()) == quality
+
+
+@pytest.mark.parametrize(
+    ("name", "objective", "penalties", "optimizer", "rates", "settings", "batch_norm"),
+    [
+        ("dcgan", "non-saturating", {}, torch.optim.Adam, (2e-4, 2e-4), {"betas": (0.5, 0.999)}, True),
+        ("spectral", "hinge", {}, torch.optim.Adam, (1e-4, 4e-4), {"betas": (0.0, 0.9)}, False),
+        ("clipping", "wasserstein-clip", {"clip": 0.01}, torch.optim.RMSprop, (5e-5, 5e-5), {}, True),
+        ("r1", "non-saturating", {"r1": 10.0}, torch.optim.Adam, (2e-3, 2e-3), {"betas": (0.0, 0.99)}, False),
+    ],
+)
+def test_published_settings_are_those_of_their_source(
+    name: str,
+    objective: str,
+    penalties: dict[str, float],
+    optimizer: type[torch.optim.Optimizer],
+    rates: tuple[float, float],
+    settings: dict[str, Any],
+    batch_norm: bool,
+) -> None:
+    task = all_tasks()[f"published-{name}"]
+    game = _game(task)
+    assert (task.objective, dict(task.penalties), task.rates) == (objective, penalties, rates)
+    for made, rate in ((game.optimizer_g, rates[0]), (game.optimizer_d, rates[1])):
+        (group,) = made.param_groups
+        assert type(made) is optimizer
+        assert group["lr"] == rate
+        assert group.items() >= settings.items()
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in game.generator.modules())
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in game.critic.modules()) is batch_norm
+    weighted = [layer for layer in game.critic.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    assert {is_parametrized(layer, "weight") for layer in weighted} == {name == "spectral"}
 
 
 @pytest.mark.parametrize("name", ["ring", "digits", "table"])
