@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from adaptive_critic.signals import GapShare, Signal
-from adaptive_critic.step_output import lacks_g_fake
+from adaptive_critic.step_output import StepOutputError, lacks_g_fake
 
 __all__ = ["NO_G_FAKE", "OutputWarnings"]
 
@@ -62,12 +62,16 @@ class OutputWarnings:
             self._logged.add(what)
             _logger.warning(text, *values)
 
-    def check_output(self, output: Any, steps: int) -> None:
+    def check_output(self, output: Any, steps: int, most: float) -> None:
         """Look at the form of an iteration's output; nothing is read from the device.
 
         Args:
             output: the step's output.
             steps: critic updates that the step was asked for.
+            most: largest number that a step is ever asked for.
+
+        Raises:
+            StepOutputError: if an entry has one value for each sample, and not one for each critic update.
         """
         if not self._reads_output:
             return
@@ -75,14 +79,20 @@ class OutputWarnings:
             self._log("no g_fake", NO_G_FAKE)
         if self._iterations < _ITERATIONS_CHECKED and isinstance(output, Mapping):
             self._iterations += 1
-            self._check_entries(output, steps)
+            self._check_entries(output, steps, max(most, steps))
             if self._is_gap:
                 self._check_score(output)
 
-    def _check_entries(self, output: Mapping[str, Any], steps: int) -> None:
+    def _check_entries(self, output: Mapping[str, Any], steps: int, most: float) -> None:
         for key in ("d_real", "d_fake", "d_loss"):
             entries: Any = output.get(key)
             is_vector = isinstance(entries, (tuple, list)) or (isinstance(entries, torch.Tensor) and entries.ndim == 1)
+            if is_vector and len(entries) > most:
+                raise StepOutputError(
+                    f"{key!r} has {len(entries)} entries, and no iteration is asked for more than {most:g} critic "
+                    "updates: are these the values of a batch's samples? Return their mean for each critic update, "
+                    f"such as {{{key!r}: [loss.mean() for each update], ...}}"
+                )
             if is_vector and len(entries) != steps:
                 self._log(
                     "entries",

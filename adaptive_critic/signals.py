@@ -16,6 +16,7 @@ __all__ = [
     "GapShare",
     "GapShareFromMetrics",
     "GeneratedAccuracy",
+    "LastLoss",
     "LossChanges",
     "Picked",
     "RelativeLossChanges",
@@ -149,6 +150,13 @@ class CriticLoss:
         return picked
 
 
+class LastLoss(CriticLoss):
+    """The loss of the last critic update, of any objective."""
+
+    domain: ClassVar[tuple[float, float]] = _ANY_NUMBER
+    hint: ClassVar[str] = ""
+
+
 class BothLosses:
     """The loss of the last critic update and the generator's loss."""
 
@@ -174,6 +182,13 @@ class CriticLossChecked(BothLosses):
     names: ClassVar[tuple[str, ...]] = ("d_loss",)
     domain: ClassVar[tuple[float, float]] = (0.0, math.inf)
     hint: ClassVar[str] = _NEVER_NEGATIVE
+
+    def pick(self, output: Any, steps: int) -> Picked | None:
+        """Pick the last d_loss, and g_loss if it is there: a reinforcement learner has none."""
+        if steps == 0:
+            return None
+        d_loss = last(output, "d_loss")
+        return Picked((d_loss, scalar(output, "g_loss") if "g_loss" in output else d_loss), True)
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
         """Return d_loss, not finite unless g_loss is finite."""

@@ -8,6 +8,7 @@ import pytest
 from ignite.engine import Engine, Events
 
 from adaptive_critic import CriticEvents, FixedController, StateError, WassersteinGapController, distributed
+from tests.guard.engines import published
 from tests.handlers.table import FEEDBACK, feed, healthy, make_feedback
 
 STREAM = healthy(20)
@@ -107,3 +108,32 @@ def test_a_guards_state_and_a_controller_without_guard_ignore_each_other() -> No
     with pytest.raises(StateError, match="'handler'"):
         guarded.load_state_dict(state)
     alone.load_state_dict(state)
+
+
+@pytest.mark.parametrize("order", ["load, attach", "attach, load", "attach, engine, load"])
+def test_the_order_of_attaching_and_loading_does_not_matter(order: str) -> None:
+    ran: list[int] = []
+    trainer = Engine(lambda engine, batch: ran.append(published(engine).num_discriminator_steps))
+    first = FixedController(5)
+    first.attach(Engine(lambda engine, batch: None))
+    controller = FixedController(5)
+    of_engine = {"iteration": 10, "epoch_length": 10, "max_epochs": 2}
+    for what in order.split(", "):
+        if what == "attach":
+            controller.attach(trainer)
+        if what == "load":
+            controller.load_state_dict(first.state_dict())
+        if what == "engine" or (what == "load" and "engine" not in order):
+            trainer.load_state_dict(of_engine)
+    controller.override(3, 17)
+    assert published(trainer).num_discriminator_steps == 17
+    trainer.run(range(10), max_epochs=2)
+    assert ran == [17] * 3 + [5] * 7
+
+
+def test_limits_that_are_assigned_before_a_resumed_run_are_published_at_once() -> None:
+    controller, trainer = WassersteinGapController(initial=10), Engine(lambda engine, batch: None)
+    controller.attach(trainer)
+    trainer.load_state_dict({"iteration": 10, "epoch_length": 10, "max_epochs": 2})
+    controller.limits = (1, 4)
+    assert published(trainer).num_discriminator_steps == 4

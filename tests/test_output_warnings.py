@@ -19,6 +19,7 @@ from adaptive_critic import (
     WassersteinGapController,
 )
 from adaptive_critic.handlers.base import FeedbackController
+from adaptive_critic.step_output import StepOutputError
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -291,3 +292,26 @@ def test_metrics_that_are_not_finite_are_told(caplog: pytest.LogCaptureFixture) 
     trainer.run(range(60))
     (message,) = told(caplog)
     assert "The latest iteration has 'gap_before': [nan]. If" in message
+
+
+# --- one value for each sample ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [list, torch.tensor])
+def test_values_of_samples_are_an_error_that_shows_the_change(kind: Any) -> None:
+    controller = LossRatioPIDController("hinge")
+    before = controller.state_dict()
+    with pytest.raises(StepOutputError, match=r"'d_loss' has 64 entries, and no iteration is asked for more than 10 .*"
+                       r"samples\? Return their mean for each critic update"):  # fmt: skip
+        controller.observe({"d_loss": kind([2.0] * 64), "g_loss": 1.0})
+    assert controller.state_dict() == before
+    controller.override(1, 64)
+    controller.observe({"d_loss": kind([2.0] * 64), "g_loss": 1.0})  # where so many were asked for
+
+
+def test_a_critic_without_a_generator_loss_is_regulated(caplog: pytest.LogCaptureFixture) -> None:
+    controller = LossRatioPIDController("non-saturating", ideal=math.log(2.0))
+    for _ in range(100):  # a discriminator of imitation learning that is at parity
+        controller.observe({"d_loss": [math.log(2.0)] * controller.num_discriminator_steps})
+    assert controller.signal == pytest.approx(0.0)
+    assert told(caplog) == []

@@ -41,6 +41,8 @@ class FeedbackState(NamedTuple):
     """the law's state"""
     since: int
     """iterations since the last decision"""
+    elapsed: int
+    """iterations since the last decision that had an observation"""
     bad_observations: int
     """decisions that were held since an observation was not finite, or impossible"""
     window: MeasurementState
@@ -119,6 +121,7 @@ class Feedback:
         self._carry = 0.0
         self._law_state: tuple[Any, ...] = self._law.init(self.ratio)
         self._since = 0
+        self._elapsed = 0
         self.bad_observations = 0
         self._warnings.reset()
         self._window.reset()
@@ -190,14 +193,16 @@ class Feedback:
             self._carry = carry_over(ratio, self._carry, steps)
 
     def skip(self) -> None:
-        """Leave iterations out."""
+        """Leave an iteration out."""
         self._window.pause()
+        self._elapsed += 1
 
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
         """Take in an iteration, decide if it is time."""
+        self._warnings.check_output(output, steps, self._bounds()[1])
         self._window.gather(output, metrics, steps)
-        self._warnings.check_output(output, steps)
         self._since += 1
+        self._elapsed += 1
         if self._since >= self.update_every:
             self._since = 0
             if not self._decide():
@@ -222,12 +227,14 @@ class Feedback:
             return True
         iterations = max(round(good / ranks), 1)
         self._warnings.check_gap(mean, iterations)
-        observation = Observation(mean, tuple(value / good for value in sums[half:]), iterations, round(good))
+        square = tuple(value / good for value in sums[half:])
+        observation = Observation(mean, square, iterations, round(good), self._elapsed)
         proposal = propose(self._law, self._law_state, observation, self.ratio, self.rate)
         if math.isnan(proposal.ratio):
             return False
         self._law_state, self.ratio = proposal.state, self._bounded(proposal.ratio)
         self.rate = self._bounded_rate(proposal.rate)
+        self._elapsed = 0
         self._warnings.decided()
         return True
 
@@ -248,6 +255,7 @@ class Feedback:
             "values": list(self._law_state),
             **self._window.state_dict(),
             "since": self._since,
+            "elapsed": self._elapsed,
             "bad_observations": self.bad_observations,
         }
         more = {"rate": self.rate, "regulates": self._regulates}
@@ -273,6 +281,7 @@ class Feedback:
             carry=carry,
             law=law,
             since=saved.integer(state, "since"),
+            elapsed=saved.integer(state, "elapsed" if "elapsed" in state else "since"),  # format 1 lacks it
             bad_observations=saved.integer(state, "bad_observations"),
             window=self._window.read_state(state),
         )
@@ -280,5 +289,6 @@ class Feedback:
     def restore(self, state: FeedbackState) -> None:
         """Go on from a state, with ratio and rate within the current bounds."""
         self.ratio, self.rate, self._carry = self._bounded(state.ratio), self._bounded_rate(state.rate), state.carry
-        self._law_state, self._since, self.bad_observations = state.law, state.since, state.bad_observations
+        self._law_state, self.bad_observations = state.law, state.bad_observations
+        self._since, self._elapsed = state.since, state.elapsed
         self._window.restore(state.window)

@@ -3,7 +3,11 @@
 from adaptive_critic.handlers.accuracy_rules import AccuracyGateController, AccuracyLadderController
 from adaptive_critic.handlers.effort import CriticEffortController
 from adaptive_critic.handlers.gap import WassersteinGapController
-from adaptive_critic.handlers.loss_rules import LossChangeRateController, TwoThresholdController
+from adaptive_critic.handlers.loss_rules import (
+    LossChangeRateController,
+    LossVarianceController,
+    TwoThresholdController,
+)
 from adaptive_critic.handlers.open_loop import FixedController, StepDecayController, WGANReferenceController
 from adaptive_critic.handlers.pid import LossRatioPIDController
 from adaptive_critic.handlers.scheduler import SchedulerAdapter
@@ -15,6 +19,7 @@ __all__ = [
     "FixedController",
     "LossChangeRateController",
     "LossRatioPIDController",
+    "LossVarianceController",
     "SchedulerAdapter",
     "StepDecayController",
     "TwoThresholdController",

@@ -1,19 +1,22 @@
-"""Published rules on both losses, as controllers: baselines that a new law has to beat."""
+"""Published rules on losses, as controllers: baselines that a new law has to beat."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adaptive_critic.checks import integer
+from adaptive_critic.checks import integer, limits_pair
 from adaptive_critic.controller import ControllerOptions
 from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within, named_metrics
 from adaptive_critic.laws import LossChangeRateLaw, TwoThresholdLaw
-from adaptive_critic.signals import BothLosses, RelativeLossChanges
+from adaptive_critic.laws.adarpgan import LossVarianceLaw
+from adaptive_critic.signals import BothLosses, LastLoss, RelativeLossChanges
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["LossChangeRateController", "TwoThresholdController"]
+__all__ = ["LossChangeRateController", "LossVarianceController", "TwoThresholdController"]
+
+_HIGHEST = 5  # of AdaRpGAN's rule
 
 
 class LossChangeRateController(FeedbackController):
@@ -132,5 +135,71 @@ class TwoThresholdController(FeedbackController):
             update_every=update_every,
             lagged=lagged,
             metrics=named_metrics(d_loss=d_loss, g_loss=g_loss),
+            **options,
+        )
+
+
+class LossVarianceController(FeedbackController):
+    """One more critic update while its loss varies much, one fewer while it varies little.
+
+    AdaRpGAN, research3gmiu/AdaRpGAN, adarppgan/trainer/adaptive_controller.py, 2025; the variant is that of
+    :class:`~adaptive_critic.laws.adarpgan.LossVarianceLaw`. The variance depends on the loss's scale.
+
+    Needs ``d_loss`` of StepOutput.
+
+    Args:
+        initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
+            nearest to it.
+        limits: (lower, upper) of the integer.
+        high: variance of the critic's loss above which n grows, above ``low``.
+        low: variance below which n shrinks, at least 0.
+        window: losses that the variance is about, at least 2.
+        cooldown: losses after a move without another one, at least 0.
+        update_every: iterations between decisions.
+        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        d_loss: name of a running metric of the critic's loss, instead of the step's output.
+        options: ``output_transform``, ``param_name``, ``on_divergence``: see
+            :class:`~adaptive_critic.controller.Controller`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if one is out of range.
+
+    Example:
+        >>> controller = LossVarianceController(window=4, cooldown=0)
+        >>> for loss in (1.0, 4.0, 1.0):
+        ...     n = controller.num_discriminator_steps
+        ...     print(controller.observe({"d_loss": [loss] * n}), end=" ")
+        1 2 3
+    """
+
+    high = LawNumber()
+    low = LawNumber()
+    window = LawNumber()
+    cooldown = LawNumber()
+
+    def __init__(
+        self,
+        *,
+        initial: int | None = None,
+        limits: tuple[int, int] | None = (1, 5),
+        high: float = 0.50,
+        low: float = 0.05,
+        window: int = 50,
+        cooldown: int = 100,
+        update_every: int = 1,
+        lagged: bool | None = None,
+        d_loss: str | None = None,
+        **options: Unpack[ControllerOptions],
+    ) -> None:
+        highest = _HIGHEST if limits is None else limits_pair(limits)[1]
+        super().__init__(
+            LossVarianceLaw(high=high, low=low, window=window, cooldown=cooldown, highest=highest),
+            LastLoss(),
+            initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
+            limits=limits,
+            update_every=update_every,
+            lagged=lagged,
+            metrics=named_metrics(d_loss=d_loss),
             **options,
         )

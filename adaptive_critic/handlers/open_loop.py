@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from adaptive_critic.checks import integer, real
@@ -20,14 +21,15 @@ class FixedController(ScheduledController):
     """The same number of critic updates at every iteration.
 
     Args:
-        steps: critic updates per generator update, at least 1.
+        steps: critic updates per generator update, above 0. With a fraction, such as 0.5, some iterations get one more
+            than others, or none.
         limits: (lower, upper) that ``steps`` must lie in, or None.
         options: ``output_transform``, ``param_name``, ``on_divergence``: see
             :class:`~adaptive_critic.controller.Controller`.
 
     Raises:
-        TypeError: if ``steps`` is not an int.
-        ValueError: if ``steps`` is below 1 or outside the limits.
+        TypeError: if ``steps`` is not a number.
+        ValueError: if ``steps`` is not above 0, or outside the limits.
 
     Example:
         >>> from ignite.engine import Engine
@@ -35,17 +37,20 @@ class FixedController(ScheduledController):
         >>> FixedController(5).attach(trainer)
         >>> trainer.state.num_discriminator_steps
         5
+        >>> FixedController.simulate_values(4, steps=0.5)
+        [[0, 1], [1, 0], [2, 1], [3, 0]]
     """
 
     def __init__(
         self,
-        steps: int,
+        steps: float,
         *,
         limits: tuple[int, int] | None = None,
         **options: Unpack[ControllerOptions],
     ) -> None:
-        steps = integer("steps", steps, at_least=1)
-        super().__init__(Constant(steps), limits=limits, configured=(steps, steps), **options)
+        whole = isinstance(steps, Integral)
+        schedule = Constant(integer("steps", steps, at_least=1) if whole else real("steps", steps, above=0.0))
+        super().__init__(schedule, limits=limits, configured=schedule.extremes(), **options)
 
 
 class StepDecayController(ScheduledController):

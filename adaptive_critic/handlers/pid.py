@@ -62,12 +62,15 @@ class LossRatioPIDController(FeedbackController):
 
     within the slew limit and ``limits``. A critic that is too strong gets fewer updates, one that is too weak more.
 
-    Needs ``d_loss`` and ``g_loss`` of StepOutput; under ``"wasserstein"`` ``d_real``, ``d_fake`` (n,) and ``g_fake``
-    (``-g_loss`` stands for it if it is not there).
+    Needs ``d_loss`` of StepOutput, and checks that ``g_loss`` is finite if it is there. Under ``"wasserstein"`` it
+    needs ``d_real``, ``d_fake`` (n,) and ``g_fake`` (``-g_loss`` stands for it if it is not there).
 
     Args:
         objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``. ``"wasserstein-gp"`` and
             ``"wasserstein-clip"``, as :func:`create_gan_trainer` calls them, are the first.
+        ideal: critic loss at parity, above 0, where yours is not the objective's: half of it where both terms are
+            averaged, eight times for eight heads that are summed, log 2 for a relativistic critic. Not with
+            ``"wasserstein"``, whose loss has none. None: log 4; 2; 0.5.
         setpoint: strength to hold, in (-1, 1), for the last three; share kappa in (0, 1) for ``"wasserstein"``;
             critic's change over generator's, above 0, for its running metrics. None: 0.1; 0.05; 1.
         kp: proportional gain, e-folds of the ratio per unit of error, at least 0. None: 0.5; 0.1; 0.1.
@@ -101,6 +104,7 @@ class LossRatioPIDController(FeedbackController):
         1
     """
 
+    ideal = LawNumber()
     setpoint = LawNumber()
     kp = LawNumber()
     ki = LawNumber()
@@ -115,6 +119,7 @@ class LossRatioPIDController(FeedbackController):
         self,
         objective: str = "wasserstein",
         *,
+        ideal: float | None = None,
         setpoint: float | None = None,
         kp: float | None = None,
         ki: float | None = None,
@@ -146,7 +151,9 @@ class LossRatioPIDController(FeedbackController):
             "tracking_time": tracking_time,
         }
         if law is DistancePIDLaw:
-            shared["ideal"] = _IDEALS[objective]
+            shared["ideal"] = _IDEALS[objective] if ideal is None else ideal
+        elif ideal is not None:
+            raise ValueError(f"ideal={ideal!r}: the loss of {objective!r} has no ideal, leave it out")
         super().__init__(
             law(**shared),
             signal,

@@ -29,6 +29,8 @@ class Observation(NamedTuple):
     """iterations that were observed, at least 1; a law that moves by some amount per iteration moves this many times"""
     samples: int = 1
     """observations that the moments are taken over, at least 1: iterations times ranks"""
+    elapsed: int = 0
+    """iterations since the observation before, those that were left out or held among them; 0: as ``iterations``"""
 
 
 class FeedbackLaw(Protocol[StateT]):

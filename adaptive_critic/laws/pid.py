@@ -125,7 +125,8 @@ class PIDLaw(ABC):
                 + (state.proportional - self.kp * state.error)
                 + self.ki * k * error
             )
-            derivative = -self.kd * (strength - state.strength) / k
+            # After a pause the strength has had more iterations to change in than were observed.
+            derivative = -self.kd * (strength - state.strength) / max(observation.elapsed, k)
             output = proportional + integral + derivative
         bounded = min(max(output, in_force - k * self.slew), in_force + k * self.slew)
         state = PIDState(first, second, weight, strength, error, proportional, integral, derivative, output)

@@ -16,17 +16,22 @@ def half_up(value: float) -> int:
 
 @dataclass(frozen=True)
 class Constant:
-    """The same number at every iteration."""
+    r"""The same number at every iteration, or on average.
 
-    steps: int
+    .. math:: n(i) = \lfloor r (i + 1) + 1/2 \rfloor - \lfloor r i + 1/2 \rfloor
+
+    so that 0.5 makes an update in every second iteration, from the first on.
+    """
+
+    steps: float
 
     def value(self, index: int) -> float:
-        """Return ``steps``."""
-        return self.steps
+        """Return ``steps``, or one of the two ints next to it."""
+        return half_up(self.steps * (index + 1)) - half_up(self.steps * index)
 
     def extremes(self) -> tuple[float, float]:
-        """Return ``(steps, steps)``."""
-        return self.steps, self.steps
+        """Return the ints next to ``steps``, which are one if it is an int."""
+        return math.floor(self.steps), math.ceil(self.steps)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from tests.streams import streams
 
 OPEN_LOOP = {
     "fixed": "FixedController(3)",
+    "fixed at a fraction": "FixedController(0.6)",
     "fixed within limits": "FixedController(3, limits=(2, 4))",
     "milestones": "StepDecayController(milestones={0: 9, 3: 4, 11: 6})",
     "decay": "StepDecayController(10, gamma=0.5, step_size=4)",
@@ -44,12 +45,13 @@ FEEDBACK = {
     "ladder": "AccuracyLadderController(grace=3, smoothing=0.5)",
     "ladder within limits": "AccuracyLadderController(grace=3, initial=2, limits=(2, 10))",
     "loss change rate": "LossChangeRateController(initial=3, limits=(1, 6))",
+    "loss variance": "LossVarianceController(high=0.1, low=0.02, window=4, cooldown=3)",
     "two thresholds": "TwoThresholdController(0.5, 0.5, initial=2)",
     "gate": "AccuracyGateController(steps=2)",
 }
 HANDLERS = OPEN_LOOP | FEEDBACK
 NAMES = {**vars(ignite.handlers), **vars(adaptive_critic)}
-WHOLE = {name for name in FEEDBACK if name.startswith(("ladder", "loss change", "two", "gate"))}
+WHOLE = {name for name in FEEDBACK if name.startswith(("ladder", "loss", "two", "gate"))}
 DIFFUSED = {name: code for name, code in FEEDBACK.items() if name not in WHOLE}
 
 

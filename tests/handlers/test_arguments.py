@@ -65,7 +65,12 @@ CASES: list[tuple[str, type[Exception], str]] = [
     # values of their own
     ("FixedController(0)", ValueError, "steps=0: expected an int of at least 1"),
     ("FixedController(-2)", ValueError, "steps=-2"),
-    ("FixedController(5.0)", TypeError, "steps=5.0: expected an int .* got float"),
+    ("FixedController(0.0)", ValueError, "steps=0.0: expected a number above 0"),
+    ("FixedController(float('nan'))", ValueError, "steps=nan: expected a finite number"),
+    ("LossRatioPIDController(ideal=1.0)", ValueError, "ideal=1.0: the loss of 'wasserstein' has no ideal, leave it"),
+    ("LossRatioPIDController('hinge', ideal=0.0)", ValueError, "ideal=0.0: expected a number above 0"),
+    ("LossVarianceController(low=0.6)", ValueError, "high=0.5: expected a number above 0.6"),
+    ("LossVarianceController(window=1)", ValueError, "window=1: expected an int of at least 2"),
     ("FixedController(True)", TypeError, "steps=True"),
     ("FixedController('5')", TypeError, "steps='5'"),
     ("FixedController()", TypeError, "steps"),
@@ -322,7 +327,7 @@ UNUSUAL: list[tuple[str, type[Exception], str]] = [
 @pytest.mark.parametrize(("code", "error", "message"), UNUSUAL, ids=[case[0] for case in UNUSUAL])
 def test_unusual_arguments_are_quoted(code: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        eval(code, NAMES | {"np": np, "torch": torch})
+        eval(code, NAMES | {"np": np, "torch": torch, "math": math})
 
 
 @pytest.mark.parametrize(

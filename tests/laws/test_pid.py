@@ -178,3 +178,13 @@ def test_an_average_starts_at_its_first_value() -> None:
 def test_the_base_class_has_no_strength_of_its_own() -> None:
     with pytest.raises(TypeError, match="abstract"):
         PIDLaw(0.3, 0.5, 0.02)  # type: ignore[abstract]  # what is tested
+
+
+def test_a_pause_does_not_kick_the_derivative() -> None:
+    """The strength that changed over 300 iterations has not changed so much in one."""
+    law = DistancePIDLaw(setpoint=0.0, kp=0.0, ki=0.0, kd=1.0, smoothing=0.0, slew=10.0)
+    before, ratio = law.update(law.init(3.0), Observation((1.0,), (1.0,)), 3.0)
+    _, at_once = law.update(before, Observation((0.5,), (0.25,)), ratio)
+    _, paused = law.update(before, Observation((0.5,), (0.25,), elapsed=300), ratio)
+    assert at_once < 2.2
+    assert paused == pytest.approx(3.0, abs=0.01)
