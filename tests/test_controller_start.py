@@ -137,3 +137,25 @@ def test_limits_that_are_assigned_before_a_resumed_run_are_published_at_once() -
     trainer.load_state_dict({"iteration": 10, "epoch_length": 10, "max_epochs": 2})
     controller.limits = (1, 4)
     assert published(trainer).num_discriminator_steps == 4
+
+
+def test_start_after_holds_the_start_and_observes_nothing() -> None:
+    """A critic that is trained before the adversarial loss begins gives a gap of noise, which would raise n."""
+    silent = {"d_real": [0.01], "d_fake": [0.0], "g_fake": -0.01, "g_loss": 0.0}
+    controller, hasty = WassersteinGapController(initial=1, start_after=100), WassersteinGapController(initial=1)
+    for _ in range(100):
+        for one in (controller, hasty):
+            n = one.num_discriminator_steps
+            one.observe(silent | {"d_real": [0.01] * n, "d_fake": [0.0] * n})
+    assert hasty.num_discriminator_steps > 5
+    assert (controller.critic_updates, controller.num_discriminator_steps, controller.bad_observations) == (100, 1, 0)
+    twin = WassersteinGapController(initial=1, start_after=100)
+    twin.load_state_dict(controller.state_dict())
+    for _ in range(50):
+        for one in (controller, twin):
+            n = one.num_discriminator_steps
+            one.observe({"d_real": [1.0] * n, "d_fake": [0.5] * n, "g_fake": 0.25})
+    assert twin.state_dict() == controller.state_dict()
+    assert controller.num_discriminator_steps > 1
+    with pytest.raises(ValueError, match="^start_after=-1: expected an int of at least 0"):
+        WassersteinGapController(start_after=-1)

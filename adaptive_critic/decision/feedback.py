@@ -43,6 +43,8 @@ class FeedbackState(NamedTuple):
     """iterations since the last decision"""
     elapsed: int
     """iterations since the last decision that had an observation"""
+    waited: int
+    """iterations before the first observation so far"""
     bad_observations: int
     """decisions that were held since an observation was not finite, or impossible"""
     window: MeasurementState
@@ -64,6 +66,7 @@ class Feedback:
         update_every: iterations between decisions, at least 1. Gains are per iteration.
         lagged: True decides on what was observed one decision earlier, so that nothing waits for the device; None
             means True for signals on CUDA.
+        start_after: iterations before the first observation, at least 0; ratio and rate stay as they start.
         metrics: reads entries of StepOutput from running metrics, ``{"d_loss": "name in engine.state.metrics"}``,
             instead of from the step's output.
         check_limits: returns limits, or others in their place, for a law that can't keep all; called with law and
@@ -84,6 +87,7 @@ class Feedback:
         limits: Limits,
         update_every: int = 1,
         lagged: bool | None = None,
+        start_after: int = 0,
         metrics: Mapping[str, str] | None = None,
         check_limits: Callable[[Any, Limits], Limits] = any_limits,
         regulates: str = "",
@@ -95,6 +99,7 @@ class Feedback:
             raise ValueError(f"the law needs {law.inputs}, the signal gives {signal.names}")
         self._law = law
         self.update_every = integer("update_every", update_every, at_least=1)
+        self._start_after = integer("start_after", start_after, at_least=0)
         lagged = lagged if lagged is None else boolean("lagged", lagged)
         self._metrics = dict(metrics or {})
         for key, name in self._metrics.items():
@@ -104,8 +109,7 @@ class Feedback:
         self._warnings = OutputWarnings(signal, bool(self._metrics))
         self._check_limits = check_limits
         self._lowest = lowest
-        self._rates, self._initial_rate = rates, initial_rate
-        self._regulates = regulates
+        self._rates, self._initial_rate, self._regulates = rates, initial_rate, regulates
         self._initial = real("initial", initial, at_least=0.0 if law.whole else lowest)
         self._limits = self._checked(limits)
         lower, upper = self._bounds()
@@ -120,9 +124,7 @@ class Feedback:
         self.rate = None if self._rates is None else self._initial_rate
         self._carry = 0.0
         self._law_state: tuple[Any, ...] = self._law.init(self.ratio)
-        self._since = 0
-        self._elapsed = 0
-        self.bad_observations = 0
+        self._since = self._elapsed = self._waited = self.bad_observations = 0
         self._warnings.reset()
         self._window.reset()
 
@@ -199,6 +201,9 @@ class Feedback:
 
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
         """Take in an iteration, decide if it is time."""
+        if self._waited < self._start_after:
+            self._waited += 1
+            return
         self._warnings.check_output(output, steps, self._bounds()[1])
         self._window.gather(output, metrics, steps)
         self._since += 1
@@ -258,7 +263,7 @@ class Feedback:
             "elapsed": self._elapsed,
             "bad_observations": self.bad_observations,
         }
-        more = {"rate": self.rate, "regulates": self._regulates}
+        more = {"rate": self.rate, "regulates": self._regulates, "waited": self._waited}
         return state | {key: value for key, value in more.items() if value}
 
     def read_state(self, state: Mapping[str, Any], steps: int | None) -> FeedbackState:
@@ -282,6 +287,7 @@ class Feedback:
             law=law,
             since=saved.integer(state, "since"),
             elapsed=saved.integer(state, "elapsed" if "elapsed" in state else "since"),  # format 1 lacks it
+            waited=saved.integer(state, "waited") if "waited" in state else 0,
             bad_observations=saved.integer(state, "bad_observations"),
             window=self._window.read_state(state),
         )
@@ -290,5 +296,5 @@ class Feedback:
         """Go on from a state, with ratio and rate within the current bounds."""
         self.ratio, self.rate, self._carry = self._bounded(state.ratio), self._bounded_rate(state.rate), state.carry
         self._law_state, self.bad_observations = state.law, state.bad_observations
-        self._since, self._elapsed = state.since, state.elapsed
+        self._since, self._elapsed, self._waited = state.since, state.elapsed, state.waited
         self._window.restore(state.window)

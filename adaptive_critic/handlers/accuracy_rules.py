@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adaptive_critic.checks import finite, integer, limits_pair
-from adaptive_critic.controller import ControllerOptions
-from adaptive_critic.handlers.base import FeedbackController, LawNumber, named_metrics
+from adaptive_critic.handlers.base import FeedbackController, FeedbackOptions, LawNumber, named_metrics
 from adaptive_critic.laws import AccuracyGateLaw, AccuracyLadderLaw
 from adaptive_critic.signals import GeneratedAccuracy
 
@@ -66,11 +65,8 @@ class AccuracyLadderController(FeedbackController):
         grace: generator updates on a rung before it can be left, at least 1.
         smoothing: factor of the running average per iteration, in [0, 1).
         limits: (lower, upper) of the integer, or None for the ladder's own values.
-        update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
         accuracy: name of a running metric of the accuracy, instead of the step's output.
-        options: ``output_transform``, ``param_name``, ``on_divergence``: see
-            :class:`~adaptive_critic.controller.Controller`.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -94,10 +90,8 @@ class AccuracyLadderController(FeedbackController):
         grace: int = 200,
         smoothing: float = 0.99,
         limits: tuple[int, int] | None = None,
-        update_every: int = 1,
-        lagged: bool | None = None,
         accuracy: str | None = None,
-        **options: Unpack[ControllerOptions],
+        **options: Unpack[FeedbackOptions],
     ) -> None:
         if initial is None:
             initial = _lowest_rung(limits)
@@ -111,8 +105,6 @@ class AccuracyLadderController(FeedbackController):
             GeneratedAccuracy(),
             initial=initial,
             limits=limits,
-            update_every=update_every,
-            lagged=lagged,
             metrics=named_metrics(g_fake_accuracy=accuracy),
             check_limits=_with_a_rung,
             **options,
@@ -134,11 +126,8 @@ class AccuracyGateController(FeedbackController):
         threshold: the gate is open at an accuracy of at most this, in (0, 1).
         limits: (lower, upper) of the integer; None means (0, steps). Lower has to be 0, what a closed gate
             makes.
-        update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
         accuracy: name of a running metric of the accuracy, instead of the step's output.
-        options: ``output_transform``, ``param_name``, ``on_divergence``: see
-            :class:`~adaptive_critic.controller.Controller`.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -159,10 +148,8 @@ class AccuracyGateController(FeedbackController):
         steps: int = 1,
         threshold: float = 0.8,
         limits: tuple[int, int] | None = None,
-        update_every: int = 1,
-        lagged: bool | None = None,
         accuracy: str | None = None,
-        **options: Unpack[ControllerOptions],
+        **options: Unpack[FeedbackOptions],
     ) -> None:
         steps = integer("steps", steps, at_least=1)
         super().__init__(
@@ -170,8 +157,6 @@ class AccuracyGateController(FeedbackController):
             GeneratedAccuracy(),
             initial=steps,
             limits=limits,
-            update_every=update_every,
-            lagged=lagged,
             metrics=named_metrics(g_fake_accuracy=accuracy),
             check_limits=_of_a_gate,
             **options,

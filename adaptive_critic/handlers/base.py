@@ -15,7 +15,26 @@ from adaptive_critic.signals import Signal
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["FeedbackController", "LawNumber", "ScheduledController", "initial_within", "named_metrics"]
+__all__ = [
+    "FeedbackController",
+    "FeedbackOptions",
+    "LawNumber",
+    "ScheduledController",
+    "initial_within",
+    "named_metrics",
+]
+
+
+class FeedbackOptions(ControllerOptions, total=False):
+    """Keywords that all closed-loop controllers take, beside those of every controller."""
+
+    update_every: int
+    """iterations between decisions, at least 1; gains are per iteration. Default 1"""
+    lagged: bool | None
+    """decide one decision late so that nothing waits for the device. Default None: on CUDA"""
+    start_after: int
+    """iterations at ``initial`` before the first observation, at least 0: for a critic that trains before the
+    generator sees it, as with a start of the adversarial loss at some iteration. Default 0"""
 
 
 def initial_within(limits: Limits, initial: float | None, default: float) -> float:
@@ -51,6 +70,7 @@ class FeedbackController(Controller):
         limits: (lower, upper) of the integer.
         update_every: iterations between decisions.
         lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        start_after: iterations before the first observation.
         metrics: running metrics to read instead of the step's output, by StepOutput's keys.
         check_limits: see :class:`~adaptive_critic.decision.Feedback`, which all of the above are arguments of.
         regulates: see there, as ``lowest``, ``rates`` and ``initial_rate``.
@@ -69,6 +89,7 @@ class FeedbackController(Controller):
         limits: Limits,
         update_every: int = 1,
         lagged: bool | None = None,
+        start_after: int = 0,
         metrics: Mapping[str, str] | None = None,
         check_limits: Callable[[Any, Limits], Limits] = any_limits,
         regulates: str = "",
@@ -84,6 +105,7 @@ class FeedbackController(Controller):
             limits=limits,
             update_every=update_every,
             lagged=lagged,
+            start_after=start_after,
             metrics=metrics,
             check_limits=check_limits,
             regulates=regulates,

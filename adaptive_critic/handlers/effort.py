@@ -9,8 +9,7 @@ from ignite.engine import Engine
 from torch.optim import Optimizer
 
 from adaptive_critic.checks import real
-from adaptive_critic.controller import ControllerOptions
-from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within
+from adaptive_critic.handlers.base import FeedbackController, FeedbackOptions, LawNumber, initial_within
 from adaptive_critic.laws.effort import CriticEffortLaw
 from adaptive_critic.rate import CriticRate
 from adaptive_critic.signals import GapShare
@@ -56,11 +55,8 @@ class CriticEffortController(FeedbackController):
         gain: logarithm of the largest move per iteration, in (0, 1].
         window: iterations that the running averages reach back, at least 1.
         warmup: iterations to observe before the first move.
-        update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
-        options: ``output_transform``, ``param_name``, ``on_divergence``: see
-            :class:`~adaptive_critic.controller.Controller`. While a guard overrides
-            the number, the multiplier is at most 1.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`. While a guard overrides the number, the
+            multiplier is at most 1.
 
     Raises:
         TypeError: if an argument has the wrong type, or ``optimizer_d`` is not an Optimizer.
@@ -92,9 +88,7 @@ class CriticEffortController(FeedbackController):
         gain: float = 0.05,
         window: float = 20,
         warmup: int = 10,
-        update_every: int = 1,
-        lagged: bool | None = None,
-        **options: Unpack[ControllerOptions],
+        **options: Unpack[FeedbackOptions],
     ) -> None:
         low, high = _pair(rates)
         self._critic_rate = CriticRate(optimizer_d)
@@ -106,8 +100,6 @@ class CriticEffortController(FeedbackController):
             lowest=_LOWEST,
             rates=(low, high),
             initial_rate=min(max(_INITIAL_RATE, low), high),
-            update_every=update_every,
-            lagged=lagged,
             **options,
         )
         self._critic_rate.attach()

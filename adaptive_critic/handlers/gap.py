@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adaptive_critic.controller import ControllerOptions
-from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within
+from adaptive_critic.handlers.base import FeedbackController, FeedbackOptions, LawNumber, initial_within
 from adaptive_critic.laws import GapShareLaw
 from adaptive_critic.signals import GapShare, GapShareFromMetrics, Signal
 
@@ -54,13 +53,10 @@ class WassersteinGapController(FeedbackController):
         gain: e-folds of the ratio per e-fold of distance to r*, per iteration; above 0.
         window: iterations that the running averages reach back, at least 1; early in a run a third of those so far.
         warmup: iterations to observe before the first move.
-        update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
         gap_before: name of a running metric of the gap before the critic's updates, as
             ``WassersteinGap("before")`` gives it; with ``gap_after``, instead of the step's output.
         gap_after: name of a running metric of the gap after them, ``WassersteinGap("after")``.
-        options: ``output_transform``, ``param_name``, ``on_divergence``: see
-            :class:`~adaptive_critic.controller.Controller`.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -95,11 +91,9 @@ class WassersteinGapController(FeedbackController):
         gain: float = 0.05,
         window: float = 20,
         warmup: int = 10,
-        update_every: int = 1,
-        lagged: bool | None = None,
         gap_before: str | None = None,
         gap_after: str | None = None,
-        **options: Unpack[ControllerOptions],
+        **options: Unpack[FeedbackOptions],
     ) -> None:
         if (gap_before is None) != (gap_after is None):
             raise ValueError(
@@ -115,8 +109,6 @@ class WassersteinGapController(FeedbackController):
             signal,
             initial=initial_within(limits, initial, _INITIAL),
             limits=limits,
-            update_every=update_every,
-            lagged=lagged,
             metrics=metrics,
             **options,
         )

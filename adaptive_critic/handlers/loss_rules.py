@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adaptive_critic.checks import integer, limits_pair
-from adaptive_critic.controller import ControllerOptions
-from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within, named_metrics
+from adaptive_critic.handlers.base import FeedbackController, FeedbackOptions, LawNumber, initial_within, named_metrics
 from adaptive_critic.laws import LossChangeRateLaw, TwoThresholdLaw
 from adaptive_critic.laws.adarpgan import LossVarianceLaw
 from adaptive_critic.signals import BothLosses, LastLoss, RelativeLossChanges
@@ -34,12 +33,9 @@ class LossChangeRateController(FeedbackController):
         initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
             nearest to it.
         limits: (lower, upper) of the integer.
-        update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
         d_loss: name of a running metric of the critic's loss, instead of the step's output; with ``g_loss``.
         g_loss: name of a running metric of the generator's loss.
-        options: ``output_transform``, ``param_name``, ``on_divergence``: see
-            :class:`~adaptive_critic.controller.Controller`.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -60,19 +56,15 @@ class LossChangeRateController(FeedbackController):
         balance: float = 2.0,
         initial: int | None = None,
         limits: tuple[int, int] | None = (1, 10),
-        update_every: int = 1,
-        lagged: bool | None = None,
         d_loss: str | None = None,
         g_loss: str | None = None,
-        **options: Unpack[ControllerOptions],
+        **options: Unpack[FeedbackOptions],
     ) -> None:
         super().__init__(
             LossChangeRateLaw(balance),
             RelativeLossChanges(),
             initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
             limits=limits,
-            update_every=update_every,
-            lagged=lagged,
             metrics=named_metrics(d_loss=d_loss, g_loss=g_loss),
             **options,
         )
@@ -93,12 +85,9 @@ class TwoThresholdController(FeedbackController):
         initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
             nearest to it.
         limits: (lower, upper) of the integer.
-        update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
         d_loss: name of a running metric of the critic's loss, instead of the step's output; with ``g_loss``.
         g_loss: name of a running metric of the generator's loss.
-        options: ``output_transform``, ``param_name``, ``on_divergence``: see
-            :class:`~adaptive_critic.controller.Controller`.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -121,19 +110,15 @@ class TwoThresholdController(FeedbackController):
         *,
         initial: int | None = None,
         limits: tuple[int, int] | None = (1, 10),
-        update_every: int = 1,
-        lagged: bool | None = None,
         d_loss: str | None = None,
         g_loss: str | None = None,
-        **options: Unpack[ControllerOptions],
+        **options: Unpack[FeedbackOptions],
     ) -> None:
         super().__init__(
             TwoThresholdLaw(critic_threshold, generator_threshold),
             BothLosses(),
             initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
             limits=limits,
-            update_every=update_every,
-            lagged=lagged,
             metrics=named_metrics(d_loss=d_loss, g_loss=g_loss),
             **options,
         )
@@ -155,11 +140,8 @@ class LossVarianceController(FeedbackController):
         low: variance below which n shrinks, at least 0.
         window: losses that the variance is about, at least 2.
         cooldown: losses after a move without another one, at least 0.
-        update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
         d_loss: name of a running metric of the critic's loss, instead of the step's output.
-        options: ``output_transform``, ``param_name``, ``on_divergence``: see
-            :class:`~adaptive_critic.controller.Controller`.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -187,10 +169,8 @@ class LossVarianceController(FeedbackController):
         low: float = 0.05,
         window: int = 50,
         cooldown: int = 100,
-        update_every: int = 1,
-        lagged: bool | None = None,
         d_loss: str | None = None,
-        **options: Unpack[ControllerOptions],
+        **options: Unpack[FeedbackOptions],
     ) -> None:
         highest = _HIGHEST if limits is None else limits_pair(limits)[1]
         super().__init__(
@@ -198,8 +178,6 @@ class LossVarianceController(FeedbackController):
             LastLoss(),
             initial=integer("initial", initial_within(limits, initial, 1), at_least=1),
             limits=limits,
-            update_every=update_every,
-            lagged=lagged,
             metrics=named_metrics(d_loss=d_loss),
             **options,
         )

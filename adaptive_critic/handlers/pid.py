@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from adaptive_critic.controller import ControllerOptions
-from adaptive_critic.handlers.base import FeedbackController, LawNumber, initial_within
+from adaptive_critic.handlers.base import FeedbackController, FeedbackOptions, LawNumber, initial_within
 from adaptive_critic.laws import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
 from adaptive_critic.signals import CriticLoss, CriticLossChecked, GapShare, LossChanges, Signal
 
@@ -87,10 +86,7 @@ class LossRatioPIDController(FeedbackController):
         error_limit: larger errors count as this, above 0.
         slew: largest move of the ratio in e-folds per iteration, above 0.
         tracking_time: time constant of the anti-windup back-calculation in decisions, at least 1.
-        update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
-        options: ``output_transform``, ``param_name``, ``on_divergence``: see
-            :class:`~adaptive_critic.controller.Controller`.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -133,9 +129,7 @@ class LossRatioPIDController(FeedbackController):
         error_limit: float = 1.0,
         slew: float = 0.1,
         tracking_time: float = 5.0,
-        update_every: int = 1,
-        lagged: bool | None = None,
-        **options: Unpack[ControllerOptions],
+        **options: Unpack[FeedbackOptions],
     ) -> None:
         metrics = {key: name for key, name in (("d_loss", d_loss), ("g_loss", g_loss)) if name is not None}
         law, defaults, signal = _choose(objective, metrics)
@@ -159,8 +153,6 @@ class LossRatioPIDController(FeedbackController):
             signal,
             initial=initial_within(limits, initial, _INITIAL),
             limits=limits,
-            update_every=update_every,
-            lagged=lagged,
             metrics=metrics,
             regulates=_REGULATES.get(law, objective),
             **options,
