@@ -1,0 +1,240 @@
+"""Law of CriticEffortController: the critic's learning rate first, more updates where they are seen to help."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from adaptive_critic.checks import integer, real
+from adaptive_critic.laws.base import Observation, exp_clamped
+
+__all__ = ["CriticEffortLaw", "CriticEffortState"]
+
+_WINDOW_SHARE = 3.0  # early on, averages reach back over about a third of the iterations so far
+_HALF_PERIOD = 10  # iterations above the ratio, then as many below: the critic follows within a few
+_SETTLING = 3  # iterations after a switch that are not compared: the critic is still the other half's
+_DECISIONS_PER_HALF = 3  # at least, so that one decision of delay does not swap the halves
+_PRIOR_SPREAD = 0.5  # standard deviation of the responding share among problems
+_MOST_SWING = 2.0  # swings raise the ratio by at most this factor: a start-up transient looks like a swing
+_RATE_RISES_FROM = 0.3  # responding share at which the rate rests
+_FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
+_MOST_STEPS = 1000  # a decision over more iterations takes longer steps, so that none takes for ever
+
+
+class CriticEffortState(NamedTuple):
+    """State of :class:`CriticEffortLaw`."""
+
+    used: float
+    """running average of what a generator update takes from the gap"""
+    used_square: float
+    """running average of its square"""
+    gap: float
+    """running average of the gap before the generator's update"""
+    gap_square: float
+    """running average of its square"""
+    contrast: float
+    """decaying sum of the excess of u over kappa * g, over the gap: added in upper halves, subtracted in lower ones"""
+    compared: float
+    """decaying number of the iterations in that sum"""
+    position: float
+    """logarithm of the ratio in the middle between the halves"""
+    offset: float
+    """distance of the current ratio from it: 0 at first, then ``dither`` or minus ``dither``"""
+    since: int
+    """iterations since the offset changed"""
+    observed: int
+    """iterations observed so far"""
+
+
+@dataclass(frozen=True)
+class CriticEffortLaw:
+    r"""Sets the ratio r of critic updates and the multiplier m of the critic's learning rate from the gap signal.
+
+    What a critic regains on the generator depends on its effort, r times its learning rate; the cost depends on r alone. So the
+    rate goes up first, and updates are added for what the rate can't do. Both depend on whether effort helps at all: r is
+    moved up and down around its value (the dither), and :math:`\varphi` is the share of kappa that responds.
+
+    .. math::
+        \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
+        r^* = \left(\text{base} + \varphi \frac{\kappa}{\text{setpoint}}\right)
+        \mathrm{clip}\!\left(\text{swinging} \cdot \frac{\sigma}{\overline{g}}, 1, 2\right), \qquad
+        \sigma^2 = \max(0, \mathrm{Var}\, g - \mathrm{Var}\, u)
+
+    with g the gap before a generator update and u what the update takes from it, averaged over about ``window``
+    iterations. In the upper halves the ratio is :math:`r e^{d}`, in the lower ones :math:`r e^{-d}`, d the ``dither``. If all of
+    kappa is the lag of the critic, kappa goes as 1 / r, and its relative contrast between the halves is 2d; if effort
+    does not help, it is 0. With N iterations compared and c the mean of :math:`\pm(u - \kappa g) / \overline{g}`, the estimate is
+    :math:`-c / (d \kappa)`. It is combined, as in Bayesian regression, with what is known before: a share of
+    :math:`1 - \kappa / \text{saturation}`, give or take 0.5,
+
+    .. math::
+        \varphi = \mathrm{clip}\!\left(
+        \frac{z^2 (1 - \kappa / \text{saturation}) - N c\, d \kappa / 4}{z^2 + N (d \kappa / 2)^2}, 0, 1\right), \qquad
+        z^2 = \frac{\mathrm{Var}\, u}{\overline{g}^2}
+
+    so that noise leaves :math:`\varphi` where it was assumed. At every iteration
+
+    .. math::
+        \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
+        \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right), \qquad
+        \log m \leftarrow \log m + \text{gain} \cdot \frac{\varphi - 0.3}{0.7}
+
+    and m falls twice as fast as it rises. A gap at or below 0 counts as an error of +1 for r (the critic has no
+    advantage left), and lowers m at the full gain (a critic that overshoots looks like this). Everything is held for the first
+    ``warmup`` observations. The controller clamps both. All is invariant under D -> a*D + b, a > 0.
+
+    Args:
+        setpoint: kappa, if all of it responds, for one more critic update; in (0, 1).
+        base: critic updates where nothing responds; above 0.
+        swinging: 1 over the share of itself by which the gap may swing before the ratio rises; at least 0.
+        dither: logarithm of the factor up and down; in (0, 1].
+        saturation: kappa from which on effort is assumed not to help, until it is seen to; above 0.
+        gain: logarithm of the largest move of an iteration; in (0, 1].
+        window: iterations of the averages; at least 1.
+        memory: iterations over which halves are compared; at least 1.
+        warmup: observations before the first move; at least 0.
+
+    Raises:
+        TypeError: if a field is not a number, or ``warmup`` not an int.
+        ValueError: if one is out of its range.
+    """
+
+    setpoint: float = 0.1
+    base: float = 0.5
+    swinging: float = 2.5
+    dither: float = 0.4
+    saturation: float = 0.6
+    gain: float = 0.05
+    window: float = 20.0
+    memory: float = 60.0
+    warmup: int = 10
+
+    inputs: ClassVar[tuple[str, ...]] = ("used", "gap")
+    whole: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Check the ranges; numbers of other kinds become plain floats and ints."""
+        plain = {
+            "setpoint": real("setpoint", self.setpoint, above=0.0, below=1.0),
+            "base": real("base", self.base, above=0.0),
+            "swinging": real("swinging", self.swinging, at_least=0.0),
+            "dither": real("dither", self.dither, above=0.0, at_most=1.0),
+            "saturation": real("saturation", self.saturation, above=0.0),
+            "gain": real("gain", self.gain, above=0.0, at_most=1.0),
+            "window": real("window", self.window, at_least=1.0),
+            "memory": real("memory", self.memory, at_least=1.0),
+            "warmup": integer("warmup", self.warmup, at_least=0),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    def init(self, ratio: float) -> CriticEffortState:
+        """Return the state before the first observation."""
+        return CriticEffortState(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.log(ratio), 0.0, 0, 0)
+
+    def share(self, state: CriticEffortState) -> float:
+        """Return kappa; 0 or below if the generator used nothing up, infinite if the critic has no advantage."""
+        return state.used / state.gap if state.gap > 0.0 else math.inf
+
+    def responding(self, state: CriticEffortState) -> float:
+        """Return phi, the share of kappa that responds to the ratio, in [0, 1]."""
+        kappa = max(self.share(state), 0.0)
+        assumed = max(1.0 - kappa / self.saturation, 0.0)
+        if not 0.0 < kappa < math.inf:
+            return assumed
+        noise = max(_finite(state.used_square - state.used * state.used) / state.gap / state.gap, 0.0)
+        slope = self.dither * kappa * _PRIOR_SPREAD
+        known = noise + state.compared * slope * slope
+        if not 0.0 < known < math.inf:
+            return assumed
+        return min(max((noise * assumed - state.contrast * slope * _PRIOR_SPREAD) / known, 0.0), 1.0)
+
+    def target(self, state: CriticEffortState) -> float:
+        """Return r*; infinite if the critic has no advantage."""
+        if state.gap <= 0.0:
+            return math.inf
+        noise = state.used_square - state.used * state.used
+        variance = _finite(state.gap_square - state.gap * state.gap - noise)
+        swing = math.sqrt(max(variance, 0.0)) / state.gap
+        wanted = self.base + self.responding(state) * max(self.share(state), 0.0) / self.setpoint
+        return wanted * min(max(self.swinging * swing, 1.0), _MOST_SWING)
+
+    def update(
+        self, state: CriticEffortState, observation: Observation, ratio: float, rate: float
+    ) -> tuple[CriticEffortState, float, float]:
+        """Average and compare, then move the ratio to r* and the rate by phi, and switch halves when it is time.
+
+        Args:
+            state: as returned last.
+            observation: moments of u and g since the last decision.
+            ratio: current ratio (> 0), after limits.
+            rate: current multiplier of the critic's learning rate (> 0), after bounds.
+
+        Returns:
+            the next state, the proposed ratio and the proposed multiplier.
+        """
+        state = self._averaged(self._compared(state, observation), observation)
+        if state.observed < self.warmup:
+            return state, ratio, rate
+        # Where a bound cut the last proposal, the middle follows: its halves must not reach far beyond the bound.
+        middle, reach = math.log(ratio), abs(state.offset)
+        position = min(max(state.position, middle - reach), middle + reach)
+        position = self._moved(position, self.target(state), observation.iterations)
+        excess = (self.responding(state) - _RATE_RISES_FROM) / (1.0 - _RATE_RISES_FROM)
+        if state.gap <= 0.0:
+            excess = -1.0
+        moved = observation.iterations * self.gain * excess * (_FALLS_FASTER if excess < 0.0 else 1.0)
+        since, offset = state.since + observation.iterations, state.offset
+        if offset == 0.0 or since >= max(_HALF_PERIOD, _DECISIONS_PER_HALF * observation.iterations):
+            since, offset = 0, -self.dither if offset > 0.0 else self.dither
+        state = state._replace(position=position, offset=offset, since=since)
+        return state, exp_clamped(position + offset), exp_clamped(math.log(rate) + min(max(moved, -1.0), 1.0))
+
+    def _compared(self, state: CriticEffortState, observation: Observation) -> CriticEffortState:
+        """Add the iterations of one half to the contrast, against the kappa known before them."""
+        if state.offset == 0.0 or state.since < _SETTLING or state.gap <= 0.0:
+            return state
+        used, gap = observation.mean
+        excess = min(max((used - self.share(state) * gap) / state.gap, -1.0), 1.0)  # one outlier says no more than this
+        kept = (1.0 - 1.0 / self.memory) ** observation.iterations
+        weight = self.memory * (1.0 - kept)
+        return state._replace(
+            contrast=kept * state.contrast + weight * math.copysign(excess, excess * state.offset),
+            compared=kept * state.compared + weight,
+        )
+
+    def _averaged(self, state: CriticEffortState, observation: Observation) -> CriticEffortState:
+        """Average over a window that grows with the iterations observed, up to ``window``."""
+        observed = state.observed + observation.iterations
+        growing = math.ceil(_WINDOW_SHARE * (self.window - 1.0))  # from here on the weights are constant
+        kept = (1.0 - 1.0 / self.window) ** max(observed - max(state.observed, growing), 0)
+        for count in range(state.observed + 1, min(observed, growing) + 1):
+            kept *= 0.0 if count == 1 else 1.0 - max(_WINDOW_SHARE / (count + _WINDOW_SHARE), 1.0 / self.window)
+        new = (
+            observation.mean[0],
+            observation.mean_square[0],
+            observation.mean[1],
+            observation.mean_square[1],
+        )
+        used, used_square, gap, gap_square = (kept * old + (1.0 - kept) * now for old, now in zip(state, new, strict=False))
+        return state._replace(used=used, used_square=used_square, gap=gap, gap_square=gap_square, observed=observed)
+
+    def _moved(self, position: float, target: float, iterations: int) -> float:
+        """Return the position after as many steps toward the logarithm of the target."""
+        wanted = math.log(target)
+        steps = min(iterations, _MOST_STEPS)
+        slow = self.gain * (iterations / steps)
+        for _ in range(steps):
+            gain = min(slow * min(max(math.exp(min(position, 2.0)) / 3.0, 1.0), 2.0), 1.0)
+            position += gain * min(max(wanted - position, -1.0), 1.0)
+        return position
+
+    def measurement(self, state: CriticEffortState) -> float:
+        """Return kappa; NaN before the first observation."""
+        return self.share(state) if state.observed else math.nan
+
+
+def _finite(number: float) -> float:
+    """Return the number, 0 where squares overflowed."""
+    return number if math.isfinite(number) else 0.0
