@@ -309,7 +309,10 @@ class Trainer:
             ratio = self.laws[row].update(observation)
             self.critic.rates[row] = self.laws[row].rate
             if self.trace:
-                self.runs[row].trace.append({"cost": float(self.cost[row]), "ratio": ratio, "rate": self.laws[row].rate} | self.laws[row].report())
+                self.runs[row].trace.append(
+                    {"cost": float(self.cost[row]), "ratio": ratio, "rate": self.laws[row].rate}
+                    | self.laws[row].report()
+                )
             self.runs[row].costs.append(float(self.cost[row]))
             self._start(row, ratio)
 
