@@ -16,7 +16,7 @@ _HALF_PERIOD = 10  # iterations above the ratio, then as many below: the critic 
 _SETTLING = 3  # iterations after a switch that are not compared: the critic is still the other half's
 _DECISIONS_PER_HALF = 3  # at least, so that one decision of delay does not swap the halves
 _PRIOR_SPREAD = 0.5  # standard deviation of the responding share among problems
-_MOST_SWING = 2.0  # swings raise the ratio by at most this factor: a start-up transient looks like a swing
+_MOST_SWING = 4.0  # swings raise the ratio by at most this factor: the first rise of the gap looks like a swing
 _RATE_RISES_FROM = 0.3  # responding share at which the rate rests
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
 _MOST_STEPS = 1000  # a decision over more iterations takes longer steps, so that none takes for ever
@@ -33,9 +33,9 @@ class CriticEffortState(NamedTuple):
     """running average of the gap before the generator's update"""
     gap_square: float
     """running average of its square"""
-    contrast: float
+    product: float
     """decaying sum of x * e: x the distance of log r from the middle of both halves, e = (u - kappa * g) / gap"""
-    compared: float
+    square: float
     """decaying sum of x * x"""
     position: float
     """logarithm of the ratio between the halves"""
@@ -51,50 +51,54 @@ class CriticEffortState(NamedTuple):
 
 @dataclass(frozen=True)
 class CriticEffortLaw:
-    r"""Sets the ratio r of critic updates and the multiplier m of the critic's learning rate from the gap signal.
+    r"""Sets the ratio r of critic updates and the multiplier m of the critic's learning rate, from the gap signal.
 
-    What a critic regains on the generator depends on its effort, r times its learning rate; the cost depends on r alone. So the
-    rate goes up first, and updates are added for what the rate can't do. Both depend on whether effort helps at all: r is
-    moved up and down around its value (the dither), and :math:`\varphi` is the share of kappa that responds.
+    What a critic regains on the generator depends on its effort: r times its learning rate. The cost depends on r only.
+    So the rate goes up first, and updates are added for what it can't do. Both go back where effort does not help: r
+    is moved up and down around its value (the dither), and :math:`\varphi` is the share of kappa that responds to it.
 
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
-        r^* = \left(\text{base} + \varphi \frac{\kappa}{\text{setpoint}}\right)
-        \mathrm{clip}\!\left(\text{swinging} \cdot \frac{\sigma}{\overline{g}}, 1, 2\right), \qquad
+        r^* = \left(\frac{\text{base}}{\sqrt{m}} + \varphi \frac{\kappa}{\text{setpoint}}\right)
+        \mathrm{clip}\!\left(\text{contrast} \cdot \frac{\sigma}{\overline{g}}, 1, 4\right), \qquad
         \sigma^2 = \max(0, \mathrm{Var}\, g - \mathrm{Var}\, u)
 
     with g the gap before a generator update and u what the update takes from it, averaged over about ``window``
-    iterations. In the upper halves the ratio is :math:`r e^{d}`, in the lower ones :math:`r e^{-d}`, d the ``dither``. If all of
-    kappa is the lag of the critic, kappa goes as 1 / r, and its relative contrast between the halves is 2d; if effort
-    does not help, it is 0. With N iterations compared and c the mean of :math:`\pm(u - \kappa g) / \overline{g}`, the estimate is
-    :math:`-c / (d \kappa)`. It is combined, as in Bayesian regression, with what is known before: a share of
-    :math:`1 - \kappa / \text{saturation}`, give or take 0.5,
-
-    .. math::
-        \varphi = \mathrm{clip}\!\left(
-        \frac{z^2 (1 - \kappa / \text{saturation}) - N c\, d \kappa / 4}{z^2 + N (d \kappa / 2)^2}, 0, 1\right), \qquad
-        z^2 = \frac{\mathrm{Var}\, u}{\overline{g}^2}
-
-    so that noise leaves :math:`\varphi` where it was assumed. At every iteration
+    iterations. At every iteration
 
     .. math::
         \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right), \qquad
         \log m \leftarrow \log m + \text{gain} \cdot \frac{\varphi - 0.3}{0.7}
 
-    and m falls twice as fast as it rises. A gap at or below 0 counts as an error of +1 for r (the critic has no
-    advantage left), and lowers m at the full gain (a critic that overshoots looks like this). Everything is held for the first
-    ``warmup`` observations. The controller clamps both. All is invariant under D -> a*D + b, a > 0.
+    and m falls twice as fast as it rises. The proposed ratio is :math:`r e^{\pm \text{dither}}`: above r for 10
+    iterations, then below it for as many. If all of kappa is the lag of the critic, kappa goes as 1 / r, and
+    :math:`e = (u - \kappa g) / \overline{g}` as :math:`-\kappa x`, with x the distance of log r from its middle. If
+    effort does not help, e does not depend on x. So :math:`\varphi` is a regression of e on x, combined with what is
+    assumed before, a share of :math:`1 - \kappa / \text{saturation}`, give or take 0.5:
+
+    .. math::
+        \varphi = \mathrm{clip}\!\left(
+        \frac{z^2 \max(0, 1 - \kappa / \text{saturation}) - \frac{1}{4} \kappa \sum x e}
+        {z^2 + \frac{1}{4} \kappa^2 \sum x^2}, 0, 1\right), \qquad
+        z^2 = \frac{\mathrm{Var}\, u}{\overline{g}^2}
+
+    with sums that forget over ``memory`` iterations. Where the noise z hides a response, :math:`\varphi` stays what was
+    assumed.
+
+    A gap at or below 0 counts as an error of +1 for r (the critic has no advantage left) and lowers m at the full speed
+    (a critic that overshoots looks like this). Both are held for the first ``warmup`` observations: a critic that
+    has learned nothing yet has a gap near 0. All is invariant under D -> a*D + b, a > 0.
 
     Args:
-        setpoint: kappa, if all of it responds, for one more critic update; in (0, 1).
-        base: critic updates where nothing responds; above 0.
-        swinging: 1 over the share of itself by which the gap may swing before the ratio rises; at least 0.
+        setpoint: kappa, if all of it responds, for each further critic update; in (0, 1).
+        base: critic updates at the user's own rate where nothing responds; above 0.
+        contrast: 1 over the share of itself by which the gap may swing before the ratio rises; at least 0.
         dither: logarithm of the factor up and down; in (0, 1].
         saturation: kappa from which on effort is assumed not to help, until it is seen to; above 0.
-        gain: logarithm of the largest move of an iteration; in (0, 1].
+        gain: largest move of log m in one iteration upward, and the unit of the moves of log r; in (0, 1].
         window: iterations of the averages; at least 1.
-        memory: iterations over which halves are compared; at least 1.
+        memory: iterations of the sums; at least 1.
         warmup: observations before the first move; at least 0.
 
     Raises:
@@ -103,11 +107,11 @@ class CriticEffortLaw:
     """
 
     setpoint: float = 0.1
-    base: float = 0.5
-    swinging: float = 2.5
+    base: float = 1.0
+    contrast: float = 2.5
     dither: float = 0.4
     saturation: float = 0.6
-    gain: float = 0.05
+    gain: float = 0.08
     window: float = 20.0
     memory: float = 60.0
     warmup: int = 10
@@ -120,7 +124,7 @@ class CriticEffortLaw:
         plain = {
             "setpoint": real("setpoint", self.setpoint, above=0.0, below=1.0),
             "base": real("base", self.base, above=0.0),
-            "swinging": real("swinging", self.swinging, at_least=0.0),
+            "contrast": real("contrast", self.contrast, at_least=0.0),
             "dither": real("dither", self.dither, above=0.0, at_most=1.0),
             "saturation": real("saturation", self.saturation, above=0.0),
             "gain": real("gain", self.gain, above=0.0, at_most=1.0),
@@ -147,20 +151,20 @@ class CriticEffortLaw:
             return assumed
         noise = max(_finite(state.used_square - state.used * state.used) / state.gap / state.gap, 0.0)
         slope = kappa * _PRIOR_SPREAD
-        known = noise + state.compared * slope * slope
+        known = noise + state.square * slope * slope
         if not 0.0 < known < math.inf:
             return assumed
-        return min(max((noise * assumed - state.contrast * slope * _PRIOR_SPREAD) / known, 0.0), 1.0)
+        return min(max((noise * assumed - state.product * slope * _PRIOR_SPREAD) / known, 0.0), 1.0)
 
-    def target(self, state: CriticEffortState) -> float:
-        """Return r*; infinite if the critic has no advantage."""
+    def target(self, state: CriticEffortState, rate: float) -> float:
+        """Return r* at this multiplier; infinite if the critic has no advantage."""
         if state.gap <= 0.0:
             return math.inf
         noise = state.used_square - state.used * state.used
         variance = _finite(state.gap_square - state.gap * state.gap - noise)
         swing = math.sqrt(max(variance, 0.0)) / state.gap
-        wanted = self.base + self.responding(state) * max(self.share(state), 0.0) / self.setpoint
-        return wanted * min(max(self.swinging * swing, 1.0), _MOST_SWING)
+        wanted = self.base / math.sqrt(rate) + self.responding(state) * max(self.share(state), 0.0) / self.setpoint
+        return wanted * min(max(self.contrast * swing, 1.0), _MOST_SWING)
 
     def update(
         self, state: CriticEffortState, observation: Observation, ratio: float, rate: float
@@ -183,7 +187,7 @@ class CriticEffortLaw:
         # Where a bound cut the last proposal, the middle follows: its halves must not reach far beyond the bound.
         reach = abs(state.offset)
         position = min(max(state.position, current - reach), current + reach)
-        position = self._moved(position, self.target(state), observation.iterations)
+        position = self._moved(position, self.target(state, rate), observation.iterations)
         excess = (self.responding(state) - _RATE_RISES_FROM) / (1.0 - _RATE_RISES_FROM)
         if state.gap <= 0.0:
             excess = -1.0
@@ -206,8 +210,8 @@ class CriticEffortLaw:
         kept = (1.0 - 1.0 / self.memory) ** observation.iterations
         weight = self.memory * (1.0 - kept)
         return state._replace(
-            contrast=kept * state.contrast + weight * distance * excess,
-            compared=kept * state.compared + weight * distance * distance,
+            product=kept * state.product + weight * distance * excess,
+            square=kept * state.square + weight * distance * distance,
         )
 
     def _averaged(self, state: CriticEffortState, observation: Observation) -> CriticEffortState:
@@ -223,9 +227,8 @@ class CriticEffortLaw:
             observation.mean[1],
             observation.mean_square[1],
         )
-        used, used_square, gap, gap_square = (
-            kept * old + (1.0 - kept) * now for old, now in zip(state, new, strict=False)
-        )
+        averages = zip(state[: len(new)], new, strict=True)
+        used, used_square, gap, gap_square = (kept * old + (1.0 - kept) * now for old, now in averages)
         return state._replace(used=used, used_square=used_square, gap=gap, gap_square=gap_square, observed=observed)
 
     def _moved(self, position: float, target: float, iterations: int) -> float:

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -22,8 +21,8 @@ from torch.nn import functional
 from experiments.law_search.features import frechet
 from experiments.law_search.laws import Law, Observation
 from experiments.law_search.problems import Problem, sample_data
+from experiments.law_search.stack import Stack
 
-SLOPE = 0.2
 EVALUATION_SAMPLES = 1024
 CHUNK = 24
 SEGMENTS = 10
@@ -42,91 +41,6 @@ SIGNALS = (
     "step1",
     "loss",
 )
-
-
-class Stack:
-    """A stack of multilayer perceptrons with their Adam state, flat per replica."""
-
-    def __init__(
-        self, sizes: Sequence[int], seeds: Sequence[int], lr: float, betas: tuple[float, float], leaky: bool
-    ) -> None:
-        self.sizes = list(pairwise(sizes))
-        self.slope = SLOPE if leaky else 0.0
-        self.lr, self.betas = lr, betas
-        rows = []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(seed)
-            parts = []
-            for fan_in, fan_out in self.sizes:
-                bound = 1 / math.sqrt(fan_in)
-                parts.append((torch.rand(fan_in * fan_out, generator=generator) * 2 - 1) * bound * 1.7)
-                parts.append((torch.rand(fan_out, generator=generator) * 2 - 1) * bound * 0.5)
-            rows.append(torch.cat(parts))
-        self.flat = torch.stack(rows)
-        self.first = torch.zeros_like(self.flat)
-        self.second = torch.zeros_like(self.flat)
-        self.steps = torch.zeros(len(seeds), 1)
-
-    @property
-    def forward_flops(self) -> int:
-        """Multiply-adds of one forward pass of one sample."""
-        return sum(a * b for a, b in self.sizes)
-
-    def views(self, index: Tensor, grad: bool) -> list[tuple[Tensor, Tensor]]:
-        """Return weights (k, in, out) and biases (k, 1, out) of the replicas in index, as leaves."""
-        flat = self.flat[index]
-        out, at = [], 0
-        for fan_in, fan_out in self.sizes:
-            weight = flat[:, at : at + fan_in * fan_out].reshape(-1, fan_in, fan_out)
-            at += fan_in * fan_out
-            bias = flat[:, at : at + fan_out].reshape(-1, 1, fan_out)
-            at += fan_out
-            out.append((weight.requires_grad_(grad), bias.requires_grad_(grad)))
-        return out
-
-    def forward(self, layers: list[tuple[Tensor, Tensor]], x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the outputs (k, batch, out) and the slopes of the hidden units, for the input gradient."""
-        slopes = []
-        for weight, bias in layers[:-1]:
-            x = functional.leaky_relu(torch.baddbmm(bias, x, weight), self.slope)
-            slopes.append(x)
-        weight, bias = layers[-1]
-        return torch.baddbmm(bias, x, weight), slopes
-
-    def input_gradient(self, layers: list[tuple[Tensor, Tensor]], hidden: list[Tensor]) -> Tensor:
-        """Return dD/dx (k, batch, in), differentiable in the weights.
-
-        The units are piecewise linear, so their slopes have no gradient almost everywhere, and the chain of matrix
-        products below has the same gradient as double backward, at a fraction of its price.
-        """
-        masks = [torch.where(h.detach() > 0, 1.0, self.slope) for h in hidden]
-        gradient = masks[-1] * layers[-1][0].transpose(1, 2)
-        for (weight, _), mask in zip(reversed(layers[1:-1]), reversed(masks[:-1]), strict=True):
-            gradient = mask * torch.bmm(gradient, weight.transpose(1, 2))
-        return torch.bmm(gradient, layers[0][0].transpose(1, 2))
-
-    def adam(self, index: Tensor, layers: list[tuple[Tensor, Tensor]], clip: float | None = None) -> None:
-        """Take one Adam step for the replicas in index; clip bounds the weights after it."""
-        parts = []
-        for weight, bias in layers:
-            for leaf in (weight, bias):
-                assert leaf.grad is not None
-                parts.append(leaf.grad.flatten(1))
-        gradient = torch.cat(parts, 1)
-        beta1, beta2 = self.betas
-        steps = self.steps[index] + 1
-        first = self.first[index].mul_(beta1).add_(gradient, alpha=1 - beta1)
-        second = self.second[index].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        denominator = (second / (1 - beta2**steps)).sqrt_().add_(1e-8)
-        flat = self.flat[index] - self.lr * (first / (1 - beta1**steps)) / denominator
-        if clip is not None:
-            flat.clamp_(-clip, clip)
-        self.flat[index], self.first[index], self.second[index], self.steps[index] = (
-            flat,
-            first,
-            second,
-            steps,
-        )
 
 
 @dataclass
@@ -218,7 +132,13 @@ class Trainer:
         self.reuse = torch.tensor([contender.reuse for contender, _ in rows])
         hidden = [problem.width] * problem.depth
         self.generator = Stack(
-            [problem.latent, *hidden, dim], [2 * s for _, s in rows], problem.lr, problem.betas, leaky=False
+            [problem.latent, *hidden, dim],
+            [2 * s for _, s in rows],
+            problem.lr,
+            problem.betas,
+            leaky=False,
+            optimizer=problem.optimizer,
+            normalised_from=0 if problem.normalised else None,
         )
         self.critic = Stack(
             [dim, *hidden, 1],
@@ -226,6 +146,9 @@ class Trainer:
             problem.lr * problem.lr_ratio,
             problem.betas,
             leaky=True,
+            optimizer=problem.optimizer,
+            spectral=problem.spectral,
+            normalised_from=1 if problem.normalised else None,
         )
         noise = torch.Generator().manual_seed(99)
         self.latents = torch.randn(1 << 17, problem.latent, generator=noise)
@@ -245,7 +168,7 @@ class Trainer:
         self.before_last: list[float] = [math.nan for _ in rows]
         self.dead = np.zeros(len(rows), dtype=bool)
         g, d = self.generator.forward_flops, self.critic.forward_flops
-        penalty = {"wgan-gp": 6, "hinge": 0, "wgan-clip": 0}.get(problem.objective, 5)
+        penalty = {"wgan-gp": 6, "hinge": 0, "wgan-clip": 0, "non-saturating": 0}.get(problem.objective, 5)
         self.unit = 3.0 * g + 2.0 * d
         self.critic_cost = (g + 6.0 * d + penalty * d) / self.unit
         self.marginal_cost = (g + 4.0 * d) / self.unit
@@ -254,6 +177,7 @@ class Trainer:
         self.held: list[Observation | None] = [None for _ in rows]
         for row in range(len(rows)):
             self._start(row, self.laws[row].first())
+            self.critic.rates[row] = self.laws[row].rate
 
     def _start(self, row: int, ratio: float) -> None:
         n = math.floor(ratio + self.carry[row] + 0.5)
@@ -274,7 +198,8 @@ class Trainer:
             again = index[self.reuse[index] & torch.tensor([not self.real[row] for row in rows])]
             self.position[again, 1] -= p.batch
             fake, _ = self.generator.forward(self.generator.views(index, False), self._take(self.latents, index, 1))
-        layers = self.critic.views(index, True)
+        leaves = self.critic.views(index, True)
+        layers = self.critic.effective(leaves, index, advance=True)
         score_real, hidden_real = self.critic.forward(layers, real)
         score_fake, _ = self.critic.forward(layers, fake)
         if p.objective in ("wgan-gp", "wgan-clip"):
@@ -296,7 +221,7 @@ class Trainer:
             square = self.critic.input_gradient(layers, hidden_real).square().sum(-1)
             loss = loss + 0.5 * p.penalty * square.mean(1)
         torch.autograd.backward([loss.sum()])
-        self.critic.adam(index, layers, p.penalty if p.objective == "wgan-clip" else None)
+        self.critic.step(index, leaves, p.penalty if p.objective == "wgan-clip" else None)
         with torch.no_grad():
             columns = torch.stack(
                 [
@@ -322,7 +247,7 @@ class Trainer:
         with torch.no_grad():
             real = self._take(self.data, index, 0)
             fake, _ = self.generator.forward(self.generator.views(index, False), self._take(self.latents, index, 1))
-            layers = self.critic.views(index, False)
+            layers = self.critic.effective(self.critic.views(index, False), index)
             gap = self.critic.forward(layers, real)[0].mean((1, 2)) - self.critic.forward(layers, fake)[0].mean((1, 2))
         if not advance:
             self.position = keep
@@ -336,7 +261,8 @@ class Trainer:
         with torch.no_grad():
             z = self.latents[(start[:, None] + self.range) % len(self.latents)]
             fake, _ = self.generator.forward(self.generator.views(index, False), z)
-            scores: list[float] = self.critic.forward(self.critic.views(index, False), fake)[0].mean((1, 2)).tolist()
+            layers = self.critic.effective(self.critic.views(index, False), index)
+            scores: list[float] = self.critic.forward(layers, fake)[0].mean((1, 2)).tolist()
         return scores
 
     def _generator_step(self, rows: list[int]) -> None:
@@ -347,15 +273,15 @@ class Trainer:
         before = self._probe(watched) if watched else []
         layers = self.generator.views(index, True)
         fake, _ = self.generator.forward(layers, self._take(self.latents, index, 1))
-        score, _ = self.critic.forward(self.critic.views(index, False), fake)
+        score, _ = self.critic.forward(self.critic.effective(self.critic.views(index, False), index), fake)
         mean = score.mean((1, 2))
         loss = -mean
-        if p.objective == "non-saturating-r1":
+        if p.objective.startswith("non-saturating"):
             loss = functional.softplus(-score).mean((1, 2))
         elif p.objective == "least-squares-r1":
             loss = 0.5 * (score - 1).square().mean((1, 2))
         torch.autograd.backward([loss.sum()])
-        self.generator.adam(index, layers)
+        self.generator.step(index, layers)
         if watched:
             now, self.position = self.position, keep
             for row, low, high in zip(watched, before, self._probe(watched), strict=True):
@@ -381,8 +307,12 @@ class Trainer:
                 self.dead[row] = True
             self._record(row, observation)
             ratio = self.laws[row].update(observation)
+            self.critic.rates[row] = self.laws[row].rate
             if self.trace:
-                self.runs[row].trace.append({"cost": float(self.cost[row]), "ratio": ratio} | self.laws[row].report())
+                self.runs[row].trace.append(
+                    {"cost": float(self.cost[row]), "ratio": ratio, "rate": self.laws[row].rate}
+                    | self.laws[row].report()
+                )
             self.runs[row].costs.append(float(self.cost[row]))
             self._start(row, ratio)
 

@@ -25,10 +25,10 @@ class Observation(NamedTuple):
 
 
 class Law:
-    """Base of all laws: a constant ratio."""
+    """Base of all laws: a constant ratio, and a constant multiplier of the critic's learning rate."""
 
-    def __init__(self, ratio: float = 5.0) -> None:
-        self.ratio = ratio
+    def __init__(self, ratio: float = 5.0, rate: float = 1.0) -> None:
+        self.ratio, self.rate = ratio, rate
 
     def first(self) -> float:
         """Return the ratio for the first iteration."""

@@ -14,7 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.datasets import load_digits
 
-Objective = Literal["wgan-gp", "wgan-clip", "non-saturating-r1", "hinge", "least-squares-r1", "hinge-r1"]
+Objective = Literal[
+    "wgan-gp", "wgan-clip", "non-saturating", "non-saturating-r1", "hinge", "least-squares-r1", "hinge-r1"
+]
+Optimizer = Literal["adam", "rmsprop"]
 Array = npt.NDArray[np.float32]
 POOL = 40_960
 
@@ -36,6 +39,9 @@ class Problem:
         latent: dimension of the generator's input.
         penalty: weight of the gradient penalty or of R1; clipping bound for ``wgan-clip``.
         budget: cost of one run, in generator updates.
+        optimizer: of both networks; RMSprop has a decay of 0.99.
+        spectral: spectral normalisation of every layer of the critic.
+        normalised: batch normalisation (a shift, no scale) of every hidden layer but the critic's first.
         judge: how samples are judged: by the sliced W1 distance of their coordinates, or by the Frechet distance in the
             features of a small classifier (data with labels only).
     """
@@ -52,6 +58,9 @@ class Problem:
     latent: int = 8
     penalty: float = 1.0
     budget: float = 4000.0
+    optimizer: Optimizer = "adam"
+    spectral: bool = False
+    normalised: bool = False
     judge: Literal["sliced", "features"] = "sliced"
 
 

@@ -1,0 +1,300 @@
+"""The law on critic effort: its equation, what it does to plants whose kappa does or does not respond, its edges."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from adaptive_critic.laws import Observation
+from adaptive_critic.laws.effort import CriticEffortLaw, CriticEffortState
+
+LAW = CriticEffortLaw()
+FRESH = LAW.init(1.0)
+
+
+def state(used: float, gap: float, noise: float = 0.0, variance: float = 0.0, **others: float) -> CriticEffortState:
+    """Return a state with these averages, and these variances of both."""
+    known = FRESH._replace(used=used, used_square=used * used + noise, gap=gap, gap_square=gap * gap + variance)
+    return known._replace(observed=100, **others)  # type: ignore[arg-type]  # floats for floats
+
+
+def seen(used: float, gap: float, iterations: int = 1) -> Observation:
+    """Return an observation without spread."""
+    return Observation((used, gap), (used * used, gap * gap), iterations)
+
+
+def play(
+    kappa: Callable[[float], float],
+    law: CriticEffortLaw = LAW,
+    *,
+    ratio: float = 1.0,
+    rate: float = 8.0,
+    iterations: int = 600,
+    every: int = 1,
+    limits: tuple[float, float] = (0.25, 20.0),
+    rates: tuple[float, float] = (1.0, 16.0),
+    noise: float = 0.0,
+    scale: float = 1.0,
+) -> list[tuple[float, float]]:
+    """Return ratio and rate after every decision where kappa follows from the effort; noise alternates."""
+    now, path = law.init(ratio), []
+    for count in range(iterations // every):
+        used = scale * (kappa(ratio * rate) + noise * (-1.0) ** (count // 2))
+        now, ratio, rate = law.update(now, seen(used, scale, every), ratio, rate)
+        ratio, rate = min(max(ratio, limits[0]), limits[1]), min(max(rate, rates[0]), rates[1])
+        path.append((ratio, rate))
+    return path
+
+
+def lag(effort: float) -> float:
+    """Return kappa of a critic that lags in proportion to 1 / effort while it keeps up."""
+    return 1.0 / (1.0 + effort)
+
+
+def middle(path: list[tuple[float, float]]) -> float:
+    """Return the geometric mean ratio of the last forty decisions."""
+    return math.exp(sum(math.log(ratio) for ratio, _ in path[-40:]) / 40)
+
+
+def test_before_the_first_observation_nothing_is_known() -> None:
+    assert math.isnan(LAW.measurement(FRESH))
+    assert FRESH.position == 0.0
+    assert LAW.init(math.e).position == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("gap", [0.0, -0.5])
+def test_a_critic_without_advantage_gets_more_updates_at_a_lower_rate(gap: float) -> None:
+    lost = state(0.1, gap)
+    assert LAW.measurement(lost) == math.inf
+    assert LAW.target(lost, 8.0) == math.inf
+    after, _, rate = LAW.update(lost, seen(0.1, gap), 1.0, 8.0)
+    assert after.position == pytest.approx(LAW.gain)
+    assert math.log(rate / 8.0) == pytest.approx(-2 * LAW.gain)
+
+
+@pytest.mark.parametrize(
+    ("averages", "expected"),
+    [
+        (state(0.3, 1.0), 0.5),  # assumed 1/2, without noise and comparison
+        (state(0.6, 1.0), 0.0),
+        (state(0.9, 1.0), 0.0),
+        (state(0.0, 1.0), 1.0),
+        (state(-0.3, 1.0), 1.0),
+        (state(0.3, 1.0, square=2.0), 0.0),  # nothing differs between the halves
+        (state(0.3, 1.0, square=2.0, product=-0.3), 0.5),  # of 2.0 * 0.3
+        (state(0.3, 1.0, square=2.0, product=-1.2), 1.0),
+        (state(0.3, 1.0, square=2.0, product=+0.6), 0.0),  # kappa rises with the ratio
+        (state(0.3, 1.0, noise=0.045, square=2.0), 0.25),  # as much noise as comparison: half way
+        (state(0.3, 1.0, noise=1e9, square=2.0), 0.5),
+    ],
+)
+def test_the_responding_share(averages: CriticEffortState, expected: float) -> None:
+    assert LAW.responding(averages) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("averages", "expected"),
+    [
+        (state(0.0, 1.0), 0.5),
+        (state(-0.1, 1.0), 0.5),
+        (state(0.3, 1.0), 0.5 + 0.5 * 3.0),
+        (state(0.3, 1.0, square=2.0), 0.5),
+        (state(0.3, 1.0, square=2.0, product=-0.6), 0.5 + 3.0),
+        (state(0.0, 1.0, variance=0.16), 0.5),  # a swing of 0.4 of the gap: 2.5 times that is 1
+        (state(0.0, 1.0, variance=0.36), 0.75),
+        (state(0.0, 1.0, variance=9.0), 2.0),  # at most four times
+        (state(0.0, 1.0, noise=9.0, variance=9.0), 0.5),  # noise of batches is not a swing
+    ],
+)
+def test_target_follows_the_equation(averages: CriticEffortState, expected: float) -> None:
+    assert LAW.target(averages, 4.0) == pytest.approx(expected)
+
+
+def test_squares_that_overflowed_say_nothing() -> None:
+    huge = FRESH._replace(used=1e200, used_square=math.inf, gap=1e201, gap_square=math.inf, observed=100, square=5.0)
+    assert LAW.responding(huge) == pytest.approx(0.0)  # no contrast in five comparisons
+    assert LAW.target(huge, 4.0) == pytest.approx(0.5)
+    tiny = FRESH._replace(used=1e-200, gap=1e100, observed=100, square=5.0)
+    assert LAW.responding(tiny) == pytest.approx(1.0)
+    _, ratio, rate = LAW.update(huge, Observation((1e200, 1e201), (math.inf, math.inf)), 1.0, 1.0)
+    assert math.isfinite(ratio)
+    assert math.isfinite(rate)
+
+
+def test_both_are_held_until_the_warmup_is_over() -> None:
+    path = play(lambda effort: 0.5, iterations=12)
+    assert path[:9] == [(1.0, 8.0)] * 9
+    assert path[9][0] != 1.0
+    assert path[9][1] != 8.0
+
+
+def test_where_effort_helps_the_rate_rises_first() -> None:
+    path = play(lag, rate=1.0)
+    assert path[-1][1] == 16.0
+    assert 0.5 < middle(path) < 1.2
+    bounded = play(lag, rate=1.0, rates=(1.0, 2.0))
+    assert bounded[-1][1] == 2.0
+    assert 1.3 < middle(bounded) < 3.0  # updates do what the rate can't
+
+
+@pytest.mark.parametrize("level", [0.1, 0.3, 0.55])
+def test_where_effort_does_not_help_both_go_back(level: float) -> None:
+    path = play(lambda effort: level, ratio=3.0)
+    assert path[-1][1] == 1.0
+    assert middle(path) == pytest.approx(1.0, rel=0.1)
+
+
+def test_where_more_effort_makes_it_worse_both_go_back() -> None:
+    path = play(lambda effort: 0.1 + 0.01 * effort, ratio=2.0)
+    assert path[-1][1] == 1.0
+    assert middle(path) == pytest.approx(1.0, rel=0.1)
+
+
+def test_noise_leaves_the_rate_up() -> None:
+    path = play(lambda effort: 0.02, noise=0.5)
+    assert path[-1][1] == 16.0
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(7.0, 3.0), (0.01, -100.0)])
+def test_scale_and_offset_of_the_critic_do_not_matter(scale: float, offset: float) -> None:
+    def run(factor: float, shift: float) -> list[tuple[float, float]]:
+        now, ratio, rate, path = LAW.init(1.0), 1.0, 8.0, []
+        for count in range(200):
+            real = factor * (2.0 + 0.3 * math.sin(count)) + shift
+            before = factor * (1.0 + 0.2 * math.cos(3.0 * count)) + shift
+            after = before + factor * (0.2 / ratio + 0.1 * math.sin(5.0 * count))
+            now, ratio, rate = LAW.update(now, seen(after - before, real - before), ratio, rate)
+            path.append((ratio, rate))
+        return path
+
+    for plain, scaled in zip(run(1.0, 0.0), run(scale, offset), strict=True):
+        assert scaled == pytest.approx(plain, rel=1e-6)
+
+
+@pytest.mark.parametrize("every", [1, 4, 30])
+@pytest.mark.parametrize("kappa", [0.0, 0.3, 5.0])
+def test_moves_are_bounded(kappa: float, every: int) -> None:
+    path = play(lambda effort: kappa, every=every, iterations=300, limits=(1e-9, 1e9), rates=(1e-9, 1e9))
+    for (ratio, rate), (next_ratio, next_rate) in pairwise(path):
+        assert abs(math.log(next_ratio / ratio)) <= 2 * LAW.gain * every + 2 * LAW.dither + 1e-9
+        assert abs(math.log(next_rate / rate)) <= min(2 * LAW.gain * every, 1.0) + 1e-9
+
+
+def test_a_decision_over_a_million_iterations_is_quick_and_bounded() -> None:
+    now, ratio, rate = LAW.update(state(0.3, 1.0), seen(0.3, 1.0, 10**6), 1.0, 8.0)
+    assert LAW.target(now, 8.0) * math.exp(now.offset) == pytest.approx(ratio)
+    assert 8.0 / math.e <= rate <= 8.0 * math.e
+
+
+def test_a_decision_over_k_iterations_does_about_what_k_decisions_do() -> None:
+    for kappa in (lag, lambda effort: 0.3):
+        single, joint = play(kappa, ratio=2.0), play(kappa, ratio=2.0, every=3)
+        assert joint[-1][1] == pytest.approx(single[-1][1], rel=0.1)
+        assert middle(joint) == pytest.approx(middle(single), rel=0.15)
+
+
+def test_a_decision_of_delay_does_not_swap_the_halves() -> None:
+    now, ratio, rate, past = LAW.init(1.0), 1.0, 2.0, [1.0, 1.0]
+    for _ in range(200):
+        now, ratio, rate = LAW.update(now, seen(lag(past[-2]), 1.0, 10), ratio, rate)
+        rate = min(max(rate, 1.0), 4.0)
+        past.append(ratio * rate)
+    assert rate == 4.0
+
+
+def test_a_ratio_held_at_a_bound_stays_there() -> None:
+    path = play(lambda effort: 0.0, limits=(1.0, 20.0))
+    assert {ratio for ratio, _ in path[60:]} == {1.0}
+
+
+def test_a_ratio_that_limits_hold_says_nothing_about_effort() -> None:
+    pinned = play(lambda effort: 0.3, limits=(1.0, 1.0))
+    assert pinned[-1] == (1.0, 16.0)  # a share of 1 - 0.3 / 0.6 stays assumed
+    capped = play(lambda effort: 3.0 / (1.0 + effort), limits=(0.25, 3.0), rates=(1.0, 1.0))
+    assert all(ratio == 3.0 for ratio, _ in capped[100:])
+
+
+def test_the_dither_is_symmetric_and_switches_every_ten_iterations() -> None:
+    now, ratio = state(0.0, 1.0, position=math.log(0.5)), 0.5
+    offsets = []
+    for _ in range(40):
+        now, ratio, _ = LAW.update(now, seen(0.0, 1.0), ratio, 4.0)
+        assert math.log(ratio) == pytest.approx(now.position + now.offset)
+        assert math.exp(now.position) == pytest.approx(0.5, rel=1e-6)
+        offsets.append(now.offset)
+    assert offsets == [*[0.4] * 10, *[-0.4] * 10, *[0.4] * 10, *[-0.4] * 10]
+
+
+def test_iterations_right_after_a_switch_are_not_compared() -> None:
+    for since in range(5):
+        now, _, _ = LAW.update(state(0.1, 1.0, offset=0.4, other=-0.8, since=since), seen(0.3, 1.0), 1.0, 8.0)
+        assert now.product == (pytest.approx(0.08) if since >= 3 else 0.0)
+        assert now.square == (pytest.approx(0.16) if since >= 3 else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("offset", "other", "distance"),
+    [
+        (0.4, -0.8, 0.4),
+        (0.4, -0.2, 0.1),  # limits cut the other half
+        (0.4, -9.0, 0.4),  # the ratio moved between the halves: that is not the dither
+        (0.4, 0.5, 0.0),
+        (-0.4, 0.8, -0.4),
+        (-0.4, 0.2, -0.1),
+        (-0.4, -0.5, 0.0),
+    ],
+)
+def test_only_what_the_dither_did_is_compared(offset: float, other: float, distance: float) -> None:
+    before = state(0.1, 1.0, offset=offset, other=other, since=5)
+    now, _, _ = LAW.update(before, seen(0.3, 1.0), 1.0, 8.0)
+    assert now.product == pytest.approx(distance * 0.2)
+    assert now.square == pytest.approx(distance**2)
+    outlier, _, _ = LAW.update(before, seen(1e6, 1.0), 1.0, 8.0)
+    assert outlier.product == pytest.approx(distance)  # one outlier says no more than this
+
+
+def test_it_is_a_pure_function_whose_state_survives_json() -> None:
+    now, ratio, rate = LAW.init(1.0), 1.0, 8.0
+    for count in range(50):
+        observation = seen(0.1 + 0.05 * math.sin(count), 1.0 + 0.1 * math.cos(count))
+        result = LAW.update(now, observation, ratio, rate)
+        read = CriticEffortState(*json.loads(json.dumps(now)))
+        assert read == now
+        assert LAW.update(read, observation, ratio, rate) == result
+        now, ratio, rate = result
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("setpoint", 0.0, "above 0"),
+        ("setpoint", 1.0, "below 1"),
+        ("base", 0.0, "above 0"),
+        ("contrast", -1.0, "at least 0"),
+        ("dither", 0.0, "above 0"),
+        ("dither", 1.5, "at most 1"),
+        ("saturation", 0.0, "above 0"),
+        ("gain", 0.0, "above 0"),
+        ("gain", 1.5, "at most 1"),
+        ("window", 0.5, "at least 1"),
+        ("memory", math.nan, "finite"),
+        ("memory", 0.0, "at least 1"),
+        ("warmup", -1, "at least 0"),
+    ],
+)
+def test_a_field_out_of_range_is_quoted(field: str, value: float, words: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}={value!r}.*{words}"):
+        replace(LAW, **{field: value})  # type: ignore[arg-type]
+
+
+def test_a_field_of_the_wrong_type_is_refused() -> None:
+    with pytest.raises(TypeError, match="warmup=2.0"):
+        CriticEffortLaw(warmup=2.0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="gain='fast'"):
+        CriticEffortLaw(gain="fast")  # type: ignore[arg-type]
+    assert CriticEffortLaw(window=30).window.hex() == (30.0).hex()
