@@ -127,15 +127,11 @@ def check_resume(
         if not callable(function):
             raise TypeError(f"{name}={function!r}: expected a function, got {type(function).__name__}")
     integer("iterations", iterations, at_least=2)
-    if not _is_list(ignore):
-        raise TypeError(f"ignore={ignore!r}: expected a list of names, got {type(ignore).__name__}")
-    ignore = tuple(ignore)
+    ignore = _listed("ignore", ignore, "names")
     for name in ignore:
         if not isinstance(name, str):
             raise TypeError(f"ignore has {name!r}: expected names, got {type(name).__name__}")
-    if saved_at is not None and not _is_list(saved_at):
-        raise TypeError(f"saved_at={saved_at!r}: expected a list of iterations, got {type(saved_at).__name__}")
-    moments = (iterations // 2,) if saved_at is None else tuple(saved_at)
+    moments = (iterations // 2,) if saved_at is None else _listed("saved_at", saved_at, "iterations")
     if not moments:
         raise ValueError(f"saved_at={saved_at!r}: expected at least one iteration, or nothing would be compared")
     for moment in moments:
@@ -172,8 +168,10 @@ def check_resume(
             raise ResumeDifference(iteration, *found, restored={*to_save, STATE, OUTPUT})
 
 
-def _is_list(value: object) -> bool:
-    return isinstance(value, Iterable) and not isinstance(value, str)
+def _listed(name: str, value: Any, items: str) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"{name}={value!r}: expected a list of {items}, got {type(value).__name__}")
+    return tuple(value)
 
 
 def _trace(

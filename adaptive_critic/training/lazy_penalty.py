@@ -29,7 +29,7 @@ class LazyPenalty:
         every: k, at least 1.
 
     Attributes:
-        critic_updates: critic updates so far.
+        critic_updates: critic updates so far; 0 with ``every=1``, which needs no count.
 
     Raises:
         TypeError: if ``every`` is not an int.
@@ -61,10 +61,10 @@ class LazyPenalty:
         Args:
             penalty: what the update measured, shape (); 0 if the penalty was not due.
         """
-        due = self.due
-        self.critic_updates += 1
         if self.every == 1:
             return penalty
+        due = self.due
+        self.critic_updates += 1
         if not due:
             return penalty + self._measured
         # What is not finite is reported once: the weights may have been rolled back since.

@@ -149,6 +149,7 @@ def test_data_of_workers() -> None:
         {"gradient_accumulation_steps": 2},
         {"objective": "wasserstein-clip"},
         {"objective": "non-saturating", "r1": 1.0},
+        {"objective": "non-saturating", "r1": 1.0, "penalty_every": 3},
     ],
     ids=str,
 )
