@@ -213,6 +213,15 @@ def observe_without_an_engine(rank: int, collectives: list[str]) -> dict[str, An
     return {name: feed(make(code), _samples(rank))[1] for name, code in FEEDBACK.items()}
 
 
+def rounds_without_an_engine(rank: int, collectives: list[str]) -> list[int]:
+    from adaptive_critic import Rounds
+    from tests.handlers.table import FEEDBACK, make
+    from tests.loops.test_rounds import report
+
+    rounds = Rounds(make(FEEDBACK["gap"], on_divergence="terminate"))
+    return [report(rounds, sample) for sample in _samples(rank)]
+
+
 def checkpoint_on_every_rank(rank: int, collectives: list[str]) -> dict[str, Any]:
     """A state that is saved by a handler attached before the controller costs no second collective."""
     from ignite.engine import Engine, Events
@@ -344,6 +353,7 @@ SCENARIOS = [
     different_configuration,
     collectives_per_iteration,
     observe_without_an_engine,
+    rounds_without_an_engine,
     checkpoint_on_every_rank,
     other_number_of_ranks,
     loaded_on_one_rank,
@@ -470,6 +480,12 @@ def test_the_ranks_would_have_disagreed_alone(ranks: list[dict[str, Any]]) -> No
 
 def test_a_loop_without_an_engine_agrees_too(ranks: list[dict[str, Any]]) -> None:
     assert ranks[0]["observe_without_an_engine"] == ranks[1]["observe_without_an_engine"]
+
+
+def test_rounds_agree_too(ranks: list[dict[str, Any]]) -> None:
+    one, other = (result["rounds_without_an_engine"] for result in ranks)
+    assert one == other
+    assert len(set(one)) > 1
 
 
 def test_a_nan_on_one_rank_holds_all(ranks: list[dict[str, Any]]) -> None:

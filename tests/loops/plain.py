@@ -24,6 +24,7 @@ def wgan_gp(toy: Toy, rounds: Rounds, batches: int) -> None:
         penalty: Tensor = ((gradient.norm(dim=1) - 1.0) ** 2).mean()
         return penalty
 
+    batches_done = 0
     for real in toy.loader(batches):
         fake = toy.fake().detach()
         real_validity, fake_validity = toy.score_real(real), toy.score_fake(fake)
@@ -34,6 +35,7 @@ def wgan_gp(toy: Toy, rounds: Rounds, batches: int) -> None:
             fake_validity = toy.score_fake(toy.fake())  # was: generator(z) with the critic's z
             step(toy.optimizer_g, -fake_validity.mean())
             rounds.generator(g_fake=fake_validity.mean())  # new
+            batches_done += 1  # was: batches_done += opt.n_critic
 
 
 def dcgan(toy: Toy, rounds: Rounds, batches: int) -> None:
