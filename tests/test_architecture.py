@@ -57,8 +57,9 @@ TABLE = {
     "budget": Row({"ignite"}, {"checks", "handler", "state"}),
     "metrics": Row({"torch", "ignite"}, {"checks", "output_warnings", "step_output"}),
     "history": Row({"ignite", "matplotlib"}, {"checks", "handler", "state"}),
-    "guard.rules": Row(set(), {"checks"}),
-    "guard.actions": Row(set(), set()),
+    "guard.evidence": Row(set(), set()),
+    "guard.rules": Row(set(), {"guard.evidence"}),
+    "guard.divergence": Row(set(), {"checks", "guard.evidence", "guard.rules", "state"}),
     "guard": Row(
         {"torch", "ignite"},
         {"checks", "distributed", "events", "guard", "handler", "moments", "state", "step_output"},
@@ -182,7 +183,7 @@ def violations(module: str, source: str, is_folder: bool = False) -> list[str]:
             if not item.for_types_only and not _within(target, row.own):
                 found.append(f"{where}: {PACKAGE}.{target} is not for it, only {sorted(row.own) or 'no other module'}")
         elif root not in sys.stdlib_module_names:
-            if not _within(item.name, row.others):
+            if not _within(item.name, row.others) and not (item.for_types_only and root == "typing_extensions"):
                 found.append(f"{where}: {item.name} is not for it, only the standard library and {sorted(row.others)}")
             if root in LAZY and not item.in_function and not item.for_types_only:
                 found.append(f"{where}: {root} is imported inside the function that needs it")

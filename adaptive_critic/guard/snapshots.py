@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from ignite.engine import Engine
 
+from adaptive_critic import state as saved
 from adaptive_critic.state import StateError
 
-__all__ = ["Restorable", "Snapshot", "Snapshots", "checked_objects"]
+__all__ = ["Restorable", "Snapshot", "Snapshots", "SnapshotsState"]
 
 
 class Restorable(Protocol):
@@ -33,38 +33,6 @@ class Snapshot(NamedTuple):
     """engine.state.iteration at that time"""
     states: dict[str, Any]
     """state by name"""
-
-
-def checked_objects(to_restore: Any) -> dict[str, Restorable]:
-    """Return ``to_restore`` as a dict.
-
-    Raises:
-        TypeError: if it is no mapping from names to objects with state_dict and load_state_dict, or holds an engine.
-        ValueError: if it is empty.
-    """
-    if not isinstance(to_restore, Mapping):
-        raise TypeError(
-            f"to_restore={to_restore!r}: expected a dict from names to models, optimizers, ..., got "
-            f"{type(to_restore).__name__}"
-        )
-    if not to_restore:
-        raise ValueError("to_restore={}: expected at least one model to restore")
-    for name, value in to_restore.items():
-        if not isinstance(name, str):
-            raise TypeError(f"to_restore has the key {name!r}: expected names, got {type(name).__name__}")
-        if isinstance(value, Engine):
-            raise TypeError(
-                f"to_restore[{name!r}] is an Engine: models and optimizers can be rolled back, iterations go on"
-            )
-        if isinstance(value, type):
-            raise TypeError(f"to_restore[{name!r}] is the class {value.__name__}: expected an object of it")
-        for method in ("state_dict", "load_state_dict"):
-            if not callable(getattr(value, method, None)):
-                raise TypeError(
-                    f"to_restore[{name!r}] has no {method}(): expected a model, an optimizer, ..., got "
-                    f"{type(value).__name__}"
-                )
-    return dict(to_restore)
 
 
 def _fits(value: Restorable, state: Any) -> bool:
@@ -97,8 +65,19 @@ def _misfit(value: Restorable, state: Mapping[str, Any]) -> str:
     return ""
 
 
+class SnapshotsState(NamedTuple):
+    """The two snapshots that are kept."""
+
+    promoted: Snapshot | None = None
+    """the one that a rollback restores"""
+    candidate: Snapshot | None = None
+    """one that is not trusted yet"""
+    clean_checks: int = 0
+    """clean checks since the candidate was taken"""
+
+
 class Snapshots:
-    """Keeps two snapshots: a candidate, and the promoted one that a rollback restores.
+    """Takes snapshots of objects, and restores the latest that is trusted.
 
     A divergence is found some time after it began, so a state is not to be trusted because its own check was clean: a
     candidate is promoted after ``patience`` further clean checks, and dropped at the first that is not.
@@ -115,26 +94,21 @@ class Snapshots:
         self._every = every
         self.busy = False
         """whether states are being copied or restored at this moment"""
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget both snapshots."""
-        self.promoted: Snapshot | None = None
-        self.candidate: Snapshot | None = None
-        self.clean_checks = 0
+        self.state = SnapshotsState()
 
     def follow(self, iteration: int, clean: bool) -> None:
         """Take, promote or drop the candidate after a check."""
+        promoted, candidate, clean_checks = self.state
         if not clean:
-            self.candidate = None
+            self.state = self.state._replace(candidate=None)
             return
-        if self.candidate is not None:
-            self.clean_checks += 1
-            if self.clean_checks >= self._patience:
-                self.promoted, self.candidate = self.candidate, None
-        if self.candidate is None and (self.promoted is None or iteration - self.promoted.iteration >= self._every):
-            self.candidate = Snapshot(iteration, self._copies())
-            self.clean_checks = 0
+        if candidate is not None:
+            clean_checks += 1
+            if clean_checks >= self._patience:
+                promoted, candidate = candidate, None
+        if candidate is None and (promoted is None or iteration - promoted.iteration >= self._every):
+            candidate, clean_checks = Snapshot(iteration, self._copies()), 0
+        self.state = SnapshotsState(promoted, candidate, clean_checks)
 
     def _copies(self) -> dict[str, Any]:
         self.busy = True
@@ -146,10 +120,11 @@ class Snapshots:
     @property
     def usable(self) -> Snapshot | None:
         """The promoted snapshot, if there is one and it can be loaded."""
-        fits = self.promoted is not None and all(
-            _fits(value, self.promoted.states[name]) for name, value in self._objects.items()
+        promoted = self.state.promoted
+        fits = promoted is not None and all(
+            _fits(value, promoted.states[name]) for name, value in self._objects.items()
         )
-        return self.promoted if fits else None
+        return promoted if fits else None
 
     def restore(self) -> int:
         """Load the promoted snapshot into the objects; return the iteration that it is from.
@@ -157,38 +132,43 @@ class Snapshots:
         Raises:
             RuntimeError: if none was promoted yet, or an optimizer has got other parameter groups since.
         """
-        if self.promoted is None:
+        promoted = self.state.promoted
+        if promoted is None:
             raise RuntimeError("there is no snapshot to restore: none was followed by enough clean checks yet")
         if self.usable is None:
-            raise RuntimeError(f"the snapshot of iteration {self.promoted.iteration} is of other parameter groups")
+            raise RuntimeError(f"the snapshot of iteration {promoted.iteration} is of other parameter groups")
         self.busy = True
         try:
             for name, value in self._objects.items():
                 # A copy of the copy: optimizers keep the tensors that they are given, and change them in place.
-                value.load_state_dict(copy.deepcopy(self.promoted.states[name]))
+                value.load_state_dict(copy.deepcopy(promoted.states[name]))
         finally:
             self.busy = False
-        self.candidate = None
-        return self.promoted.iteration
+        self.state = self.state._replace(candidate=None)
+        return promoted.iteration
 
     def state_dict(self) -> dict[str, Any]:
         """Return both snapshots."""
+        promoted, candidate, clean_checks = self.state
         return {
-            "promoted": None if self.promoted is None else self.promoted._asdict(),
-            "candidate": None if self.candidate is None else self.candidate._asdict(),
-            "clean_checks": self.clean_checks,
+            "promoted": None if promoted is None else promoted._asdict(),
+            "candidate": None if candidate is None else candidate._asdict(),
+            "clean_checks": clean_checks,
         }
 
-    def put(self, promoted: Snapshot | None, candidate: Snapshot | None, clean_checks: int) -> None:
-        """Put checked snapshots in force."""
-        self.promoted, self.candidate, self.clean_checks = promoted, candidate, clean_checks
-
-    def checked(self, name: str, entry: Any) -> Snapshot | None:
-        """Return a saved snapshot after a check of what can be checked.
+    def read(self, state: Mapping[str, Any]) -> SnapshotsState:
+        """Return the snapshots that ``state_dict`` wrote.
 
         Raises:
-            StateError: if it is no snapshot of these objects.
+            StateError: if they are none of these objects.
         """
+        return SnapshotsState(
+            self._read_snapshot("promoted", saved.entry(state, "promoted")),
+            self._read_snapshot("candidate", saved.entry(state, "candidate")),
+            saved.integer(state, "clean_checks"),
+        )
+
+    def _read_snapshot(self, name: str, entry: Any) -> Snapshot | None:
         if entry is None:
             return None
         if not isinstance(entry, Mapping) or set(entry) != {"iteration", "states"}:

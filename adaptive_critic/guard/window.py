@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
 import torch
 
+from adaptive_critic import state as saved
+from adaptive_critic.checks import shortened
 from adaptive_critic.guard.sharing import layouts, means_over_ranks
 from adaptive_critic.moments import Row
 from adaptive_critic.step_output import Scalar, StepOutputError, last, scalar, tensor_entry
@@ -198,8 +200,31 @@ class ScoreWindow:
             "rows": [row.tolist() if isinstance(row, torch.Tensor) else list(row) for row in self._rows],
         }
 
+    def read_state(self, state: Mapping[str, Any]) -> tuple[list[int], list[tuple[float, ...]]]:
+        """Return the masks and rows of a state that ``state_dict`` wrote.
+
+        Raises:
+            StateError: if an entry is missing, of the wrong type or out of range.
+        """
+        rows = saved.entry(state, "rows")
+        if not isinstance(rows, (list, tuple)):
+            raise saved.StateError(f"state['rows']={shortened(rows)}: expected a list")
+        masks = saved.integers(state, "masks", len(rows))
+        named = {str(index): row for index, row in enumerate(rows)}
+        updates = state.get("updates", ())  # states from before updates were measured have none
+        texts = isinstance(updates, (list, tuple)) and all(isinstance(name, str) for name in updates)
+        if not texts or len(set(updates)) < len(updates):
+            raise saved.StateError(f"state['updates']={shortened(updates)}: expected names of updates")
+        found = []
+        for mask, row in zip(masks, [saved.floats(named, key) for key in named], strict=True):
+            fits = self.adopted(mask, row, updates)
+            if fits is None:
+                raise saved.StateError(f"the row {shortened(row)} of the window can't have the mask {shortened(mask)}")
+            found.append(fits)
+        return [mask for mask, _ in found], [row for _, row in found]
+
     def restore(self, masks: Sequence[int], rows: Sequence[tuple[float, ...]]) -> None:
-        """Put checked entries of a state in force."""
+        """Put what ``read_state`` returned in force."""
         self._masks, self._rows = list(masks), list(rows)
 
     def adopted(self, mask: int, row: Sequence[float], updates: Sequence[str]) -> tuple[int, tuple[float, ...]] | None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ignite.engine import Engine, Events
 
 from adaptive_critic.guard import DivergenceGuard
-from adaptive_critic.guard.snapshots import Snapshots, checked_objects
+from adaptive_critic.guard.snapshots import Snapshots, SnapshotsState
 from adaptive_critic.handlers import FixedController
 from tests.guard.engines import broken, exploded, healthy, record_steps
 from tests.streams import streams
@@ -124,12 +124,12 @@ def test_a_state_is_not_trusted_while_a_collapse_builds_up_that_is_acted_on(
     (record,) = guard.history
     assert (record["iteration"], record["rule"]) == (130, "collapse")
     assert guard.snapshots is not None
-    assert guard.snapshots.promoted is not None
+    assert guard.snapshots.state.promoted is not None
     if restored is None:
         assert record["action"] == "report"
-        assert guard.snapshots.promoted.iteration > 70
+        assert guard.snapshots.state.promoted.iteration > 70
     else:
-        assert guard.snapshots.promoted.iteration == restored
+        assert guard.snapshots.state.promoted.iteration == restored
         assert same(training.state(), training.at[restored])
 
 
@@ -210,7 +210,7 @@ def test_a_controller_can_go_back_with_its_own_guard() -> None:
         (130, "terminate"),
     ]
     assert with_controller.snapshots is not None
-    promoted = with_controller.snapshots.promoted
+    promoted = with_controller.snapshots.state.promoted
     assert promoted is not None
     assert promoted.states["controller"]["guard"] == {}
 
@@ -238,7 +238,7 @@ def test_nothing_is_kept_at_first_and_after_it_is_forgotten() -> None:
     for iteration in (1, 2):
         snapshots.follow(iteration, clean=True)
     assert snapshots.state_dict()["clean_checks"] == 1
-    snapshots.clear()
+    snapshots.state = SnapshotsState()
     assert snapshots.state_dict() == empty
 
 
@@ -316,11 +316,11 @@ def test_only_what_was_followed_by_patience_clean_checks_is_promoted(
 ) -> None:
     checks = [clean for (clean,) in drawn]
     counter = Counter()
-    snapshots = Snapshots(checked_objects({"counter": counter}), patience, every)
+    snapshots = Snapshots({"counter": counter}, patience, every)
     for iteration, clean in enumerate(checks, start=1):
         counter.value = iteration
         snapshots.follow(iteration, clean)
-        promoted = snapshots.promoted
+        promoted = snapshots.state.promoted
         if promoted is not None:
             assert promoted.states == {"counter": {"value": promoted.iteration}}
             taken = promoted.iteration
@@ -328,7 +328,7 @@ def test_only_what_was_followed_by_patience_clean_checks_is_promoted(
             assert taken + patience <= iteration
     # And it is used as soon as it may be: the first run of patience + 1 clean checks promotes something.
     first = next((i for i in range(len(checks) - patience) if all(checks[i : i + patience + 1])), None)
-    assert (snapshots.promoted is None) == (first is None)
+    assert (snapshots.state.promoted is None) == (first is None)
 
 
 def test_a_copy_of_other_parameter_groups_says_so() -> None:
@@ -356,6 +356,6 @@ def test_an_optimizer_may_have_no_more_than_its_groups_in_its_state() -> None:
 
 
 def test_there_is_nothing_to_restore_at_first() -> None:
-    snapshots = Snapshots(checked_objects({"counter": Counter()}), 1, 1)
+    snapshots = Snapshots({"counter": Counter()}, 1, 1)
     with pytest.raises(RuntimeError, match="^there is no snapshot to restore: none was followed by"):
         snapshots.restore()

@@ -171,11 +171,11 @@ def test_snapshots_can_be_left_out_of_a_checkpoint() -> None:
     small.attach(training.engine)
     training.engine.run(range(50))
     assert small.snapshots is not None
-    assert small.snapshots.promoted is not None
+    assert small.snapshots.state.promoted is not None
     state = through_file(small.state_dict())
     assert "snapshots" not in state
     small.load_state_dict(state)
-    assert small.snapshots.promoted is None
+    assert small.snapshots.state.promoted is None
 
 
 def test_both_snapshots_are_in_a_checkpoint() -> None:

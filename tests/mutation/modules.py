@@ -48,19 +48,20 @@ MODULES = {
     "laws.pid": Module("laws", "adaptive_critic/laws/pid.py", (*_LAWS, "tests/laws/test_pid.py")),
     "laws.published": Module("laws", "adaptive_critic/laws/published.py", (*_LAWS, "tests/laws/test_published.py")),
     "laws.schedules": Module("laws", "adaptive_critic/laws/schedules.py", ("tests/laws/test_schedules.py",)),
+    "guard.evidence": Module("guard", "adaptive_critic/guard/evidence.py", _RULES),
     "guard.rules": Module("guard", "adaptive_critic/guard/rules.py", _RULES),
+    "guard.divergence": Module("guard", "adaptive_critic/guard/divergence.py", (*_RULES, *_STATE)),
     "guard.updates": Module("guard", "adaptive_critic/guard/updates.py", (_UPDATES,)),
-    "guard.window": Module("guard", "adaptive_critic/guard/window.py", _WINDOW),
-    "guard.monitor": Module(
-        "guard", "adaptive_critic/guard/monitor.py", (*_GUARD, "tests/guard/test_monitor.py", _UPDATES)
-    ),
-    "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", _GUARD),
+    "guard.window": Module("guard", "adaptive_critic/guard/window.py", (*_WINDOW, *_STATE)),
+    "guard.options": Module("guard", "adaptive_critic/guard/options.py", _GUARD),
+    "guard.argument": Module("guard", "adaptive_critic/guard/argument.py", _GUARD),
+    "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", (*_GUARD, *_STATE)),
     "guard.snapshots": Module("guard", "adaptive_critic/guard/snapshots.py", ("tests/guard/test_rollback.py", *_STATE)),
-    "guard.saving": Module("guard", "adaptive_critic/guard/saving.py", (*_STATE, _UPDATES)),
     "guard.sharing": Module("guard", "adaptive_critic/guard/sharing.py", ("tests/guard/test_sharing.py",)),
-    "guard.responding": Module("guard", "adaptive_critic/guard/responding.py", (*_GUARD, *_STATE)),
     "guard.handler": Module(
-        "guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE, _RANKS, _STARTS, _COPIES, _UPDATES)
+        "guard",
+        "adaptive_critic/guard/handler.py",
+        (*_GUARD, *_STATE, _RANKS, _STARTS, _COPIES, _UPDATES, "tests/guard/test_gathering.py"),
     ),
     "controller": Module("controller", "adaptive_critic/controller.py", _CONTROLLER),
 }
