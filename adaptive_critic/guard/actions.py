@@ -37,7 +37,14 @@ class Plan(NamedTuple):
 
 
 def plan(
-    mode: str | Callable[..., None], made: int, maximum: int, *, controlled: bool, snapshot: int | None, relapse: bool
+    mode: str | Callable[..., None],
+    made: int,
+    maximum: int,
+    *,
+    controlled: bool,
+    snapshot: int | None,
+    refusal: str,
+    relapse: bool,
 ) -> Plan:
     """Return what to do about a divergence.
 
@@ -46,7 +53,8 @@ def plan(
         made: interventions that were made already.
         maximum: interventions that may be made.
         controlled: whether there is a controller to ask.
-        snapshot: iteration of the promoted snapshot, None if there is none that can be loaded.
+        snapshot: iteration of the promoted snapshot, None if there is none.
+        refusal: why no snapshot can be restored, empty if one can.
         relapse: whether it comes within the cooldown of an intervention.
     """
     exhausted = f"{made} of {maximum} interventions were made" if made >= maximum else ""
@@ -55,8 +63,8 @@ def plan(
     if mode == "terminate_epoch":
         return Plan("terminate", f"{exhausted}, so the run is terminated") if exhausted else Plan("terminate_epoch")
     if mode == "rollback":
-        if snapshot is None:
-            return Plan("terminate", "there is no snapshot to roll back to yet, so the run is terminated")
+        if refusal:
+            return Plan("terminate", f"{refusal}, so the run is terminated")
         if relapse:  # what was restored diverges again at once: restoring it over and over would never end
             exhausted = "this is within the cooldown of the last rollback"
         if not exhausted:
@@ -136,18 +144,21 @@ class Actions:
         self.state = self.state._replace(cooldown_left=max(self.state.cooldown_left - iterations, 0))
         if verdict is None:
             return False
-        promoted = None if self._snapshots is None else self._snapshots.usable
+        # A cooldown lets the levels settle that the others are judged by. What is not finite needs no reference.
+        if cooling and verdict.rule != "non_finite":
+            return True
         controller = owner_of(engine, self._param_name)
+        promoted = None if self._snapshots is None else self._snapshots.state.promoted
         planned = plan(
             self._mode,
             self.state.interventions,
             self._max_interventions,
             controlled=controller is not None,
             snapshot=None if promoted is None else promoted.iteration,
+            refusal="" if self._snapshots is None else self._snapshots.refusal(),
             relapse=cooling,
         )
-        # A cooldown lets the levels settle that the others are judged by. What is not finite needs no reference.
-        if cooling and (verdict.rule != "non_finite" or planned.action == "report"):
+        if cooling and planned.action == "report":
             return True
         made = self.state.interventions + (planned.action != "report")
         self.state = self.state._replace(interventions=made, cooldown_left=self._cooldown)

@@ -35,33 +35,54 @@ class Snapshot(NamedTuple):
     """state by name"""
 
 
-def _fits(value: Restorable, state: Any) -> bool:
-    """Return whether an optimizer can load a state: half of the others would be restored before it refuses."""
-    if not isinstance(value, torch.optim.Optimizer):
-        return True
+def _misfit(value: Restorable, state: Any) -> str:
+    """Return why an object can't load this state, as far as a look at both can tell; "" if it can."""
+    if isinstance(value, torch.optim.Optimizer):
+        try:
+            sizes = [len(group["params"]) for group in state["param_groups"]]
+        except (IndexError, KeyError, TypeError):
+            sizes = []
+        # A wrapper's state may be its groups alone.
+        if sizes != [len(group["params"]) for group in value.param_groups] or not isinstance(
+            state.get("state", {}), Mapping
+        ):
+            return "is of an optimizer with other parameter groups"
+    if isinstance(value, torch.nn.Module):
+        now: Mapping[str, Any] = value.state_dict()
+        for key in (*now, *state):
+            if key not in state or key not in now:
+                lacking = "it lacks" if key in now else "the network has not"
+                return f"is of another network: look at {key!r}, which {lacking}"
+        for key, weight in value.named_parameters():
+            # One that is lazy has no shape yet; buffers may have another one, as those of observers do.
+            if key in now and not torch.nn.parameter.is_lazy(weight) and not _alike(now[key], state[key]):
+                found = state[key]
+                shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+                return f"is of another network: look at {key!r}, of shape {tuple(now[key].shape)} and not {shape}"
+    return ""
+
+
+def _alike(left: Any, right: Any) -> bool:
+    return isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor) and left.shape == right.shape
+
+
+def _refusal(value: Restorable, state: Any) -> str:
+    """Return why an object does not load this state, "" if it does: where a look can't tell, it is tried and undone."""
+    misfit = _misfit(value, state)
+    if misfit or isinstance(value, torch.optim.Optimizer):
+        return misfit
+    now: Any = value.state_dict()
+    if isinstance(value, torch.nn.Module):
+        buffers = [key for key, _ in value.named_buffers() if key in now]
+        if all(_alike(now[key], state[key]) for key in buffers):
+            return ""
+    now = copy.deepcopy(now)
     try:
-        saved = [len(group["params"]) for group in state["param_groups"]]
-    except (IndexError, KeyError, TypeError):
-        return False
-    known = state.get("state", {})  # a wrapper may have none
-    return saved == [len(group["params"]) for group in value.param_groups] and isinstance(known, Mapping)
-
-
-def _misfit(value: Restorable, state: Mapping[str, Any]) -> str:
-    """Return what in a network's state is not as it is now, "" if nothing is or it is no network."""
-    if not isinstance(value, torch.nn.Module):
-        return ""
-    now: Mapping[str, Any] = value.state_dict()
-    for key in (*now, *state):
-        if key not in state or key not in now:
-            return f"{key!r}, which {'it lacks' if key in now else 'the network has not'}"
-    for key, weight in value.named_parameters():
-        # One that is lazy has no shape yet; buffers may have another one, as those of observers do.
-        if key in now and not torch.nn.parameter.is_lazy(weight):
-            saved = state[key]
-            if not isinstance(saved, torch.Tensor) or saved.shape != now[key].shape:
-                found = tuple(saved.shape) if isinstance(saved, torch.Tensor) else type(saved).__name__
-                return f"{key!r}, of shape {tuple(now[key].shape)} and not {found}"
+        value.load_state_dict(copy.deepcopy(state))
+    except Exception as error:  # whatever the user's class raises: it can't be restored
+        return f"can't be loaded: {type(error).__name__}: {error}"
+    finally:
+        value.load_state_dict(now)
     return ""
 
 
@@ -117,26 +138,30 @@ class Snapshots:
         finally:
             self.busy = False
 
-    @property
-    def usable(self) -> Snapshot | None:
-        """The promoted snapshot, if there is one and it can be loaded."""
+    def refusal(self) -> str:
+        """Return why the promoted snapshot can't be restored, "" if it can."""
         promoted = self.state.promoted
-        fits = promoted is not None and all(
-            _fits(value, promoted.states[name]) for name, value in self._objects.items()
-        )
-        return promoted if fits else None
+        if promoted is None:
+            return "there is no snapshot to roll back to yet"
+        self.busy = True
+        try:
+            for name, value in self._objects.items():
+                refusal = _refusal(value, promoted.states[name])
+                if refusal:
+                    return f"the snapshot of iteration {promoted.iteration} can't be restored: its {name!r} {refusal}"
+        finally:
+            self.busy = False
+        return ""
 
     def restore(self) -> int:
         """Load the promoted snapshot into the objects; return the iteration that it is from.
 
         Raises:
-            RuntimeError: if none was promoted yet, or an optimizer has got other parameter groups since.
+            RuntimeError: if :meth:`refusal` says why not. Nothing is changed then.
         """
-        promoted = self.state.promoted
-        if promoted is None:
-            raise RuntimeError("there is no snapshot to restore: none was followed by enough clean checks yet")
-        if self.usable is None:
-            raise RuntimeError(f"the snapshot of iteration {promoted.iteration} is of other parameter groups")
+        refusal, promoted = self.refusal(), self.state.promoted
+        if promoted is None or refusal:
+            raise RuntimeError(refusal)
         self.busy = True
         try:
             for name, value in self._objects.items():
@@ -187,9 +212,7 @@ class Snapshots:
         for key, value in states.items():
             if not isinstance(value, Mapping):
                 raise StateError(f"the {name} snapshot's {key!r} must be a state dict, got {type(value).__name__}")
-            if not _fits(self._objects[key], value):
-                raise StateError(f"the {name} snapshot's {key!r} is of an optimizer with other parameter groups")
             misfit = _misfit(self._objects[key], value)
             if misfit:
-                raise StateError(f"the {name} snapshot's {key!r} is of another network: look at {misfit}")
+                raise StateError(f"the {name} snapshot's {key!r} {misfit}")
         return Snapshot(iteration, dict(states))

@@ -215,7 +215,8 @@ def test_a_state_before_a_spike_is_trusted_if_spikes_are_ignored(on_spike: str, 
     attached(guard, trainer)
     trainer.run(range(70))
     assert guard.snapshots is not None
-    assert (None if guard.snapshots.usable is None else guard.snapshots.usable.iteration) == trusted
+    promoted = guard.snapshots.state.promoted
+    assert (None if promoted is None else promoted.iteration) == trusted
 
 
 def test_a_collapse_during_the_cooldown_is_acted_on_afterwards() -> None:
