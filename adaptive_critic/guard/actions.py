@@ -83,7 +83,7 @@ class ActionsState(NamedTuple):
 
     interventions: int = 0
     cooldown_left: int = 0
-    """iterations in which only what is not finite counts"""
+    """iterations in which only the rules non_finite and stalled count"""
     records: tuple[Record, ...] = ()
     """the last 100, oldest first"""
 
@@ -95,7 +95,7 @@ class Actions:
         mode: a mode or a function of (engine, record).
         reactions: "report", "act" or "ignore" by rule; "act" for those that are not there.
         snapshots: what a rollback restores, or None.
-        cooldown: iterations after an intervention in which only what is not finite counts.
+        cooldown: iterations after an intervention in which only the rules non_finite and stalled count.
         max_interventions: how many are made.
         override_iterations: iterations at the controller's lower limit.
         param_name: the attribute whose controller is asked.
@@ -144,8 +144,8 @@ class Actions:
         self.state = self.state._replace(cooldown_left=max(self.state.cooldown_left - iterations, 0))
         if verdict is None:
             return False
-        # A cooldown lets the levels settle that the others are judged by. What is not finite needs no reference.
-        if cooling and verdict.rule != "non_finite":
+        # A cooldown lets the levels settle that the others are judged by. These two need no levels.
+        if cooling and verdict.rule not in ("non_finite", "stalled"):
             return True
         controller = owner_of(engine, self._param_name)
         promoted = None if self._snapshots is None else self._snapshots.state.promoted

@@ -18,12 +18,16 @@ from adaptive_critic.guard.rules import (
     Patience,
     RulesState,
     Spike,
+    Stalled,
     Verdict,
     judged,
     verdict,
 )
 
 __all__ = ["DivergenceRules", "Judgement", "RuleNumbers"]
+
+_COUNTS = ("suspicious", "significant", "flat")
+_LATER_COUNTS = ("idle", "longest_idle")  # which the states of 0.1.0 do not have
 
 
 class Judgement(NamedTuple):
@@ -54,6 +58,8 @@ class DivergenceRules:
     """The rules of :class:`DivergenceGuard`, applied to one check at a time.
 
     - *non_finite*: a loss, a score or the penalty is NaN or infinite. One check is enough.
+    - *stalled*: no optimizer made a step at ``patience`` checks in a row with critic updates, and at more than ever
+      before, or the loss scale of the gradient scaler fell below 2**-24. Losses look healthy then: no weight moves.
     - *explosion*: at ``patience`` checks in a row a level is above m + threshold * max(MAD, floor, relative_floor * m),
       with its running median m and median absolute deviation MAD: with the defaults at least 10 score units, and ten
       times the median, above the median. The defaults are wide, since a healthy run's gap grows by orders of magnitude
@@ -125,7 +131,7 @@ class DivergenceRules:
 
     def init(self) -> RulesState:
         """Return the state before the first check."""
-        return RulesState({}, {}, 0, 0, 0)
+        return RulesState({}, {}, suspicious=0, significant=0, flat=0)
 
     @property
     def outside_limits(self) -> OutsideLimits:
@@ -141,6 +147,10 @@ class DivergenceRules:
             names = f"{', '.join(others)} and {last}" if others else last
             found = Verdict("non_finite", f"{names} not finite", {})
             return state._replace(suspicious=0, flat=0), Judgement(found, clean=False)
+        stall = Stalled(self.patience)
+        state, stalled = stall.update(state, evidence)
+        if stalled is not None:
+            return state._replace(suspicious=0, flat=0), Judgement(stalled, clean=False)
         rule, collapse = self.outside_limits, Collapse(self.patience)
         spikes = Spike(rule.explosion, self.spike_limit).find(evidence.peaks, judged(state.levels, self.warmup))
         state, outside = Patience(rule, self.patience).update(state, evidence)
@@ -153,7 +163,7 @@ class DivergenceRules:
         if spikes:
             spike = verdict("spike", spikes, {})
             return state, Judgement(spike._replace(reason=f"{spike.reason} once"), clean=False)
-        return state, Judgement(None, clean=True)
+        return state, Judgement(None, clean=not stall.is_begun(state))
 
     def arm(self, state: RulesState) -> RulesState:
         """Return a state in which a collapse that was found can be found again."""
@@ -162,7 +172,7 @@ class DivergenceRules:
     def state_dict(self, state: RulesState) -> dict[str, Any]:
         """Return a state as lists and ints; of updates, by the names that reports give them."""
         history = {**state.levels, **{update_of(name): sizes for name, sizes in state.updates.items()}}
-        counts = {"suspicious": state.suspicious, "significant": state.significant, "flat": state.flat}
+        counts = {name: getattr(state, name) for name in (*_COUNTS, *_LATER_COUNTS)}
         return {"history": {name: list(values) for name, values in history.items()}, **counts}
 
     def read(self, state: Mapping[str, Any]) -> RulesState:
@@ -188,8 +198,7 @@ class DivergenceRules:
                 raise saved.StateError(
                     f"the history is of {shortened(name)}: expected one of {known}, or {prefix!r} and a name"
                 )
-        suspicious, significant, flat = [saved.integer(state, key) for key in ("suspicious", "significant", "flat")]
-        waiting = self.patience - 1
-        return RulesState(
-            levels, updates, min(suspicious, waiting), min(significant, self.patience), min(flat, waiting)
-        )
+        suspicious, significant, flat = [saved.integer(state, key) for key in _COUNTS]
+        idle, longest_idle = [saved.integer(state, key) if key in state else 0 for key in _LATER_COUNTS]
+        suspicious, flat = min(suspicious, self.patience - 1), min(flat, self.patience - 1)
+        return RulesState(levels, updates, suspicious, min(significant, self.patience), flat, idle, longest_idle)

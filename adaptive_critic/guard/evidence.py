@@ -26,6 +26,10 @@ class Evidence(NamedTuple):
     """median size of the updates of each optimizer, as a share of the norm of its weights"""
     gap: tuple[float, float] | None
     """mean of the gap and its standard error; None with fewer than two critic updates"""
+    idle: bool | None = None
+    """whether no optimizer made a step while there were critic updates; None if that is not known"""
+    loss_scale: float = math.inf
+    """scale of the losses under a gradient scaler, infinite without one"""
 
 
 def update_of(optimizer: str) -> str:
@@ -33,14 +37,20 @@ def update_of(optimizer: str) -> str:
     return f"update of {optimizer}"
 
 
-def summarise(columns: Mapping[str, Sequence[float]], updates: Mapping[str, Sequence[float]] | None = None) -> Evidence:
+def summarise(
+    columns: Mapping[str, Sequence[float]],
+    updates: Mapping[str, Sequence[float]] | None = None,
+    loss_scale: float = math.inf,
+) -> Evidence:
     """Summarise the values of the iterations since the last check.
 
     Args:
         columns: values by name: ``d_loss`` of every critic update; ``d_real``, ``d_fake``, ``d_real_std``,
             ``d_fake_std`` and ``d_penalty`` of each iteration's last critic update; ``g_loss`` and ``g_fake`` of each
             iteration. Any may be absent.
-        updates: sizes of each optimizer's updates, as shares of the norm of its weights.
+        updates: sizes of each optimizer's updates, as shares of the norm of its weights; no sizes for one that made no
+            step.
+        loss_scale: scale of the losses under a gradient scaler, infinite without one.
     """
     non_finite = tuple(
         name
@@ -62,7 +72,9 @@ def summarise(columns: Mapping[str, Sequence[float]], updates: Mapping[str, Sequ
     overflowed = tuple(name for name, level in reported.items() if not level < math.inf)
     if overflowed:
         return Evidence(overflowed, {}, {}, {}, None)
-    return Evidence((), levels, peaks, moves, _mean_and_error(gaps) if len(gaps) > 1 else None)
+    trained = columns.get("d_loss") or columns.get("d_real")
+    idle = not any(updates.values()) if updates and trained else None
+    return Evidence((), levels, peaks, moves, _mean_and_error(gaps) if len(gaps) > 1 else None, idle, loss_scale)
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:

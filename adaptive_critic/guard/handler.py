@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +122,7 @@ class DivergenceGuard(Handler):
         judged = {} if self._rules.update_limit is None else objects
         self._updates = Updates({name: one for name, one in judged.items() if isinstance(one, torch.optim.Optimizer)})
         self._window = ScoreWindow([update_of(name) for name in self._updates.names])
+        self._scalers = [one for one in objects.values() if isinstance(one, torch.amp.GradScaler)]
         self._output_transform = output_transform
         self._actions = Actions(
             mode,
@@ -213,10 +215,11 @@ class DivergenceGuard(Handler):
     def _check_if_due(self, engine: Engine, in_epoch: bool = True) -> None:
         if len(self._window) < self._check_every:
             return
-        columns, iterations = self._window.read(), len(self._window)
+        (columns, scale), iterations = self._window.read(self._loss_scale(engine)), len(self._window)
         self._window.clear()
         updates = {name: columns.pop(update_of(name), []) for name in self._updates.names}
-        self._rules_state, (verdict, clean) = self._rules.update(self._rules_state, summarise(columns, updates))
+        evidence = summarise(columns, {} if self._updates.captured else updates, scale)
+        self._rules_state, (verdict, clean) = self._rules.update(self._rules_state, evidence)
         if self._actions.reactions["collapse"] == "act":
             clean = clean and self._rules_state.flat == 0
         if verdict is not None:
@@ -231,6 +234,12 @@ class DivergenceGuard(Handler):
         put_off = self._actions.respond(engine, verdict, iterations, in_epoch)
         if put_off and verdict is not None and verdict.rule == "collapse":
             self._rules_state = self._rules.arm(self._rules_state)
+
+    def _loss_scale(self, engine: Engine) -> float:
+        """Return the smallest scale of the gradient scalers that are known, infinite if there are none."""
+        known = [*self._scalers, getattr(engine.state, "scaler", None)]
+        scalers = [scaler for scaler in known if isinstance(scaler, torch.amp.GradScaler) and scaler.is_enabled()]
+        return min((float(scaler.get_scale()) for scaler in scalers), default=math.inf)
 
     # --- state --------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ __all__ = [
     "Patience",
     "RulesState",
     "Spike",
+    "Stalled",
     "Verdict",
     "judged",
     "verdict",
@@ -28,6 +29,9 @@ __all__ = [
 # Share of their own norm by which one step may move the weights whatever is usual: 1 %. Below it a schedule may begin
 # with a tenth or a thousandth of its rate.
 _SMALL_UPDATE = 0.01
+
+# Under a smaller scale, a gradient that float16 can hold stands for one above 65504 * 2**24, or 1e12.
+_SMALLEST_SCALE = 2.0**-24
 
 _MAY_DIE = ("gap", "spread")  # losses are 0 for a critic that always wins, updates at the end of a schedule
 
@@ -40,7 +44,7 @@ class Verdict(NamedTuple):
     """A divergence that was found."""
 
     rule: str
-    """"non_finite", "explosion", "dead", "collapse" or "spike" """
+    """"non_finite", "stalled", "explosion", "dead", "collapse" or "spike" """
     reason: str
     """a sentence for a person"""
     values: dict[str, float]
@@ -59,7 +63,11 @@ class RulesState(NamedTuple):
     significant: int
     """checks in a row with a gap of more than two standard errors, at most ``patience``"""
     flat: int
-    """checks in a row with a gap within two standard errors of 0, after it was significant; at most ``patience``"""
+    """checks in a row with a gap within two standard errors of 0, after it was significant"""
+    idle: int = 0
+    """checks in a row with critic updates but without a step of any optimizer"""
+    longest_idle: int = 0
+    """the most of them that steps have followed"""
 
 
 class Limit(ABC):
@@ -223,6 +231,36 @@ class Patience:
         large = {name: size for name, size in evidence.updates.items() if update_of(name) in found.values}
         state = self.rule.remember(state._replace(suspicious=0), large, times=2)
         return state, found._replace(reason=f"{found.reason} at {suspicious} checks in a row")
+
+
+@dataclass(frozen=True)
+class Stalled:
+    """Finds training that moves no weight any more, as under a gradient scaler that meets NaN gradients for good.
+
+    Losses and scores of weights that stay as they are look healthy. Found is a loss scale too small for any gradient,
+    at once, or that no optimizer made a step at more checks in a row than ever before, at least ``patience``.
+    """
+
+    patience: int
+
+    def update(self, state: RulesState, evidence: Evidence) -> tuple[RulesState, Verdict | None]:
+        """Judge one check; ``state.idle`` counts those in a row without a step."""
+        if evidence.loss_scale < _SMALLEST_SCALE:
+            reason = f"the loss scale fell to {evidence.loss_scale:.3g}, so updates are skipped for good"
+            return state._replace(idle=0), Verdict("stalled", reason, {"loss_scale": evidence.loss_scale})
+        if evidence.idle is None:
+            return state, None
+        if not evidence.idle:
+            return state._replace(idle=0, longest_idle=max(state.longest_idle, state.idle)), None
+        state = state._replace(idle=state.idle + 1)
+        if not self.is_begun(state) or state.idle < self.patience:
+            return state, None
+        reason = f"no optimizer made a step at {state.idle} checks in a row, while there were critic updates"
+        return state._replace(idle=0), Verdict("stalled", reason, {})
+
+    def is_begun(self, state: RulesState) -> bool:
+        """Return whether optimizers that made steps have made none for longer than ever before."""
+        return bool(state.updates) and state.idle > state.longest_idle
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ def layouts(rows: Sequence[Row], masks: Sequence[int]) -> list[tuple[int, int, i
 
 
 def means_over_ranks(
-    rows: Sequence[Row], masks: Sequence[int], names: Sequence[str], error: str, ranks: int
-) -> dict[str, list[float]]:
-    """Return the values of all iterations by name (those that there are), as means over the ranks. One all_reduce.
+    rows: Sequence[Row], masks: Sequence[int], names: Sequence[str], error: str, ranks: int, loss_scale: float
+) -> tuple[dict[str, list[float]], float]:
+    """Return the values of all iterations by name (those that there are), and the loss scale: means over the ranks.
+
+    One all_reduce.
 
     The losses of an iteration's critic updates become their mean: their number must not decide the message's length,
     or a rank that lacks a key would end the other ranks' processes.
@@ -34,6 +36,7 @@ def means_over_ranks(
         names: of the scalars, and of the losses at the end.
         error: what this rank's step did wrong, empty if nothing.
         ranks: how many there are.
+        loss_scale: this rank's.
 
     Raises:
         StepOutputError: on every rank, if one has an error, or some have a value in an iteration and others don't.
@@ -58,8 +61,8 @@ def means_over_ranks(
         if length > len(scalars):
             values[block, -1] = matrix[:, len(scalars) :].mean(dim=1)
             there[block, -1] = 1.0
-    flag = torch.full((1,), 1.0 if error else 0.0, dtype=dtype, device=device)
-    *sums, errors = distributed.sum_over_ranks(torch.cat((values.flatten(), there.flatten(), flag))).tolist()
+    last = torch.tensor([loss_scale, 1.0 if error else 0.0], dtype=dtype, device=device)
+    *sums, scales, errors = distributed.sum_over_ranks(torch.cat((values.flatten(), there.flatten(), last))).tolist()
     if errors > 0.0:
         raise StepOutputError(distributed.first_message(error))
     columns: dict[str, list[float]] = {}
@@ -72,4 +75,4 @@ def means_over_ranks(
             )
         if having > 0.0:
             columns.setdefault(name, []).append(total / ranks)
-    return columns
+    return columns, scales / ranks

@@ -55,7 +55,8 @@ def _misfit(value: Restorable, state: Any) -> str:
                 return f"is of another network: look at {key!r}, which {lacking}"
         for key, weight in value.named_parameters():
             # One that is lazy has no shape yet; buffers may have another one, as those of observers do.
-            if key in now and not torch.nn.parameter.is_lazy(weight) and not _alike(now[key], state[key]):
+            shaped = key in now and not torch.nn.parameter.is_lazy(weight)
+            if shaped and not _alike(now[key], state[key]):
                 found = state[key]
                 shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
                 return f"is of another network: look at {key!r}, of shape {tuple(now[key].shape)} and not {shape}"

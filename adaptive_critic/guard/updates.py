@@ -33,6 +33,8 @@ class Updates:
         # A wrapper that does not call Optimizer.__init__ has none of its attributes.
         self._optimizers = {name: one for name, one in optimizers.items() if hasattr(one, "_optimizer_step_pre_hooks")}
         self.names = tuple(self._optimizers)
+        self.captured = False
+        """whether a step was captured in a CUDA graph, whose replays call no hooks"""
         self._hooks: list[Any] = []
         self._before: dict[str, tuple[int, list[tuple[torch.Tensor, torch.Tensor]]]] = {}
         self._sizes: dict[str, tuple[int, torch.Tensor]] = {}
@@ -74,6 +76,9 @@ class Updates:
         return [size if at == iteration else None for at, size in (sizes.get(name, _NONE) for name in self.names)]
 
     def _begin(self, iteration: int | None, name: str, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            self.captured = True
+            return
         if iteration is not None and self._sizes.get(name, _NONE)[0] != iteration:
             weights = [
                 _local(weight)

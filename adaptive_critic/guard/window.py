@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -154,8 +155,8 @@ class ScoreWindow:
             )
         return _pack(values, vector, mask, self._bits), mask
 
-    def read(self) -> dict[str, list[float]]:
-        """Return the values of all iterations by name (those that there are), as means over the ranks.
+    def read(self, loss_scale: float = math.inf) -> tuple[dict[str, list[float]], float]:
+        """Return the values of all iterations by name (those that there are), and the loss scale: means over the ranks.
 
         Raises:
             StepOutputError: on every rank, if one was given an output that it can't read.
@@ -163,7 +164,7 @@ class ScoreWindow:
         """
         if self.ranks > 1:
             names = (*(name for _, name in self._bits), "d_loss")
-            return means_over_ranks(self._rows, self._masks, names, self._error, self.ranks)
+            return means_over_ranks(self._rows, self._masks, names, self._error, self.ranks, loss_scale)
         flat = self._flat()
         columns: dict[str, list[float]] = {}
         start = 0
@@ -177,7 +178,7 @@ class ScoreWindow:
                     column += 1
             for loss in range(column, length):
                 columns.setdefault("d_loss", []).extend(block[loss::length])
-        return columns
+        return columns, loss_scale
 
     def _flat(self) -> list[float]:
         tensors = [row for row in self._rows if isinstance(row, torch.Tensor)]

@@ -40,25 +40,26 @@ def test_values_of_each_iteration_by_name(messages: list[torch.Tensor]) -> None:
     ]
     masks = [0b01, 0b01, 0, 0b11, 0b10, 0b01]
     assert layouts(rows, masks) == [(0b01, 3, 2), (0, 0, 1), (0b11, 2, 1), (0b10, 2, 1), (0b01, 1, 1)]
-    columns = means_over_ranks(rows, masks, NAMES, "", 2)
+    columns, scale = means_over_ranks(rows, masks, NAMES, "", 2, 0.5)
     assert columns == {"a": [1.0, 1.5, 2.0, 5.0], "b": [3.0, 4.0], "d_loss": [15.0, 40.0, 7.0]}
+    assert scale == 0.5
     (message,) = messages
-    assert message.shape == (2 * len(rows) * len(NAMES) + 1,)
+    assert message.shape == (2 * len(rows) * len(NAMES) + 2,)
 
 
 def test_numbers_keep_their_precision(messages: list[torch.Tensor]) -> None:
     value = 1.0 + 2.0**-40
-    assert means_over_ranks([(value, value)], [0b01], NAMES, "", 2) == {"a": [value], "d_loss": [value]}
+    assert means_over_ranks([(value, value)], [0b01], NAMES, "", 2, 1.0)[0] == {"a": [value], "d_loss": [value]}
 
 
 def test_a_value_that_is_no_number_reaches_every_rank(messages: list[torch.Tensor]) -> None:
-    columns = means_over_ranks([(math.inf,), (1.0,)], [0b01, 0b01], NAMES, "", 2)
+    columns, _ = means_over_ranks([(math.inf,), (1.0,)], [0b01, 0b01], NAMES, "", 2, 1.0)
     assert columns == {"a": [math.inf, 1.0]}
 
 
 def test_what_one_rank_did_wrong_is_raised(messages: list[torch.Tensor]) -> None:
     with pytest.raises(StepOutputError, match="^rank 0: no dict$"):
-        means_over_ranks([()], [0], NAMES, "no dict", 2)
+        means_over_ranks([()], [0], NAMES, "no dict", 2, 1.0)
     assert len(messages) == 1
 
 
@@ -67,10 +68,10 @@ def test_a_value_that_some_ranks_lack_is_named(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(
         StepOutputError, match="^'a' is in the training step's output of 1 of 2 ranks: all must return the same keys$"
     ):
-        means_over_ranks([(1.0,)], [0b01], NAMES, "", 2)
+        means_over_ranks([(1.0,)], [0b01], NAMES, "", 2, 1.0)
 
 
 def test_the_message_is_on_the_device_of_the_values(messages: list[torch.Tensor]) -> None:
     rows: list[Row] = [torch.ones(2, device="meta"), (1.0, 2.0)]
-    assert means_over_ranks(rows, [0b01, 0b01], NAMES, "", 2) == {}
+    assert means_over_ranks(rows, [0b01, 0b01], NAMES, "", 2, 1.0)[0] == {}
     assert messages[0].device.type == "meta"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def read(*outputs: Any) -> dict[str, list[float]]:
     for output in outputs:
         window.add(output)
     assert len(window) == len(outputs)
-    return window.read()
+    return window.read()[0]
 
 
 @pytest.mark.parametrize("losses", SEQUENCES)
@@ -114,7 +115,7 @@ def test_gathering_reads_no_tensor_on_the_host(monkeypatch: pytest.MonkeyPatch) 
             patched.setattr(torch.Tensor, name, forbidden)
         window.add(written("tensor", "tensor", "tensor"))
         window.add(written("tensors", "float", "mixed"))
-    assert window.read()["g_loss"] == [0.75, 0.75]
+    assert window.read()[0]["g_loss"] == [0.75, 0.75]
 
 
 @pytest.mark.parametrize("form", ["tensor", "floats"])
@@ -131,7 +132,7 @@ def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
     assert other.read() == window.read()
     assert len(other) == 2
     other.clear()
-    assert (len(other), other.read()) == (0, {})
+    assert (len(other), other.read()) == (0, ({}, math.inf))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_sizes_of_updates_are_adopted_by_their_names(own: tuple[str, ...]) -> No
     other.restore([one[0] for one in fits if one], [one[1] for one in fits if one])
     expected = {"d_real": [1.5] * 2, "g_loss": [0.25] * 2, "d_loss": [-1.0, -1.0, -2.0, -2.0]}
     expected |= {"d": [3.0]} if "d" in own else {}
-    read = other.read()
+    read, _ = other.read()
     read["d_loss"].sort(reverse=True)
     assert read == expected | ({"g": [4.0, 4.0]} if "g" in own else {})
     assert [other.has(name) for name in own] == [name != "other" for name in own]
@@ -188,7 +189,7 @@ def test_an_output_that_is_refused_leaves_no_iteration_behind() -> None:
     window.add({"g_loss": 1.0})
     with pytest.raises(StepOutputError, match="'d_real' must"):
         window.add({"g_loss": 2.0, "d_real": torch.zeros(2, 2)})
-    assert window.read() == {"g_loss": [1.0]}
+    assert window.read()[0] == {"g_loss": [1.0]}
 
 
 def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,4 +205,4 @@ def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeyp
         window.read()
     window.clear()
     window.add(written("tensor", "tensor", "tensor"))
-    assert window.read() == COLUMNS | {"d_loss": [-2.5]}
+    assert window.read()[0] == COLUMNS | {"d_loss": [-2.5]}
