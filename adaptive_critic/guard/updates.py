@@ -12,6 +12,9 @@ __all__ = ["Updates"]
 
 _NONE = (None, None)
 
+# Hooks of measurements that were collected as garbage, maybe within a step, which goes through its hooks one by one.
+_abandoned: list[Any] = []
+
 
 class Updates:
     """Measures an update of each optimizer when it is asked for, by hooks of its ``step``.
@@ -22,7 +25,7 @@ class Updates:
     weights that have a gradient (with a closure, of all that can have one); the other steps cost two calls that return
     at once.
 
-    The hooks do not keep this alive: they are gone when it is.
+    The hooks do not keep this alive. Without it they do nothing, and are removed when another one begins to measure.
 
     Args:
         optimizers: by name. Those that have no hooks, as wrappers that are optimizers by their class only, are left
@@ -46,6 +49,7 @@ class Updates:
             due: called with a name at each step of that optimizer; returns the number of the iteration if an update
                 is to be measured in it. It has to be a method of an object that lives as long as this.
         """
+        _remove(_abandoned)
         this, asked = weakref.ref(self), weakref.WeakMethod(due)
         for name, optimizer in self._optimizers.items():
 
@@ -63,7 +67,7 @@ class Updates:
 
             self._hooks.append(optimizer.register_step_pre_hook(_uncompiled(begin)))
             self._hooks.append(optimizer.register_step_post_hook(_uncompiled(end)))
-        weakref.finalize(self, _remove, self._hooks)
+        weakref.finalize(self, _abandoned.extend, self._hooks)
 
     def leave(self) -> None:
         """Measure no longer."""

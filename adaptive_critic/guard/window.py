@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from numbers import Real
 from typing import Any
 
 import torch
@@ -24,6 +25,10 @@ _BITS = tuple((1 << index, key) for index, key in enumerate(_SCALARS))
 _WATCHED = (*_SCALARS, "d_loss")
 
 
+def _precise(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
+
+
 def _pack(values: list[Any], vector: torch.Tensor | None, mask: int, bits: Sequence[tuple[int, str]]) -> Row:
     """Copy the scalars of one iteration, and losses that are in one tensor (n,) already, into a row."""
     try:
@@ -40,9 +45,10 @@ def _pack(values: list[Any], vector: torch.Tensor | None, mask: int, bits: Seque
     tensors = [value for value in scalars if isinstance(value, torch.Tensor)]
     if not tensors:
         return tuple(map(float, scalars))
-    # A float among half-precision tensors may be beyond their range.
-    dtype = reduce(torch.promote_types, (tensor.dtype for tensor in tensors), torch.float32)
     device = tensors[0].device
+    # A float among tensors may be beyond their range.
+    least = _precise(device) if len(tensors) < len(scalars) else torch.float32
+    dtype = reduce(torch.promote_types, (tensor.dtype for tensor in tensors), least)
     return torch.stack([torch.as_tensor(value, dtype=dtype, device=device) for value in scalars]).detach()
 
 
@@ -50,7 +56,7 @@ def _entries(value: Any) -> list[Any]:
     """Return the entries of ``d_loss``, one for each critic update; a plain scalar counts as the last one's."""
     if isinstance(value, (tuple, list)):
         return list(value)
-    return [last({"d_loss": value}, "d_loss")]
+    return [scalar({"d_loss": value}, "d_loss") if isinstance(value, Real) else last({"d_loss": value}, "d_loss")]
 
 
 def _last(value: Any, key: str) -> Scalar | None:
@@ -64,7 +70,7 @@ def _last(value: Any, key: str) -> Scalar | None:
         return value[-1] if value else None
     if isinstance(value, torch.Tensor) and value.ndim == 1:
         return None
-    return last({key: value}, key)
+    return scalar({key: value}, key) if isinstance(value, Real) else last({key: value}, key)
 
 
 class ScoreWindow:
@@ -185,7 +191,7 @@ class ScoreWindow:
         if not tensors:
             return [value for row in self._rows for value in row]
         device = tensors[-1].device
-        dtype = torch.float32 if device.type == "mps" else torch.float64
+        dtype = _precise(device)
         if len(tensors) == len(self._rows):
             vector = torch.cat(tensors).to(dtype)
         else:

@@ -379,14 +379,37 @@ def test_a_wrapper_that_is_an_optimizer_by_its_class_only_is_restored_and_not_me
 
 def test_an_optimizer_keeps_no_guard_alive() -> None:
     optimizer = MAKERS["sgd"]([torch.nn.Parameter(torch.ones(1))])
-    guard, engine = DivergenceGuard("rollback", to_restore={"o": optimizer}), Engine(lambda engine, batch: None)
-    guard.attach(engine)
-    seen = weakref.ref(guard)
-    assert hooks(optimizer) == 2
-    del guard, engine
-    gc.collect()
-    assert seen() is None
-    assert hooks(optimizer) == 0
+
+    def abandoned() -> weakref.ref[DivergenceGuard]:
+        guard, engine = DivergenceGuard("rollback", to_restore={"o": optimizer}), Engine(lambda engine, batch: None)
+        guard.attach(engine)
+        return weakref.ref(guard)
+
+    for _ in range(3):
+        seen = abandoned()
+        assert hooks(optimizer) == 2  # an abandoned guard's are there until the next guard comes
+        gc.collect()
+        assert seen() is None
+    optimizer.step()
+
+
+def test_a_guard_that_is_collected_within_a_step_disturbs_it_in_nothing() -> None:
+    """Garbage is collected at any time, also while an optimizer goes through its hooks, which must not change then."""
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = MAKERS["sgd"]([weight])
+    guards = [DivergenceGuard("rollback", to_restore={"o": optimizer})]
+    guards[0].attach(Engine(lambda engine, batch: None))
+
+    def collect(*_: Any) -> None:
+        guards.clear()
+        gc.collect()
+
+    optimizer.register_step_pre_hook(collect)
+    optimizer.register_step_pre_hook(lambda *_: None)
+    weight.grad = torch.ones(1)
+    optimizer.step()
+    assert guards == []
+    assert weight.item() < 1.0
 
 
 def test_a_copy_of_other_parameter_groups_is_not_restored_by_half() -> None:

@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -206,3 +207,25 @@ def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeyp
     window.clear()
     window.add(written("tensor", "tensor", "tensor"))
     assert window.read()[0] == COLUMNS | {"d_loss": [-2.5]}
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int64])
+def test_numpys_scalars_are_numbers(kind: Any, form: Any) -> None:
+    number = kind(2)
+    output = {"d_real": form([number, number]), "d_loss": number, "g_loss": number, "d_fake": torch.zeros(2)}
+    if form is np.array:
+        with pytest.raises(StepOutputError, match=r"'d_real' must .*\(a NumPy array; torch.as_tensor"):
+            read(output)
+        del output["d_real"]
+    columns = read(output)
+    assert columns.pop("d_fake") == [0.0]
+    assert {name: values for name, values in columns.items() if values != [2.0]} == {}
+    assert read({"d_loss": [number] * 3}) == {"d_loss": [2.0] * 3}
+
+
+@pytest.mark.parametrize("number", [1e39, -1e39, 1e300, 0.1])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_float_among_tensors_keeps_its_size_and_precision(number: float, dtype: torch.dtype) -> None:
+    assert read({"d_real": torch.tensor(1.0, dtype=dtype), "g_loss": number}) == {"d_real": [1.0], "g_loss": [number]}
+    assert read({"d_loss": [torch.tensor(1.0, dtype=dtype), number]}) == {"d_loss": [1.0, number]}
