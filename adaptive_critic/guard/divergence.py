@@ -200,5 +200,5 @@ class DivergenceRules:
                 )
         suspicious, significant, flat = [saved.integer(state, key) for key in _COUNTS]
         idle, longest_idle = [saved.integer(state, key) if key in state else 0 for key in _LATER_COUNTS]
-        suspicious, flat = min(suspicious, self.patience - 1), min(flat, self.patience - 1)
-        return RulesState(levels, updates, suspicious, min(significant, self.patience), flat, idle, longest_idle)
+        suspicious, significant = min(suspicious, self.patience - 1), min(significant, self.patience)
+        return RulesState(levels, updates, suspicious, significant, min(flat, self.patience), idle, longest_idle)

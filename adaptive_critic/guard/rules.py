@@ -63,7 +63,7 @@ class RulesState(NamedTuple):
     significant: int
     """checks in a row with a gap of more than two standard errors, at most ``patience``"""
     flat: int
-    """checks in a row with a gap within two standard errors of 0, after it was significant"""
+    """checks in a row with a gap within two standard errors of 0, after it was significant; at most ``patience``"""
     idle: int = 0
     """checks in a row with critic updates but without a step of any optimizer"""
     longest_idle: int = 0
@@ -280,7 +280,7 @@ class Collapse:
         if abs(mean) > 2 * error:
             return state._replace(significant=min(state.significant + 1, self.patience), flat=0)
         if state.significant == self.patience:
-            return state._replace(flat=state.flat + 1)
+            return state._replace(flat=min(state.flat + 1, self.patience))
         return state._replace(significant=0)
 
     def verdict(self, state: RulesState, gap: tuple[float, float] | None) -> Verdict | None:

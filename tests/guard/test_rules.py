@@ -330,6 +330,13 @@ def test_collapse_is_found_again_after_a_recovery() -> None:
     assert [index for index, verdict in enumerate(found) if verdict is not None] == [5, 11]
 
 
+def test_a_collapse_that_a_suspicious_level_hid_is_found_after_it() -> None:
+    clear, flat = scores([5.0, 5.5], [0.0, 0.0]), scores([1.0, -1.0], [0.0, 0.0])
+    loud = {**flat, "d_loss": [1e6] * 2}
+    found = verdicts(DivergenceRules(patience=2), [*[clear] * 6, flat, loud, flat, flat])
+    assert [(index, verdict.rule) for index, verdict in enumerate(found) if verdict is not None] == [(8, "collapse")]
+
+
 @pytest.mark.parametrize(
     ("checks", "found"),
     [
@@ -406,7 +413,7 @@ def test_any_stream_keeps_the_state_bounded_and_finite(drawn: list[tuple[Columns
     judgements, state = judge(rules, checks, moves)
     assert 0 <= state.suspicious < 2
     assert 0 <= state.significant <= 2
-    assert 0 <= state.flat < 2
+    assert 0 <= state.flat <= 2
     for values in (*state.levels.values(), *state.updates.values()):
         assert all(0 <= value < math.inf for value in values)
     assert all(len(levels) <= 4 for levels in state.levels.values())
