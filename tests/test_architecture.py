@@ -58,8 +58,9 @@ TABLE = {
     "metrics": Row({"torch", "ignite"}, {"checks", "output_warnings", "step_output"}),
     "history": Row({"ignite", "matplotlib"}, {"checks", "handler", "state"}),
     "guard.evidence": Row(set(), set()),
-    "guard.rules": Row(set(), {"guard.evidence"}),
-    "guard.divergence": Row(set(), {"checks", "guard.evidence", "guard.rules", "state"}),
+    "guard.limits": Row(set(), set()),
+    "guard.rules": Row(set(), {"guard.evidence", "guard.limits"}),
+    "guard.divergence": Row(set(), {"checks", "guard.evidence", "guard.limits", "guard.rules", "state"}),
     "guard": Row(
         {"torch", "ignite"},
         {"checks", "distributed", "events", "guard", "handler", "moments", "state", "step_output"},

@@ -10,19 +10,8 @@ from typing import Any, NamedTuple, TypedDict
 from adaptive_critic import state as saved
 from adaptive_critic.checks import integer, real, shortened
 from adaptive_critic.guard.evidence import LEVELS, Evidence, update_of
-from adaptive_critic.guard.rules import (
-    Collapse,
-    Dead,
-    Explosion,
-    OutsideLimits,
-    Patience,
-    RulesState,
-    Spike,
-    Stalled,
-    Verdict,
-    judged,
-    verdict,
-)
+from adaptive_critic.guard.limits import Dead, Explosion, Spike, judged
+from adaptive_critic.guard.rules import Collapse, OutsideLimits, Patience, RulesState, Stalled, Verdict, verdict
 
 __all__ = ["DivergenceRules", "Judgement", "RuleNumbers"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from adaptive_critic.guard.divergence import RuleNumbers
 from adaptive_critic.guard.evidence import summarise, update_of
 from adaptive_critic.guard.options import checked_mode, checked_objects, checked_reactions, checked_rules
 from adaptive_critic.guard.snapshots import Restorable, Snapshots, SnapshotsState
-from adaptive_critic.guard.updates import Updates
+from adaptive_critic.guard.updates import Updates, smallest_loss_scale
 from adaptive_critic.guard.window import ScoreWindow
 from adaptive_critic.handler import DEFAULT_NAME, Handler
 
@@ -62,7 +61,7 @@ class DivergenceGuard(Handler):
             measure how far it moves them.
         check_every: iterations from check to check, at least 1. Collapse needs two iterations with critic updates.
         cooldown: iterations after an intervention in which levels may settle, at least 1: explosion, dead and collapse
-            wait. What is not finite is acted on at once, but reported no more often than this.
+            wait. What is not finite or stalled is acted on at once, but reported no more often than this.
         max_interventions: at least 1. Afterwards ``"hold"`` and a function are no longer carried out, only reported.
         override_iterations: iterations at the controller's lower limit, at least 1.
         on_collapse: ``"report"`` (history and log, no event, at most once in ``cooldown`` iterations), ``"act"`` as on
@@ -215,7 +214,8 @@ class DivergenceGuard(Handler):
     def _check_if_due(self, engine: Engine, in_epoch: bool = True) -> None:
         if len(self._window) < self._check_every:
             return
-        (columns, scale), iterations = self._window.read(self._loss_scale(engine)), len(self._window)
+        scale = smallest_loss_scale([*self._scalers, getattr(engine.state, "scaler", None)])
+        (columns, scale), iterations = self._window.read(scale), len(self._window)
         self._window.clear()
         updates = {name: columns.pop(update_of(name), []) for name in self._updates.names}
         evidence = summarise(columns, {} if self._updates.captured else updates, scale)
@@ -234,12 +234,6 @@ class DivergenceGuard(Handler):
         put_off = self._actions.respond(engine, verdict, iterations, in_epoch)
         if put_off and verdict is not None and verdict.rule == "collapse":
             self._rules_state = self._rules.arm(self._rules_state)
-
-    def _loss_scale(self, engine: Engine) -> float:
-        """Return the smallest scale of the gradient scalers that are known, infinite if there are none."""
-        known = [*self._scalers, getattr(engine.state, "scaler", None)]
-        scalers = [scaler for scaler in known if isinstance(scaler, torch.amp.GradScaler) and scaler.is_enabled()]
-        return min((float(scaler.get_scale()) for scaler in scalers), default=math.inf)
 
     # --- state --------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from adaptive_critic import distributed
 from adaptive_critic import state as saved
 from adaptive_critic.state import StateError
 
@@ -135,7 +136,7 @@ class Snapshots:
     def _copies(self) -> dict[str, Any]:
         self.busy = True
         try:
-            return {name: copy.deepcopy(value.state_dict()) for name, value in self._objects.items()}
+            return {name: copy.deepcopy(distributed.full_state(value)) for name, value in self._objects.items()}
         finally:
             self.busy = False
 

@@ -1,14 +1,15 @@
-"""How far optimizers move their weights."""
+"""How far optimizers move their weights, and the scale of the losses that they step on."""
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 
-__all__ = ["Updates"]
+__all__ = ["Updates", "smallest_loss_scale"]
 
 _NONE = (None, None)
 
@@ -97,6 +98,12 @@ class Updates:
         if iteration is not None and before:
             moved = _norm([weight - old for weight, old in before])
             self._sizes[name] = iteration, moved / _norm([old for _, old in before])
+
+
+def smallest_loss_scale(scalers: Iterable[Any]) -> float:
+    """Return the smallest scale of the gradient scalers among these objects, infinite if there are none."""
+    known = [one for one in scalers if isinstance(one, torch.amp.GradScaler) and one.is_enabled()]
+    return min((float(scaler.get_scale()) for scaler in known), default=math.inf)
 
 
 def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:

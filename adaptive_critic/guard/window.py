@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from numbers import Real
 from typing import Any
 
 import torch
@@ -56,7 +55,7 @@ def _entries(value: Any) -> list[Any]:
     """Return the entries of ``d_loss``, one for each critic update; a plain scalar counts as the last one's."""
     if isinstance(value, (tuple, list)):
         return list(value)
-    return [scalar({"d_loss": value}, "d_loss") if isinstance(value, Real) else last({"d_loss": value}, "d_loss")]
+    return [last({"d_loss": value}, "d_loss")]
 
 
 def _last(value: Any, key: str) -> Scalar | None:
@@ -70,7 +69,7 @@ def _last(value: Any, key: str) -> Scalar | None:
         return value[-1] if value else None
     if isinstance(value, torch.Tensor) and value.ndim == 1:
         return None
-    return scalar({key: value}, key) if isinstance(value, Real) else last({key: value}, key)
+    return last({key: value}, key)
 
 
 class ScoreWindow:

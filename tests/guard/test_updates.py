@@ -16,7 +16,7 @@ from ignite.engine import Engine, Events
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.guard.divergence import DivergenceRules
 from adaptive_critic.guard.evidence import summarise
-from adaptive_critic.guard.rules import LargeUpdate
+from adaptive_critic.guard.limits import LargeUpdate
 from adaptive_critic.guard.updates import Updates, _local, _norm
 from adaptive_critic.state import StateError
 from experiments.bench.counting import host_reads
