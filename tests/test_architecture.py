@@ -41,16 +41,16 @@ TABLE = {
     "step_output": Row({"torch"}, set()),
     "signals": Row({"torch"}, {"step_output"}),
     "output_warnings": Row({"torch"}, {"signals", "step_output"}),
-    "moments": Row({"torch"}, {"signals", "state", "step_output"}),
-    "reading": Row({"torch"}, set()),
+    "window": Row({"torch"}, {"distributed", "step_output"}),
     "loader_order": Row({"torch"}, {"checks", "random_state", "state"}),
     "data": Row({"torch"}, {"loader_order"}),
     "rate": Row({"torch"}, {"checks"}),
-    "measuring": Row({"torch"}, {"distributed", "moments", "reading", "signals", "state", "step_output"}),
     # What is decided, without an engine.
-    "decision": Row(
-        set(), {"checks", "decision", "laws", "measuring", "output_warnings", "rounding", "signals", "state"}
+    "decision.moments": Row({"torch"}, {"signals", "state", "window"}),
+    "decision.measurement": Row(
+        set(), {"decision.moments", "distributed", "signals", "state", "step_output", "window"}
     ),
+    "decision": Row(set(), {"checks", "decision", "laws", "output_warnings", "rounding", "signals", "state"}),
     # Engines.
     "events": Row({"ignite"}, set()),
     "handler": Row({"ignite"}, {"checks", "events"}),
@@ -63,7 +63,7 @@ TABLE = {
     "guard.divergence": Row(set(), {"checks", "guard.evidence", "guard.limits", "guard.rules", "state"}),
     "guard": Row(
         {"torch", "ignite"},
-        {"checks", "distributed", "events", "guard", "handler", "moments", "state", "step_output"},
+        {"checks", "distributed", "events", "guard", "handler", "state", "step_output", "window"},
     ),
     "alternation": Row(set(), {"decision", "state", "step_output"}),
     "published": Row({"ignite"}, {"alternation", "events", "handler"}),

@@ -16,9 +16,9 @@ from adaptive_critic.guard.actions import Actions, ActionsState, Record
 from adaptive_critic.guard.divergence import RuleNumbers
 from adaptive_critic.guard.evidence import summarise, update_of
 from adaptive_critic.guard.options import checked_mode, checked_objects, checked_reactions, checked_rules
+from adaptive_critic.guard.scores import Scores
 from adaptive_critic.guard.snapshots import Restorable, Snapshots, SnapshotsState
 from adaptive_critic.guard.updates import Updates, smallest_loss_scale
-from adaptive_critic.guard.window import ScoreWindow
 from adaptive_critic.handler import DEFAULT_NAME, Handler
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class DivergenceGuard(Handler):
         self.snapshots = Snapshots(objects, self._rules.patience, every) if objects else None
         judged = {} if self._rules.update_limit is None else objects
         self._updates = Updates({name: one for name, one in judged.items() if isinstance(one, torch.optim.Optimizer)})
-        self._window = ScoreWindow([update_of(name) for name in self._updates.names])
+        self._window = Scores([update_of(name) for name in self._updates.names])
         self._scalers = [one for one in objects.values() if isinstance(one, torch.amp.GradScaler)]
         self._output_transform = output_transform
         self._actions = Actions(
@@ -176,14 +176,9 @@ class DivergenceGuard(Handler):
         iteration = self._engine.state.iteration
         return iteration + (iteration == self._counted)
 
-    def detach(self) -> None:
-        """Stop watching.
-
-        Raises:
-            RuntimeError: if the guard is not attached.
-        """
-        super().detach()
+    def _leave(self) -> Engine:
         self._updates.leave()
+        return super()._leave()
 
     # --- handlers -----------------------------------------------------------------------------------------------
 
@@ -276,7 +271,7 @@ class DivergenceGuard(Handler):
         # Nothing above changes the guard, nothing below can fail.
         if self.snapshots is not None:
             self.snapshots.state = copies
-        self._window.restore(*window)
+        self._window.restore(window)
         self._actions.state, self._rules_state, self._loaded = actions, rules, True
         if self._engine is not None:
             self._publish(self._engine)

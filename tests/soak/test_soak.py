@@ -10,11 +10,11 @@ import pytest
 
 from adaptive_critic import ControllerHistory, alternation
 from adaptive_critic.decision import Feedback, feedback
+from adaptive_critic.decision.measurement import Measurement
 from adaptive_critic.decision.proposal import propose
 from adaptive_critic.guard.actions import Actions
 from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.laws import Observation
-from adaptive_critic.measuring import Measurement
 from tests.soak.cases import CASES
 from tests.soak.faults import FAULTS, not_finite, overridden_between_runs, raised
 from tests.soak.growth import Sample, grown

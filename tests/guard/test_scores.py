@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from adaptive_critic import distributed
-from adaptive_critic.guard.window import ScoreWindow
+from adaptive_critic.guard.scores import Scores
+from adaptive_critic.state import StateError
 from adaptive_critic.step_output import StepOutputError
 
 # Of three critic updates; the guard looks at the last score, and at all losses.
@@ -46,7 +47,7 @@ def written(scores: str, numbers: str, losses: str) -> dict[str, Any]:
 
 
 def read(*outputs: Any) -> dict[str, list[float]]:
-    window = ScoreWindow()
+    window = Scores()
     for output in outputs:
         window.add(output)
     assert len(window) == len(outputs)
@@ -62,7 +63,7 @@ def test_the_form_makes_no_difference(scores: str, numbers: str, losses: str) ->
 
 @pytest.mark.parametrize("form", ["tensor", "floats"])
 def test_a_state_has_plain_numbers(form: str) -> None:
-    window = ScoreWindow()
+    window = Scores()
     window.add(written(form, "float" if form == "floats" else "tensor", form))
     (row,) = window.state_dict()["rows"]
     assert {type(value) for value in row} == {float}
@@ -110,7 +111,7 @@ def test_gathering_reads_no_tensor_on_the_host(monkeypatch: pytest.MonkeyPatch) 
     def forbidden(tensor: torch.Tensor) -> Any:
         raise AssertionError("a read of the device")
 
-    window = ScoreWindow()
+    window = Scores()
     with monkeypatch.context() as patched:
         for name in ("__float__", "__bool__", "item", "tolist"):
             patched.setattr(torch.Tensor, name, forbidden)
@@ -121,15 +122,12 @@ def test_gathering_reads_no_tensor_on_the_host(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("form", ["tensor", "floats"])
 def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
-    window, other = ScoreWindow(), ScoreWindow()
+    window, other = Scores(), Scores()
     for output in (written(form, "tensor", form), {"g_loss": 2.0}):
         window.add(output)
     state = window.state_dict()
-    assert all(
-        ScoreWindow().adopted(mask, row, ()) == (mask, tuple(row))
-        for mask, row in zip(state["masks"], state["rows"], strict=True)
-    )
-    other.restore(state["masks"], [tuple(row) for row in state["rows"]])
+    other.restore(other.read_state(state))
+    assert other.state_dict() == state
     assert other.read() == window.read()
     assert len(other) == 2
     other.clear()
@@ -150,29 +148,37 @@ def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
 )
 def test_which_rows_a_mask_can_have(mask: int, entries: int, possible: bool) -> None:
     """A score for each bit, and then any number of losses."""
-    assert (ScoreWindow().adopted(mask, [1.0] * entries, ()) is not None) is possible
+    state = {"updates": [], "masks": [mask], "rows": [[1.0] * entries]}
+    if possible:
+        scores = Scores()
+        scores.restore(scores.read_state(state))
+        assert scores.state_dict() == state
+    else:
+        with pytest.raises(StateError, match=r"can't have the mask|state\['masks'\]"):
+            Scores().read_state(state)
 
 
 def test_no_row_has_more_than_all_scores() -> None:
-    window = ScoreWindow()
+    window = Scores()
     keys = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
     window.add(dict.fromkeys(keys, 1.0))
     state = window.state_dict()
-    (mask,), (row,) = state["masks"], state["rows"]
-    assert ScoreWindow().adopted(mask, row, ()) == (mask, tuple(row))
-    assert ScoreWindow().adopted(mask + 1, [*row, 1.0, 1.0], ()) is None
+    ((names, row),) = Scores().read_state(state)
+    assert (names, row) == (keys, (1.0,) * len(keys))
+    (mask,) = state["masks"]
+    with pytest.raises(StateError, match="can't have the mask"):
+        Scores().read_state({**state, "masks": [mask + 1], "rows": [[1.0] * 9]})
 
 
 @pytest.mark.parametrize("own", [(), ("d",), ("g", "d"), ("d", "other", "g")])
 def test_sizes_of_updates_are_adopted_by_their_names(own: tuple[str, ...]) -> None:
     """A guard may be made with other settings, or other objects in another order, than the one that was saved."""
-    saved, values = ScoreWindow(("d", "g")), {"d_real": 1.5, "g_loss": 0.25, "d_loss": [-1.0, -2.0]}
+    saved, values = Scores(("d", "g")), {"d_real": 1.5, "g_loss": 0.25, "d_loss": [-1.0, -2.0]}
     sizes = {"d": torch.tensor(3.0), "g": torch.tensor(4.0)}
     saved.add(values, list(sizes.values()))
     saved.add(values, [None, sizes["g"]])
-    state, other = saved.state_dict(), ScoreWindow(own)
-    fits = [other.adopted(m, row, state["updates"]) for m, row in zip(state["masks"], state["rows"], strict=True)]
-    other.restore([one[0] for one in fits if one], [one[1] for one in fits if one])
+    state, other = saved.state_dict(), Scores(own)
+    other.restore(other.read_state(state))
     expected = {"d_real": [1.5] * 2, "g_loss": [0.25] * 2, "d_loss": [-1.0, -1.0, -2.0, -2.0]}
     expected |= {"d": [3.0]} if "d" in own else {}
     read, _ = other.read()
@@ -186,7 +192,7 @@ def test_a_float_beside_half_precision_keeps_its_size() -> None:
 
 
 def test_an_output_that_is_refused_leaves_no_iteration_behind() -> None:
-    window = ScoreWindow()
+    window = Scores()
     window.add({"g_loss": 1.0})
     with pytest.raises(StepOutputError, match="'d_real' must"):
         window.add({"g_loss": 2.0, "d_real": torch.zeros(2, 2)})
@@ -196,7 +202,7 @@ def test_an_output_that_is_refused_leaves_no_iteration_behind() -> None:
 def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "sum_over_ranks", lambda vector: 2 * vector)  # two ranks that see the same
     monkeypatch.setattr(distributed, "first_message", lambda message: message)
-    window = ScoreWindow()
+    window = Scores()
     window.ranks = 2
     for output in ({"g_loss": 1.0}, "first", "second"):
         window.add(output)
