@@ -41,27 +41,29 @@ TABLE = {
     "step_output": Row({"torch"}, set()),
     "signals": Row({"torch"}, {"step_output"}),
     "output_warnings": Row({"torch"}, {"signals", "step_output"}),
-    "moments": Row({"torch"}, {"signals", "state", "step_output"}),
-    "reading": Row({"torch"}, set()),
+    "window": Row({"torch"}, {"distributed", "step_output"}),
     "loader_order": Row({"torch"}, {"checks", "random_state", "state"}),
     "data": Row({"torch"}, {"loader_order"}),
     "rate": Row({"torch"}, {"checks"}),
-    "measuring": Row({"torch"}, {"distributed", "moments", "reading", "signals", "state", "step_output"}),
     # What is decided, without an engine.
-    "decision": Row(
-        set(), {"checks", "decision", "laws", "measuring", "output_warnings", "rounding", "signals", "state"}
+    "decision.moments": Row({"torch"}, {"signals", "state", "window"}),
+    "decision.measurement": Row(
+        set(), {"decision.moments", "distributed", "signals", "state", "step_output", "window"}
     ),
+    "decision": Row(set(), {"checks", "decision", "laws", "output_warnings", "rounding", "signals", "state"}),
     # Engines.
     "events": Row({"ignite"}, set()),
     "handler": Row({"ignite"}, {"checks", "events"}),
     "budget": Row({"ignite"}, {"checks", "handler", "state"}),
     "metrics": Row({"torch", "ignite"}, {"checks", "output_warnings", "step_output"}),
     "history": Row({"ignite", "matplotlib"}, {"checks", "handler", "state"}),
-    "guard.rules": Row(set(), {"checks"}),
-    "guard.actions": Row(set(), set()),
+    "guard.evidence": Row(set(), set()),
+    "guard.limits": Row(set(), set()),
+    "guard.rules": Row(set(), {"guard.evidence", "guard.limits"}),
+    "guard.divergence": Row(set(), {"checks", "guard.evidence", "guard.limits", "guard.rules", "state"}),
     "guard": Row(
         {"torch", "ignite"},
-        {"checks", "distributed", "events", "guard", "handler", "moments", "state", "step_output"},
+        {"checks", "distributed", "events", "guard", "handler", "state", "step_output", "window"},
     ),
     "alternation": Row(set(), {"decision", "state", "step_output"}),
     "published": Row({"ignite"}, {"alternation", "events", "handler"}),
@@ -182,7 +184,7 @@ def violations(module: str, source: str, is_folder: bool = False) -> list[str]:
             if not item.for_types_only and not _within(target, row.own):
                 found.append(f"{where}: {PACKAGE}.{target} is not for it, only {sorted(row.own) or 'no other module'}")
         elif root not in sys.stdlib_module_names:
-            if not _within(item.name, row.others):
+            if not _within(item.name, row.others) and not (item.for_types_only and root == "typing_extensions"):
                 found.append(f"{where}: {item.name} is not for it, only the standard library and {sorted(row.others)}")
             if root in LAZY and not item.in_function and not item.for_types_only:
                 found.append(f"{where}: {root} is imported inside the function that needs it")

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_critic.moments import Moments
+from adaptive_critic.decision.moments import Moments
 from adaptive_critic.signals import Picked
 from tests.streams import streams
 

@@ -15,8 +15,8 @@ import torch
 from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
+from adaptive_critic.decision.moments import Moments
 from adaptive_critic.guard import DivergenceGuard
-from adaptive_critic.moments import Moments
 from adaptive_critic.signals import BothLosses, CriticLossChecked, GapShare, Picked, Signal
 from experiments.bench import table
 from experiments.bench.counting import collectives, host_reads

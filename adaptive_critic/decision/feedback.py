@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from adaptive_critic import state as saved
 from adaptive_critic.checks import boolean, integer, limits_pair, real
+from adaptive_critic.decision.measurement import Measurement, MeasurementState
 from adaptive_critic.decision.proposal import Law, check_goes_on, propose, read_law_state
 from adaptive_critic.laws import Observation
-from adaptive_critic.measuring import Measurement, MeasurementState
 from adaptive_critic.output_warnings import OutputWarnings
 from adaptive_critic.rounding import carry_over, rounded
 from adaptive_critic.signals import Signal

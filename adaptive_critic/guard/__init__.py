@@ -1,7 +1,7 @@
 """Divergence: the rules that detect it, and the handler that acts on it."""
 
-from adaptive_critic.guard.actions import MODES
-from adaptive_critic.guard.handler import DivergenceGuard, as_guard
-from adaptive_critic.guard.rules import DivergenceRules
+from adaptive_critic.guard.argument import as_guard
+from adaptive_critic.guard.divergence import DivergenceRules
+from adaptive_critic.guard.handler import DivergenceGuard
 
-__all__ = ["MODES", "DivergenceGuard", "DivergenceRules", "as_guard"]
+__all__ = ["DivergenceGuard", "DivergenceRules", "as_guard"]

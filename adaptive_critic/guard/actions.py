@@ -1,14 +1,28 @@
-"""Which action a divergence calls for: what was asked for, or what is left of it."""
+"""What the guard does about a divergence, and the records of what it did."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
-__all__ = ["MODES", "Plan", "checked_mode", "expected_modes", "plan"]
+from ignite.engine import Engine
 
-MODES = ("hold", "terminate_epoch", "terminate", "rollback")
+from adaptive_critic import state as saved
+from adaptive_critic.checks import shortened
+from adaptive_critic.events import CriticEvents, owner_of
+from adaptive_critic.guard.rules import Verdict
+from adaptive_critic.guard.snapshots import Snapshots
+from adaptive_critic.handler import prefix, writes
+
+__all__ = ["Actions", "ActionsState", "Plan", "Record", "plan"]
+
+_PUBLISHED = writes("divergence", "guard_interventions")
+_RECORDS_KEPT = 100
+
+Record: TypeAlias = "dict[str, Any]"
+
+_logger = logging.getLogger("adaptive_critic")
 
 
 class Plan(NamedTuple):
@@ -22,33 +36,6 @@ class Plan(NamedTuple):
     """whether the promoted snapshot is restored first"""
 
 
-def expected_modes() -> str:
-    """Return what ``on_divergence=`` may be, for an error message."""
-    return f"expected one of {', '.join(map(repr, MODES))}, or a function of (engine, record)"
-
-
-def checked_mode(on_divergence: Any) -> str | Callable[..., None]:
-    """Return ``on_divergence``.
-
-    Raises:
-        TypeError: if it is neither a str nor a function.
-        ValueError: if it is a str that names no mode.
-    """
-    if isinstance(on_divergence, str):
-        if on_divergence not in MODES:
-            raise ValueError(f"on_divergence={on_divergence!r}: {expected_modes()}")
-        return on_divergence
-    if not callable(on_divergence) or inspect.isclass(on_divergence):
-        raise TypeError(f"on_divergence={on_divergence!r}: {expected_modes()}")
-    try:
-        inspect.signature(on_divergence).bind(None, None)
-    except TypeError:
-        raise TypeError(f"on_divergence={on_divergence!r}: it is called with (engine, record), and can't be") from None
-    except ValueError:  # a builtin that does not tell its signature
-        pass
-    return on_divergence  # type: ignore[no-any-return]  # a callable is all that can be known
-
-
 def plan(
     mode: str | Callable[..., None],
     made: int,
@@ -56,6 +43,7 @@ def plan(
     *,
     controlled: bool,
     snapshot: int | None,
+    refusal: str,
     relapse: bool,
 ) -> Plan:
     """Return what to do about a divergence.
@@ -65,7 +53,8 @@ def plan(
         made: interventions that were made already.
         maximum: interventions that may be made.
         controlled: whether there is a controller to ask.
-        snapshot: iteration of the promoted snapshot, None if there is none that can be loaded.
+        snapshot: iteration of the promoted snapshot, None if there is none.
+        refusal: why no snapshot can be restored, empty if one can.
         relapse: whether it comes within the cooldown of an intervention.
     """
     exhausted = f"{made} of {maximum} interventions were made" if made >= maximum else ""
@@ -74,8 +63,8 @@ def plan(
     if mode == "terminate_epoch":
         return Plan("terminate", f"{exhausted}, so the run is terminated") if exhausted else Plan("terminate_epoch")
     if mode == "rollback":
-        if snapshot is None:
-            return Plan("terminate", "there is no snapshot to roll back to yet, so the run is terminated")
+        if refusal:
+            return Plan("terminate", f"{refusal}, so the run is terminated")
         if relapse:  # what was restored diverges again at once: restoring it over and over would never end
             exhausted = "this is within the cooldown of the last rollback"
         if not exhausted:
@@ -87,3 +76,170 @@ def plan(
     if mode == "hold":
         return Plan("hold") if controlled else Plan("report", "there is no controller to ask, so nothing is held")
     return Plan("call")
+
+
+class ActionsState(NamedTuple):
+    """What the guard remembers of its interventions."""
+
+    interventions: int = 0
+    cooldown_left: int = 0
+    """iterations in which only the rules non_finite and stalled count"""
+    records: tuple[Record, ...] = ()
+    """the last 100, oldest first"""
+
+
+class Actions:
+    """Plans and carries out interventions, with a cooldown between them, and records them.
+
+    Args:
+        mode: a mode or a function of (engine, record).
+        reactions: "report", "act" or "ignore" by rule; "act" for those that are not there.
+        snapshots: what a rollback restores, or None.
+        cooldown: iterations after an intervention in which only the rules non_finite and stalled count.
+        max_interventions: how many are made.
+        override_iterations: iterations at the controller's lower limit.
+        param_name: the attribute whose controller is asked.
+    """
+
+    def __init__(
+        self,
+        mode: str | Callable[..., None],
+        reactions: Mapping[str, str],
+        snapshots: Snapshots | None,
+        *,
+        cooldown: int,
+        max_interventions: int,
+        override_iterations: int,
+        param_name: str,
+    ) -> None:
+        self._mode = mode
+        self.reactions = reactions
+        self._snapshots = snapshots
+        self._cooldown = cooldown
+        self._max_interventions = max_interventions
+        self._override_iterations = override_iterations
+        self._param_name = param_name
+        self.state = ActionsState()
+
+    def report(self, engine: Engine, verdict: Verdict) -> None:
+        """Record a collapse or a spike and do nothing, at most once in ``cooldown`` iterations."""
+        before = [record["iteration"] for record in self.state.records if record["rule"] == verdict.rule]
+        due = not before or engine.state.iteration - before[-1] >= self._cooldown
+        if due and (verdict.rule == "collapse" or not self.state.cooldown_left):
+            self._record(engine, verdict, "report", logging.INFO if verdict.rule == "collapse" else logging.WARNING)
+
+    def respond(self, engine: Engine, verdict: Verdict | None, iterations: int, in_epoch: bool) -> bool:
+        """Act on a verdict, unless the cooldown forbids it.
+
+        Args:
+            engine: what is watched.
+            verdict: what a check found, or None.
+            iterations: how many iterations the check was over.
+            in_epoch: whether an epoch is under way, which can be terminated.
+
+        Returns:
+            whether there was a verdict that the cooldown put off.
+        """
+        cooling = self.state.cooldown_left > 0
+        self.state = self.state._replace(cooldown_left=max(self.state.cooldown_left - iterations, 0))
+        if verdict is None:
+            return False
+        # A cooldown lets the levels settle that the others are judged by. These two need no levels.
+        if cooling and verdict.rule not in ("non_finite", "stalled"):
+            return True
+        controller = owner_of(engine, self._param_name)
+        promoted = None if self._snapshots is None else self._snapshots.state.promoted
+        planned = plan(
+            self._mode,
+            self.state.interventions,
+            self._max_interventions,
+            controlled=controller is not None,
+            snapshot=None if promoted is None else promoted.iteration,
+            refusal="" if self._snapshots is None else self._snapshots.refusal(),
+            relapse=cooling,
+        )
+        if cooling and planned.action == "report":
+            return True
+        made = self.state.interventions + (planned.action != "report")
+        self.state = self.state._replace(interventions=made, cooldown_left=self._cooldown)
+        if planned.why:
+            verdict = verdict._replace(reason=f"{verdict.reason}; {planned.why}")
+        record = self._record(engine, verdict, planned.action, logging.WARNING)
+        self.publish(engine)
+        engine.fire_event(CriticEvents.DIVERGED)
+        self._carry_out(engine, planned, record, in_epoch)
+        return False
+
+    def publish(self, engine: Engine) -> None:
+        """Write the latest record that was acted on, and the number of interventions, to ``engine.state``."""
+        found = [record for record in self.state.records if self.reactions.get(record["rule"], "act") == "act"]
+        # Two guards on one engine, one for each of two controllers, must not write over each other's.
+        for name, value in zip(_PUBLISHED, (found[-1] if found else None, self.state.interventions), strict=True):
+            setattr(engine.state, prefix(self._param_name) + name, value)
+
+    def _carry_out(self, engine: Engine, planned: Plan, record: Record, in_epoch: bool) -> None:
+        controller = owner_of(engine, self._param_name)
+        if planned.restore and self._snapshots is not None:
+            iteration = self._snapshots.restore()
+            _logger.warning("iteration %d: restored the snapshot of iteration %d", engine.state.iteration, iteration)
+        if planned.action == "call" and callable(self._mode):
+            self._mode(engine, record)
+        if planned.action == "hold" and controller is not None:
+            controller.hold(self._cooldown)
+        if planned.action in ("terminate_epoch", "rollback") and controller is not None:
+            controller.override(self._override_iterations)
+        if planned.action == "terminate_epoch" and in_epoch:
+            engine.terminate_epoch(skip_epoch_completed=True)
+        if planned.action == "terminate":
+            engine.terminate()
+
+    def _record(self, engine: Engine, verdict: Verdict, action: str, level: int) -> Record:
+        record = {
+            "iteration": int(engine.state.iteration),
+            "rule": verdict.rule,
+            "reason": verdict.reason,
+            "values": dict(verdict.values),
+            "action": action,
+            "interventions": self.state.interventions,
+        }
+        self.state = self.state._replace(records=(*self.state.records[1 - _RECORDS_KEPT :], record))
+        _logger.log(level, "iteration %d: %s: %s", record["iteration"], action, verdict.reason)
+        return record
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: ints, and dicts of ints, strings and floats."""
+        records = [dict(record) for record in self.state.records]
+        return self.state._asdict() | {"records": records}
+
+    def read(self, state: Mapping[str, Any]) -> ActionsState:
+        """Return the state that ``state_dict`` wrote.
+
+        Raises:
+            StateError: if an entry is missing, of the wrong type or out of range.
+        """
+        records = saved.entry(state, "records")
+        if not isinstance(records, (list, tuple)):
+            raise saved.StateError(f"state['records']={shortened(records)}: expected a list")
+        return ActionsState(
+            saved.integer(state, "interventions"),
+            saved.integer(state, "cooldown_left"),
+            tuple(map(_read_record, records)),
+        )
+
+
+def _read_record(entry: Any) -> Record:
+    if not isinstance(entry, Mapping):
+        raise saved.StateError(f"a record must be a dict, got {shortened(entry)}")
+    texts = {key: entry.get(key) for key in ("rule", "reason", "action")}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            raise saved.StateError(f"record[{key!r}]={shortened(text)}: expected a str")
+    values = saved.mapping(entry, "values")
+    return {
+        "iteration": saved.integer(entry, "iteration"),
+        "rule": texts["rule"],
+        "reason": texts["reason"],
+        "values": {str(key): saved.floats({"value": [number]}, "value")[0] for key, number in values.items()},
+        "action": texts["action"],
+        "interventions": saved.integer(entry, "interventions"),
+    }

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from ignite.engine import Engine
 
+from adaptive_critic import distributed
+from adaptive_critic import state as saved
 from adaptive_critic.state import StateError
 
-__all__ = ["Restorable", "Snapshot", "Snapshots", "checked_objects"]
+__all__ = ["Restorable", "Snapshot", "Snapshots", "SnapshotsState"]
 
 
 class Restorable(Protocol):
@@ -35,70 +36,71 @@ class Snapshot(NamedTuple):
     """state by name"""
 
 
-def checked_objects(to_restore: Any) -> dict[str, Restorable]:
-    """Return ``to_restore`` as a dict.
-
-    Raises:
-        TypeError: if it is no mapping from names to objects with state_dict and load_state_dict, or holds an engine.
-        ValueError: if it is empty.
-    """
-    if not isinstance(to_restore, Mapping):
-        raise TypeError(
-            f"to_restore={to_restore!r}: expected a dict from names to models, optimizers, ..., got "
-            f"{type(to_restore).__name__}"
-        )
-    if not to_restore:
-        raise ValueError("to_restore={}: expected at least one model to restore")
-    for name, value in to_restore.items():
-        if not isinstance(name, str):
-            raise TypeError(f"to_restore has the key {name!r}: expected names, got {type(name).__name__}")
-        if isinstance(value, Engine):
-            raise TypeError(
-                f"to_restore[{name!r}] is an Engine: models and optimizers can be rolled back, iterations go on"
-            )
-        if isinstance(value, type):
-            raise TypeError(f"to_restore[{name!r}] is the class {value.__name__}: expected an object of it")
-        for method in ("state_dict", "load_state_dict"):
-            if not callable(getattr(value, method, None)):
-                raise TypeError(
-                    f"to_restore[{name!r}] has no {method}(): expected a model, an optimizer, ..., got "
-                    f"{type(value).__name__}"
-                )
-    return dict(to_restore)
-
-
-def _fits(value: Restorable, state: Any) -> bool:
-    """Return whether an optimizer can load a state: half of the others would be restored before it refuses."""
-    if not isinstance(value, torch.optim.Optimizer):
-        return True
-    try:
-        saved = [len(group["params"]) for group in state["param_groups"]]
-    except (IndexError, KeyError, TypeError):
-        return False
-    known = state.get("state", {})  # a wrapper may have none
-    return saved == [len(group["params"]) for group in value.param_groups] and isinstance(known, Mapping)
-
-
-def _misfit(value: Restorable, state: Mapping[str, Any]) -> str:
-    """Return what in a network's state is not as it is now, "" if nothing is or it is no network."""
-    if not isinstance(value, torch.nn.Module):
-        return ""
-    now: Mapping[str, Any] = value.state_dict()
-    for key in (*now, *state):
-        if key not in state or key not in now:
-            return f"{key!r}, which {'it lacks' if key in now else 'the network has not'}"
-    for key, weight in value.named_parameters():
-        # One that is lazy has no shape yet; buffers may have another one, as those of observers do.
-        if key in now and not torch.nn.parameter.is_lazy(weight):
-            saved = state[key]
-            if not isinstance(saved, torch.Tensor) or saved.shape != now[key].shape:
-                found = tuple(saved.shape) if isinstance(saved, torch.Tensor) else type(saved).__name__
-                return f"{key!r}, of shape {tuple(now[key].shape)} and not {found}"
+def _misfit(value: Restorable, state: Any) -> str:
+    """Return why an object can't load this state, as far as a look at both can tell; "" if it can."""
+    if isinstance(value, torch.optim.Optimizer):
+        try:
+            sizes = [len(group["params"]) for group in state["param_groups"]]
+        except (IndexError, KeyError, TypeError):
+            sizes = []
+        # A wrapper's state may be its groups alone.
+        if sizes != [len(group["params"]) for group in value.param_groups] or not isinstance(
+            state.get("state", {}), Mapping
+        ):
+            return "is of an optimizer with other parameter groups"
+    if isinstance(value, torch.nn.Module):
+        now: Mapping[str, Any] = value.state_dict()
+        for key in (*now, *state):
+            if key not in state or key not in now:
+                lacking = "it lacks" if key in now else "the network has not"
+                return f"is of another network: look at {key!r}, which {lacking}"
+        for key, weight in value.named_parameters():
+            # One that is lazy has no shape yet; buffers may have another one, as those of observers do.
+            shaped = key in now and not torch.nn.parameter.is_lazy(weight)
+            if shaped and not _alike(now[key], state[key]):
+                found = state[key]
+                shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+                return f"is of another network: look at {key!r}, of shape {tuple(now[key].shape)} and not {shape}"
     return ""
 
 
+def _alike(left: Any, right: Any) -> bool:
+    return isinstance(left, torch.Tensor) and isinstance(right, torch.Tensor) and left.shape == right.shape
+
+
+def _refusal(value: Restorable, state: Any) -> str:
+    """Return why an object does not load this state, "" if it does: where a look can't tell, it is tried and undone."""
+    misfit = _misfit(value, state)
+    if misfit or isinstance(value, torch.optim.Optimizer):
+        return misfit
+    now: Any = value.state_dict()
+    if isinstance(value, torch.nn.Module):
+        buffers = [key for key, _ in value.named_buffers() if key in now]
+        if all(_alike(now[key], state[key]) for key in buffers):
+            return ""
+    now = copy.deepcopy(now)
+    try:
+        value.load_state_dict(copy.deepcopy(state))
+    except Exception as error:  # whatever the user's class raises: it can't be restored
+        return f"can't be loaded: {type(error).__name__}: {error}"
+    finally:
+        value.load_state_dict(now)
+    return ""
+
+
+class SnapshotsState(NamedTuple):
+    """The two snapshots that are kept."""
+
+    promoted: Snapshot | None = None
+    """the one that a rollback restores"""
+    candidate: Snapshot | None = None
+    """one that is not trusted yet"""
+    clean_checks: int = 0
+    """clean checks since the candidate was taken"""
+
+
 class Snapshots:
-    """Keeps two snapshots: a candidate, and the promoted one that a rollback restores.
+    """Takes snapshots of objects, and restores the latest that is trusted.
 
     A divergence is found some time after it began, so a state is not to be trusted because its own check was clean: a
     candidate is promoted after ``patience`` further clean checks, and dropped at the first that is not.
@@ -115,80 +117,85 @@ class Snapshots:
         self._every = every
         self.busy = False
         """whether states are being copied or restored at this moment"""
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget both snapshots."""
-        self.promoted: Snapshot | None = None
-        self.candidate: Snapshot | None = None
-        self.clean_checks = 0
+        self.state = SnapshotsState()
 
     def follow(self, iteration: int, clean: bool) -> None:
         """Take, promote or drop the candidate after a check."""
+        promoted, candidate, clean_checks = self.state
         if not clean:
-            self.candidate = None
+            self.state = self.state._replace(candidate=None)
             return
-        if self.candidate is not None:
-            self.clean_checks += 1
-            if self.clean_checks >= self._patience:
-                self.promoted, self.candidate = self.candidate, None
-        if self.candidate is None and (self.promoted is None or iteration - self.promoted.iteration >= self._every):
-            self.candidate = Snapshot(iteration, self._copies())
-            self.clean_checks = 0
+        if candidate is not None:
+            clean_checks += 1
+            if clean_checks >= self._patience:
+                promoted, candidate = candidate, None
+        if candidate is None and (promoted is None or iteration - promoted.iteration >= self._every):
+            candidate, clean_checks = Snapshot(iteration, self._copies()), 0
+        self.state = SnapshotsState(promoted, candidate, clean_checks)
 
     def _copies(self) -> dict[str, Any]:
         self.busy = True
         try:
-            return {name: copy.deepcopy(value.state_dict()) for name, value in self._objects.items()}
+            return {name: copy.deepcopy(distributed.full_state(value)) for name, value in self._objects.items()}
         finally:
             self.busy = False
 
-    @property
-    def usable(self) -> Snapshot | None:
-        """The promoted snapshot, if there is one and it can be loaded."""
-        fits = self.promoted is not None and all(
-            _fits(value, self.promoted.states[name]) for name, value in self._objects.items()
-        )
-        return self.promoted if fits else None
+    def refusal(self) -> str:
+        """Return why the promoted snapshot can't be restored, "" if it can."""
+        promoted = self.state.promoted
+        if promoted is None:
+            return "there is no snapshot to roll back to yet"
+        self.busy = True
+        try:
+            for name, value in self._objects.items():
+                refusal = _refusal(value, promoted.states[name])
+                if refusal:
+                    return f"the snapshot of iteration {promoted.iteration} can't be restored: its {name!r} {refusal}"
+        finally:
+            self.busy = False
+        return ""
 
     def restore(self) -> int:
         """Load the promoted snapshot into the objects; return the iteration that it is from.
 
         Raises:
-            RuntimeError: if none was promoted yet, or an optimizer has got other parameter groups since.
+            RuntimeError: if :meth:`refusal` says why not. Nothing is changed then.
         """
-        if self.promoted is None:
-            raise RuntimeError("there is no snapshot to restore: none was followed by enough clean checks yet")
-        if self.usable is None:
-            raise RuntimeError(f"the snapshot of iteration {self.promoted.iteration} is of other parameter groups")
+        refusal, promoted = self.refusal(), self.state.promoted
+        if promoted is None or refusal:
+            raise RuntimeError(refusal)
         self.busy = True
         try:
             for name, value in self._objects.items():
                 # A copy of the copy: optimizers keep the tensors that they are given, and change them in place.
-                value.load_state_dict(copy.deepcopy(self.promoted.states[name]))
+                value.load_state_dict(copy.deepcopy(promoted.states[name]))
         finally:
             self.busy = False
-        self.candidate = None
-        return self.promoted.iteration
+        self.state = self.state._replace(candidate=None)
+        return promoted.iteration
 
     def state_dict(self) -> dict[str, Any]:
         """Return both snapshots."""
+        promoted, candidate, clean_checks = self.state
         return {
-            "promoted": None if self.promoted is None else self.promoted._asdict(),
-            "candidate": None if self.candidate is None else self.candidate._asdict(),
-            "clean_checks": self.clean_checks,
+            "promoted": None if promoted is None else promoted._asdict(),
+            "candidate": None if candidate is None else candidate._asdict(),
+            "clean_checks": clean_checks,
         }
 
-    def put(self, promoted: Snapshot | None, candidate: Snapshot | None, clean_checks: int) -> None:
-        """Put checked snapshots in force."""
-        self.promoted, self.candidate, self.clean_checks = promoted, candidate, clean_checks
-
-    def checked(self, name: str, entry: Any) -> Snapshot | None:
-        """Return a saved snapshot after a check of what can be checked.
+    def read(self, state: Mapping[str, Any]) -> SnapshotsState:
+        """Return the snapshots that ``state_dict`` wrote.
 
         Raises:
-            StateError: if it is no snapshot of these objects.
+            StateError: if they are none of these objects.
         """
+        return SnapshotsState(
+            self._read_snapshot("promoted", saved.entry(state, "promoted")),
+            self._read_snapshot("candidate", saved.entry(state, "candidate")),
+            saved.integer(state, "clean_checks"),
+        )
+
+    def _read_snapshot(self, name: str, entry: Any) -> Snapshot | None:
         if entry is None:
             return None
         if not isinstance(entry, Mapping) or set(entry) != {"iteration", "states"}:
@@ -207,9 +214,7 @@ class Snapshots:
         for key, value in states.items():
             if not isinstance(value, Mapping):
                 raise StateError(f"the {name} snapshot's {key!r} must be a state dict, got {type(value).__name__}")
-            if not _fits(self._objects[key], value):
-                raise StateError(f"the {name} snapshot's {key!r} is of an optimizer with other parameter groups")
             misfit = _misfit(self._objects[key], value)
             if misfit:
-                raise StateError(f"the {name} snapshot's {key!r} is of another network: look at {misfit}")
+                raise StateError(f"the {name} snapshot's {key!r} {misfit}")
         return Snapshot(iteration, dict(states))

@@ -1,16 +1,20 @@
-"""How far optimizers move their weights."""
+"""How far optimizers move their weights, and the scale of the losses that they step on."""
 
 from __future__ import annotations
 
+import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 
-__all__ = ["Updates"]
+__all__ = ["Updates", "smallest_loss_scale"]
 
 _NONE = (None, None)
+
+# Hooks of measurements that were collected as garbage, maybe within a step, which goes through its hooks one by one.
+_abandoned: list[Any] = []
 
 
 class Updates:
@@ -22,7 +26,7 @@ class Updates:
     weights that have a gradient (with a closure, of all that can have one); the other steps cost two calls that return
     at once.
 
-    The hooks do not keep this alive: they are gone when it is.
+    The hooks do not keep this alive. Without it they do nothing, and are removed when another one begins to measure.
 
     Args:
         optimizers: by name. Those that have no hooks, as wrappers that are optimizers by their class only, are left
@@ -33,6 +37,8 @@ class Updates:
         # A wrapper that does not call Optimizer.__init__ has none of its attributes.
         self._optimizers = {name: one for name, one in optimizers.items() if hasattr(one, "_optimizer_step_pre_hooks")}
         self.names = tuple(self._optimizers)
+        self.captured = False
+        """whether a step was captured in a CUDA graph, whose replays call no hooks"""
         self._hooks: list[Any] = []
         self._before: dict[str, tuple[int, list[tuple[torch.Tensor, torch.Tensor]]]] = {}
         self._sizes: dict[str, tuple[int, torch.Tensor]] = {}
@@ -44,6 +50,7 @@ class Updates:
             due: called with a name at each step of that optimizer; returns the number of the iteration if an update
                 is to be measured in it. It has to be a method of an object that lives as long as this.
         """
+        _remove(_abandoned)
         this, asked = weakref.ref(self), weakref.WeakMethod(due)
         for name, optimizer in self._optimizers.items():
 
@@ -61,7 +68,7 @@ class Updates:
 
             self._hooks.append(optimizer.register_step_pre_hook(_uncompiled(begin)))
             self._hooks.append(optimizer.register_step_post_hook(_uncompiled(end)))
-        weakref.finalize(self, _remove, self._hooks)
+        weakref.finalize(self, _abandoned.extend, self._hooks)
 
     def leave(self) -> None:
         """Measure no longer."""
@@ -74,6 +81,9 @@ class Updates:
         return [size if at == iteration else None for at, size in (sizes.get(name, _NONE) for name in self.names)]
 
     def _begin(self, iteration: int | None, name: str, optimizer: torch.optim.Optimizer, closure: bool) -> None:
+        if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            self.captured = True
+            return
         if iteration is not None and self._sizes.get(name, _NONE)[0] != iteration:
             weights = [
                 _local(weight)
@@ -88,6 +98,12 @@ class Updates:
         if iteration is not None and before:
             moved = _norm([weight - old for weight, old in before])
             self._sizes[name] = iteration, moved / _norm([old for _, old in before])
+
+
+def smallest_loss_scale(scalers: Iterable[Any]) -> float:
+    """Return the smallest scale of the gradient scalers among these objects, infinite if there are none."""
+    known = [one for one in scalers if isinstance(one, torch.amp.GradScaler) and one.is_enabled()]
+    return min((float(scaler.get_scale()) for scaler in known), default=math.inf)
 
 
 def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:

@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from adaptive_critic import DivergenceGuard, FixedController, create_gan_trainer
-from adaptive_critic.guard.rules import PREFIX
+from adaptive_critic.guard.evidence import update_of
 from tests.crash.spoilt import circle
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
@@ -95,7 +95,7 @@ def train(kind: Kind, seed: int, iterations: int = ITERATIONS) -> tuple[int, boo
     guard = DivergenceGuard("rollback", to_restore=restored)
     FixedController(1, on_divergence=guard).attach(trainer)
     trainer.run(max_epochs=1, epoch_length=iterations)
-    updates = [record for record in guard.history if any(name.startswith(PREFIX) for name in record["values"])]
+    updates = [record for record in guard.history if any(name.startswith(update_of("")) for name in record["values"])]
     return len(updates), all(record["rule"] != "non_finite" for record in guard.history)
 
 

@@ -18,6 +18,7 @@ import adaptive_critic
 from adaptive_critic.controller import Controller
 from adaptive_critic.events import CriticEvents
 from adaptive_critic.guard import DivergenceGuard, DivergenceRules
+from adaptive_critic.guard.divergence import RuleNumbers
 from adaptive_critic.handlers import FixedController, StepDecayController, WassersteinGapController
 from tests.guard.engines import broken, exploded, healthy, needs_max_iters, published, record_steps, trainer_of
 
@@ -123,7 +124,7 @@ def test_outputs_with_a_graph_are_not_kept_alive() -> None:
     guard = attached(DivergenceGuard(), trainer)
     trainer.run(range(3))
     assert guard.state_dict()["window"]["rows"] == [[2.0, 3.0, 4.0]] * 3
-    rows = guard._monitor.window._rows
+    rows = guard._window._rows
     assert [isinstance(row, torch.Tensor) and row.grad_fn is None for row in rows] == [True] * 3
 
 
@@ -214,7 +215,8 @@ def test_a_state_before_a_spike_is_trusted_if_spikes_are_ignored(on_spike: str, 
     attached(guard, trainer)
     trainer.run(range(70))
     assert guard.snapshots is not None
-    assert (None if guard.snapshots.usable is None else guard.snapshots.usable.iteration) == trusted
+    promoted = guard.snapshots.state.promoted
+    assert (None if promoted is None else promoted.iteration) == trusted
 
 
 def test_a_collapse_during_the_cooldown_is_acted_on_afterwards() -> None:
@@ -451,9 +453,9 @@ def test_a_fresh_run_after_a_reset_in_a_run_starts_from_nothing() -> None:
     guard = attached(DivergenceGuard(), trainer)
     trainer.add_event_handler(Events.ITERATION_STARTED(once=3), guard.reset)
     trainer.run(range(6))
-    assert len(guard._monitor.window) == 4
+    assert len(guard._window) == 4
     trainer.run(range(2))
-    assert len(guard._monitor.window) == 2
+    assert len(guard._window) == 2
 
 
 def test_a_terminated_run_goes_on_with_what_is_known() -> None:
@@ -617,17 +619,21 @@ def test_a_mode_of_a_controller_writes_under_the_controllers_name() -> None:
     assert (state.critic_steps_divergence, state.critic_steps_guard_interventions) == (None, 0)
 
 
-def test_it_takes_every_number_of_its_rules_with_the_same_default() -> None:
+def test_it_takes_every_number_of_its_rules() -> None:
     """So that there is one way to set them, and the rules are no public name."""
-    ours = {name: given.default for name, given in inspect.signature(DivergenceGuard).parameters.items()}
-    for field in dataclasses.fields(DivergenceRules):
-        assert ours[field.name] == field.default
     given: dict[str, Any] = {"patience": 4, "window": 9, "warmup": 6, "threshold": 2.0}
     given |= {"floor": 0.5, "relative_floor": 0.3, "dead": 0.01, "update_limit": 2.0, "spike_limit": 7.0}
-    assert set(given) == {field.name for field in dataclasses.fields(DivergenceRules)}
-    assert DivergenceGuard(**given)._monitor.rules == DivergenceRules(**given)
-    assert DivergenceGuard()._monitor.rules == DivergenceRules()
+    assert list(given) == [field.name for field in dataclasses.fields(DivergenceRules)]
+    assert list(given) == list(RuleNumbers.__annotations__)
+    assert DivergenceGuard(**given)._rules == DivergenceRules(**given)
+    assert DivergenceGuard()._rules == DivergenceRules()
     assert not hasattr(adaptive_critic, "DivergenceRules")
+
+
+def test_a_number_that_no_rule_has_is_refused_with_those_that_there_are() -> None:
+    message = "^DivergenceGuard has no argument 'treshold'; its rules have patience, window, .*, spike_limit$"
+    with pytest.raises(TypeError, match=message):
+        DivergenceGuard(treshold=3.0)  # type: ignore[call-arg]  # that is the test
 
 
 def test_a_function_may_be_what_a_controller_does() -> None:

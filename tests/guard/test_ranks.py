@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -142,8 +143,8 @@ def test_values_are_means_over_the_ranks(monkeypatch: pytest.MonkeyPatch) -> Non
 
     def summed(vector: torch.Tensor) -> torch.Tensor:
         vectors.append(vector)
-        half = (vector.numel() - 1) // 2
-        others = torch.cat((vector[:half] + 2 * vector[half:-1], vector[half:]))  # its values are larger by 2
+        half = (vector.numel() - 2) // 2
+        others = torch.cat((vector[:half] + 2 * vector[half:-2], vector[half:]))  # its values are larger by 2
         return vector + others
 
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
@@ -156,7 +157,7 @@ def test_values_are_means_over_the_ranks(monkeypatch: pytest.MonkeyPatch) -> Non
     assert compared == ["DivergenceGuard(check_every=2)"]
     trainer.run(range(4))
     values, there = [0.0, 0.0, 0.0, 0.0, 0.5, 0.0, 0.25, 2.5], [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
-    assert [vector.tolist() for vector in vectors] == [[*values * 2, *there * 2, 0.0]] * 2
+    assert [vector.tolist() for vector in vectors] == [[*values * 2, *there * 2, math.inf, 0.0]] * 2
     assert guard.state_dict()["rules"]["history"] == {"d_loss": [3.5, 3.5], "d_penalty": [1.25, 1.25]}
 
 

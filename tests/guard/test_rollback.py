@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ignite.engine import Engine, Events
 
+from adaptive_critic.events import CriticEvents
 from adaptive_critic.guard import DivergenceGuard
-from adaptive_critic.guard.snapshots import Snapshots, checked_objects
+from adaptive_critic.guard.snapshots import Snapshots, SnapshotsState
 from adaptive_critic.handlers import FixedController
 from tests.guard.engines import broken, exploded, healthy, record_steps
 from tests.streams import streams
@@ -124,12 +126,12 @@ def test_a_state_is_not_trusted_while_a_collapse_builds_up_that_is_acted_on(
     (record,) = guard.history
     assert (record["iteration"], record["rule"]) == (130, "collapse")
     assert guard.snapshots is not None
-    assert guard.snapshots.promoted is not None
+    assert guard.snapshots.state.promoted is not None
     if restored is None:
         assert record["action"] == "report"
-        assert guard.snapshots.promoted.iteration > 70
+        assert guard.snapshots.state.promoted.iteration > 70
     else:
-        assert guard.snapshots.promoted.iteration == restored
+        assert guard.snapshots.state.promoted.iteration == restored
         assert same(training.state(), training.at[restored])
 
 
@@ -210,7 +212,7 @@ def test_a_controller_can_go_back_with_its_own_guard() -> None:
         (130, "terminate"),
     ]
     assert with_controller.snapshots is not None
-    promoted = with_controller.snapshots.promoted
+    promoted = with_controller.snapshots.state.promoted
     assert promoted is not None
     assert promoted.states["controller"]["guard"] == {}
 
@@ -238,7 +240,7 @@ def test_nothing_is_kept_at_first_and_after_it_is_forgotten() -> None:
     for iteration in (1, 2):
         snapshots.follow(iteration, clean=True)
     assert snapshots.state_dict()["clean_checks"] == 1
-    snapshots.clear()
+    snapshots.state = SnapshotsState()
     assert snapshots.state_dict() == empty
 
 
@@ -316,11 +318,11 @@ def test_only_what_was_followed_by_patience_clean_checks_is_promoted(
 ) -> None:
     checks = [clean for (clean,) in drawn]
     counter = Counter()
-    snapshots = Snapshots(checked_objects({"counter": counter}), patience, every)
+    snapshots = Snapshots({"counter": counter}, patience, every)
     for iteration, clean in enumerate(checks, start=1):
         counter.value = iteration
         snapshots.follow(iteration, clean)
-        promoted = snapshots.promoted
+        promoted = snapshots.state.promoted
         if promoted is not None:
             assert promoted.states == {"counter": {"value": promoted.iteration}}
             taken = promoted.iteration
@@ -328,7 +330,7 @@ def test_only_what_was_followed_by_patience_clean_checks_is_promoted(
             assert taken + patience <= iteration
     # And it is used as soon as it may be: the first run of patience + 1 clean checks promotes something.
     first = next((i for i in range(len(checks) - patience) if all(checks[i : i + patience + 1])), None)
-    assert (snapshots.promoted is None) == (first is None)
+    assert (snapshots.state.promoted is None) == (first is None)
 
 
 def test_a_copy_of_other_parameter_groups_says_so() -> None:
@@ -337,10 +339,12 @@ def test_a_copy_of_other_parameter_groups_says_so() -> None:
     snapshots = Snapshots({"optimizer": optimizer}, patience=1, every=1)
     for iteration in (3, 4):
         snapshots.follow(iteration, clean=True)
-    assert snapshots.usable is not None
+    assert snapshots.refusal() == ""
     optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
-    assert snapshots.usable is None
-    with pytest.raises(RuntimeError, match="^the snapshot of iteration 3 is of other parameter groups$"):
+    with pytest.raises(
+        RuntimeError,
+        match="^the snapshot of iteration 3 can't be restored: its 'optimizer' is of .* other parameter groups$",
+    ):
         snapshots.restore()
 
 
@@ -352,10 +356,91 @@ def test_an_optimizer_may_have_no_more_than_its_groups_in_its_state() -> None:
     snapshots = Snapshots({"optimizer": Wrapper(torch.nn.Linear(1, 1).parameters(), 0.1)}, patience=1, every=1)
     for iteration in (3, 4):
         snapshots.follow(iteration, clean=True)
-    assert snapshots.usable is not None
+    assert snapshots.refusal() == ""
 
 
 def test_there_is_nothing_to_restore_at_first() -> None:
-    snapshots = Snapshots(checked_objects({"counter": Counter()}), 1, 1)
-    with pytest.raises(RuntimeError, match="^there is no snapshot to restore: none was followed by"):
+    snapshots = Snapshots({"counter": Counter()}, 1, 1)
+    assert snapshots.refusal() == "there is no snapshot to roll back to yet"
+    with pytest.raises(RuntimeError, match="^there is no snapshot to roll back to yet$"):
         snapshots.restore()
+
+
+# --- what changed since the snapshot ------------------------------------------------------------------------------
+
+
+class Fussy(Counter):
+    """An object that refuses the states of an earlier self half way."""
+
+    key = "value"
+
+    def state_dict(self) -> dict[str, int]:
+        return {self.key: self.value}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.value = -1
+        self.value = state[self.key]
+
+
+def gains_a_buffer(training: Training, fussy: Fussy) -> None:
+    training.model.register_buffer("extra", torch.ones(1))
+
+
+def loses_a_buffer(training: Training, fussy: Fussy) -> None:
+    del training.model._buffers["ones"]
+
+
+def has_a_larger_buffer(training: Training, fussy: Fussy) -> None:
+    training.model.ones = torch.ones(5)
+
+
+def has_a_larger_weight(training: Training, fussy: Fussy) -> None:
+    training.model.spare = torch.nn.Parameter(torch.ones(2))
+
+
+def gains_a_group(training: Training, fussy: Fussy) -> None:
+    training.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
+
+
+def writes_another_format(training: Training, fussy: Fussy) -> None:
+    fussy.key = "count"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (gains_a_buffer, "its 'model' is of another network: look at 'extra', which it lacks"),
+        (loses_a_buffer, "its 'model' is of another network: look at 'ones', which the network has not"),
+        (
+            has_a_larger_buffer,
+            r"its 'model' can't be loaded: RuntimeError: Error\(s\) in loading state_dict .*size mismatch for ones",
+        ),
+        (has_a_larger_weight, r"its 'model' is of another network: look at 'spare', of shape \(2,\) and not \(1,\)"),
+        (gains_a_group, "its 'optimizer' is of an optimizer with other parameter groups"),
+        (writes_another_format, "its 'fussy' can't be loaded: KeyError: 'count'"),
+    ],
+)
+@pytest.mark.parametrize("order", [("model", "optimizer", "fussy"), ("fussy", "optimizer", "model")])
+def test_a_snapshot_that_no_longer_fits_touches_nothing_and_the_run_ends(
+    change: Any, reason: str, order: tuple[str, ...]
+) -> None:
+    training, fussy = Training({95: broken}), Fussy()
+    training.model.register_buffer("ones", torch.ones(3))
+    training.model.register_parameter("spare", torch.nn.Parameter(torch.ones(1)))
+    objects: dict[str, Any] = {**training.objects(), "fussy": fussy}
+    guard = DivergenceGuard("rollback", to_restore={name: objects[name] for name in order}, snapshot_every=1000)
+    guard.attach(training.engine)
+    training.engine.add_event_handler(Events.ITERATION_STARTED(once=95), lambda _: change(training, fussy))
+    before: list[Any] = []
+    training.engine.add_event_handler(Events.ITERATION_STARTED(once=100), lambda _: setattr(fussy, "value", 7))
+    training.engine.add_event_handler(CriticEvents.DIVERGED, lambda _: before.append(training.state()))
+    assert training.engine.run(range(200)).iteration == 100
+    (record,) = guard.history
+    assert record["action"] == "terminate"
+    expected = (
+        f"^g_loss not finite; the snapshot of iteration 10 can't be restored: ({reason}).*, so the run is terminated$"
+    )
+    assert re.match(expected, record["reason"], re.DOTALL), record["reason"]
+    assert same(training.state(), before[0])
+    assert fussy.value == 7
+    assert "snapshots" in guard.state_dict()

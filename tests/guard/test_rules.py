@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_critic.guard.rules import DivergenceRules, Evidence, Judgement, RulesState, Verdict, gather
+from adaptive_critic.guard.divergence import DivergenceRules, Judgement
+from adaptive_critic.guard.evidence import Evidence, summarise
+from adaptive_critic.guard.rules import RulesState, Verdict
 from tests.streams import streams
 
 Columns = Mapping[str, Sequence[float]]
@@ -21,10 +23,12 @@ exact = st.integers(-(2**20), 2**20).map(lambda k: k / 64)
 finite = st.floats(-1e6, 1e6)
 
 
-def judge(rules: DivergenceRules, checks: Sequence[Columns]) -> tuple[list[Judgement], RulesState]:
+def judge(
+    rules: DivergenceRules, checks: Sequence[Columns], updates: Sequence[Columns] | None = None
+) -> tuple[list[Judgement], RulesState]:
     state, judgements = rules.init(), []
-    for columns in checks:
-        state, judgement = rules.update(state, gather(columns))
+    for columns, moved in zip(checks, updates or [{}] * len(checks), strict=True):
+        state, judgement = rules.update(state, summarise(columns, moved))
         judgements.append(judgement)
     return judgements, state
 
@@ -78,32 +82,32 @@ def test_all_names_with_bad_values_are_given(bad: list[str], reason: str) -> Non
 
 
 def test_a_sum_that_overflows_is_no_bad_value() -> None:
-    assert gather({"g_loss": [1.7e308, 1.7e308]}).non_finite == ()
+    assert summarise({"g_loss": [1.7e308, 1.7e308]}).non_finite == ()
 
 
 def test_bad_values_leave_the_history_alone() -> None:
     rules = DivergenceRules()
     _, before = judge(rules, [scores([1.0, 2.0], [0.0, 0.0])] * 4)
-    after, judgement = rules.update(before, gather(scores([math.nan, 1e9], [0.0, 0.0])))
-    assert after.history == before.history
+    after, judgement = rules.update(before, summarise(scores([math.nan, 1e9], [0.0, 0.0])))
+    assert after.levels == before.levels
     assert not judgement.clean
 
 
 def test_a_gap_too_large_for_a_float_is_a_bad_value() -> None:
-    assert gather({"d_real": [1e308], "d_fake": [-1e308]}) == Evidence(("gap",), {}, {}, None)
-    assert gather({"g_loss": [math.nan], "d_loss": [1.0]}) == Evidence(("g_loss",), {}, {}, None)
+    assert summarise({"d_real": [1e308], "d_fake": [-1e308]}) == Evidence(("gap",), {}, {}, {}, None)
+    assert summarise({"g_loss": [math.nan], "d_loss": [1.0]}) == Evidence(("g_loss",), {}, {}, {}, None)
 
 
 def test_every_level_is_gathered() -> None:
     columns = {"d_real": [5.0, 3.0], "d_fake": [1.0, 0.0], "d_loss": [-6.0], "d_penalty": [7.0, 8.0, 11.0]}
-    evidence = gather(columns)
+    evidence = summarise(columns)
     assert evidence.levels == {"gap": 3.5, "d_loss": 6.0, "d_penalty": 8.0}
     assert evidence.peaks == {"gap": 4.0, "d_loss": 6.0, "d_penalty": 11.0}
 
 
 def test_the_spread_is_the_larger_of_the_two() -> None:
     for real, fake in ((1.0, 3.0), (3.0, 1.0)):
-        evidence = gather({"d_real_std": [real], "d_fake_std": [fake]})
+        evidence = summarise({"d_real_std": [real], "d_fake_std": [fake]})
         assert (evidence.levels, evidence.peaks) == ({"spread": 3.0}, {"spread": 3.0})
 
 
@@ -154,10 +158,11 @@ def test_an_explosion_is_found_after_patience_checks(patience: int, healthy: int
 
 
 def test_the_limit_is_the_median_and_so_many_deviations() -> None:
-    rules = DivergenceRules(threshold=3.0, floor=0.5, relative_floor=0.25)
-    assert rules.limits([1.0, 1.0, 1.0]) == (1e-4, 1.0 + 3 * 0.5)  # the floor
-    assert rules.limits([8.0, 8.0, 8.0]) == (8e-4, 8.0 + 3 * 2.0)  # the share of the median
-    assert rules.limits([0.0, 8.0, 16.0]) == (8e-4, 8.0 + 3 * 8.0)  # the median absolute deviation
+    rule = DivergenceRules(threshold=3.0, floor=0.5, relative_floor=0.25).outside_limits
+    assert rule.explosion.limit([1.0, 1.0, 1.0]) == 1.0 + 3 * 0.5  # the floor
+    assert rule.explosion.limit([8.0, 8.0, 8.0]) == 8.0 + 3 * 2.0  # the share of the median
+    assert rule.explosion.limit([0.0, 8.0, 16.0]) == 8.0 + 3 * 8.0  # the median absolute deviation
+    assert rule.dead.limit([0.0, 8.0, 16.0]) == 8e-4
 
 
 @pytest.mark.parametrize(
@@ -184,9 +189,9 @@ def test_suspicious_checks_must_follow_each_other() -> None:
 def test_suspicious_levels_never_enter_the_history() -> None:
     rules = DivergenceRules(patience=2, warmup=3, window=4)
     _, state = judge(rules, [{"d_loss": [1.0]}] * 3 + [{"d_loss": [1e6]}] * 9)
-    assert state.history == {"d_loss": (1.0, 1.0, 1.0)}
+    assert state.levels == {"d_loss": (1.0, 1.0, 1.0)}
     _, state = judge(rules, [{"d_loss": [float(k)]} for k in range(9)])
-    assert state.history == {"d_loss": (5.0, 6.0, 7.0, 8.0)}
+    assert state.levels == {"d_loss": (5.0, 6.0, 7.0, 8.0)}
 
 
 def test_nothing_is_judged_before_the_warmup() -> None:
@@ -325,6 +330,13 @@ def test_collapse_is_found_again_after_a_recovery() -> None:
     assert [index for index, verdict in enumerate(found) if verdict is not None] == [5, 11]
 
 
+def test_a_collapse_that_a_suspicious_level_hid_is_found_after_it() -> None:
+    clear, flat = scores([5.0, 5.5], [0.0, 0.0]), scores([1.0, -1.0], [0.0, 0.0])
+    loud = {**flat, "d_loss": [1e6] * 2}
+    found = verdicts(DivergenceRules(patience=2), [*[clear] * 6, flat, loud, flat, flat])
+    assert [(index, verdict.rule) for index, verdict in enumerate(found) if verdict is not None] == [(8, "collapse")]
+
+
 @pytest.mark.parametrize(
     ("checks", "found"),
     [
@@ -355,7 +367,7 @@ def test_two_standard_errors_decide() -> None:
     # Both with a standard error of 1; means of 1.75 and 2.25.
     flat, significant = scores([0.75, 2.75], [0.0, 0.0]), scores([1.25, 3.25], [0.0, 0.0])
     rules = DivergenceRules(patience=1)
-    gaps = [gather(columns).gap for columns in (flat, significant)]
+    gaps = [summarise(columns).gap for columns in (flat, significant)]
     assert gaps == [pytest.approx((1.75, 1.0)), pytest.approx((2.25, 1.0))]
     assert verdicts(rules, [significant, flat])[-1] is not None
     assert verdicts(rules, [significant, significant])[-1] is None
@@ -371,7 +383,7 @@ def test_checks_without_critic_updates_do_not_count_for_collapse() -> None:
 
 def test_arm_lets_a_collapse_be_found_again() -> None:
     rules = DivergenceRules(patience=2)
-    flat = gather(scores([1.0, -1.0] * 5, [0.0] * 10))
+    flat = summarise(scores([1.0, -1.0] * 5, [0.0] * 10))
     state = rules.arm(rules.init())
     for found in (None, "collapse", None, None, None):
         state, judgement = rules.update(state, flat)
@@ -391,28 +403,25 @@ columns = st.dictionaries(
     max_size=5,
 )
 distance = anything.map(abs)
-updates = st.fixed_dictionaries(
-    {}, optional={f"update of {name}": st.lists(distance, min_size=1, max_size=2) for name in "gd"}
-)
+updates = st.fixed_dictionaries({}, optional={name: st.lists(distance, min_size=1, max_size=2) for name in "gd"})
 
 
 @given(streams([columns, updates], longest=40))
 def test_any_stream_keeps_the_state_bounded_and_finite(drawn: list[tuple[Columns, Columns]]) -> None:
-    checks = [{**seen, **moved} for seen, moved in drawn]
+    checks, moves = [seen for seen, _ in drawn], [moved for _, moved in drawn]
     rules = DivergenceRules(patience=2, window=4, warmup=2)
-    judgements, state = judge(rules, checks)
+    judgements, state = judge(rules, checks, moves)
     assert 0 <= state.suspicious < 2
     assert 0 <= state.significant <= 2
-    assert 0 <= state.flat < 2
-    for name, levels in state.history.items():
-        assert all(0 <= level < math.inf for level in levels)
-        if name.startswith("update of "):
-            assert len(levels) <= 2 + 4
-            assert list(levels[2:-1]) == sorted(levels[2:-1])
-        else:
-            assert len(levels) <= 4
+    assert 0 <= state.flat <= 2
+    for values in (*state.levels.values(), *state.updates.values()):
+        assert all(0 <= value < math.inf for value in values)
+    assert all(len(levels) <= 4 for levels in state.levels.values())
+    for sizes in state.updates.values():
+        assert len(sizes) <= 2 + 4
+        assert list(sizes[2:-1]) == sorted(sizes[2:-1])
     # Judging depends on nothing but what was given.
-    assert judge(rules, checks) == (judgements, state)
+    assert judge(rules, checks, moves) == (judgements, state)
 
 
 @given(streams([exact.map(abs)], longest=60), st.integers(1, 3), st.integers(-40, 40))
@@ -431,8 +440,8 @@ def test_updates_are_judged_by_the_largest_so_far_and_the_latest_in_any_unit(
         for latest in [size] * times:
             kept, first = ([*sorted(kept)[-4:], latest], 0) if first == 0 else ([], first - 1)
         row %= patience
-    found = verdicts(rules, [{"update of g": [size * 2.0**exponent]} for (size,) in drawn])
-    assert [verdict is not None for verdict in found] == expected
+    judgements, _ = judge(rules, [{}] * len(drawn), [{"g": [size * 2.0**exponent]} for (size,) in drawn])
+    assert [judgement.verdict is not None for judgement in judgements] == expected
 
 
 @pytest.mark.parametrize(

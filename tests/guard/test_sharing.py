@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
 
 from adaptive_critic import distributed
-from adaptive_critic.guard.sharing import layouts, means_over_ranks
-from adaptive_critic.moments import Row
+from adaptive_critic.guard.scores import Scores
 from adaptive_critic.step_output import StepOutputError
+from adaptive_critic.window import Row
 
-NAMES = ("a", "b", "d_loss")
+WIDTH = 8  # seven scalars, and the mean of the critic's losses
+
+
+def means(
+    rows: Sequence[Row], names: Sequence[tuple[str, ...]], error: str = "", scale: float = 0.5
+) -> tuple[dict[str, list[float]], float]:
+    """Return what one of two ranks reads."""
+    scores = Scores()
+    scores.ranks, scores._error = 2, error
+    scores.restore(list(zip(names, rows, strict=True)))
+    return scores.read(scale)
 
 
 @pytest.fixture
@@ -38,39 +49,40 @@ def test_values_of_each_iteration_by_name(messages: list[torch.Tensor]) -> None:
         (4.0, 7.0),
         (5.0,),
     ]
-    masks = [0b01, 0b01, 0, 0b11, 0b10, 0b01]
-    assert layouts(rows, masks) == [(0b01, 3, 2), (0, 0, 1), (0b11, 2, 1), (0b10, 2, 1), (0b01, 1, 1)]
-    columns = means_over_ranks(rows, masks, NAMES, "", 2)
-    assert columns == {"a": [1.0, 1.5, 2.0, 5.0], "b": [3.0, 4.0], "d_loss": [15.0, 40.0, 7.0]}
+    names = [("d_real",), ("d_real",), (), ("d_real", "g_loss"), ("g_loss",), ("d_real",)]
+    columns, scale = means(rows, names)
+    assert columns == {"d_real": [1.0, 1.5, 2.0, 5.0], "g_loss": [3.0, 4.0], "d_loss": [15.0, 40.0, 7.0]}
+    assert scale == 0.5
     (message,) = messages
-    assert message.shape == (2 * len(rows) * len(NAMES) + 1,)
+    assert message.shape == (2 * len(rows) * WIDTH + 2,)
 
 
 def test_numbers_keep_their_precision(messages: list[torch.Tensor]) -> None:
     value = 1.0 + 2.0**-40
-    assert means_over_ranks([(value, value)], [0b01], NAMES, "", 2) == {"a": [value], "d_loss": [value]}
+    assert means([(value, value)], [("d_real",)])[0] == {"d_real": [value], "d_loss": [value]}
 
 
 def test_a_value_that_is_no_number_reaches_every_rank(messages: list[torch.Tensor]) -> None:
-    columns = means_over_ranks([(math.inf,), (1.0,)], [0b01, 0b01], NAMES, "", 2)
-    assert columns == {"a": [math.inf, 1.0]}
+    columns, _ = means([(math.inf,), (1.0,)], [("d_real",), ("d_real",)])
+    assert columns == {"d_real": [math.inf, 1.0]}
 
 
 def test_what_one_rank_did_wrong_is_raised(messages: list[torch.Tensor]) -> None:
     with pytest.raises(StepOutputError, match="^rank 0: no dict$"):
-        means_over_ranks([()], [0], NAMES, "no dict", 2)
+        means([()], [()], error="no dict")
     assert len(messages) == 1
 
 
 def test_a_value_that_some_ranks_lack_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "sum_over_ranks", lambda vector: vector)
     with pytest.raises(
-        StepOutputError, match="^'a' is in the training step's output of 1 of 2 ranks: all must return the same keys$"
+        StepOutputError,
+        match="^'d_real' is in the training step's output of 1 of 2 ranks: all must return the same keys$",
     ):
-        means_over_ranks([(1.0,)], [0b01], NAMES, "", 2)
+        means([(1.0,)], [("d_real",)])
 
 
 def test_the_message_is_on_the_device_of_the_values(messages: list[torch.Tensor]) -> None:
     rows: list[Row] = [torch.ones(2, device="meta"), (1.0, 2.0)]
-    assert means_over_ranks(rows, [0b01, 0b01], NAMES, "", 2) == {}
+    assert means(rows, [("d_real",), ("d_real",)])[0] == {}
     assert messages[0].device.type == "meta"

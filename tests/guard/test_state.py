@@ -171,11 +171,11 @@ def test_snapshots_can_be_left_out_of_a_checkpoint() -> None:
     small.attach(training.engine)
     training.engine.run(range(50))
     assert small.snapshots is not None
-    assert small.snapshots.promoted is not None
+    assert small.snapshots.state.promoted is not None
     state = through_file(small.state_dict())
     assert "snapshots" not in state
     small.load_state_dict(state)
-    assert small.snapshots.promoted is None
+    assert small.snapshots.state.promoted is None
 
 
 def test_both_snapshots_are_in_a_checkpoint() -> None:
@@ -384,7 +384,13 @@ def without(path: tuple[Any, ...]) -> dict[str, Any]:
 
 # Levels that were never measured have no history, a record says what its rule had to go by: those may be fewer.
 VARYING = ("history", "values")
-ENTRIES = [path for path in paths(GOOD) if len(path) > 1 and isinstance(path[-1], str) and path[-2] not in VARYING]
+# States of 0.1.0 have no counts of checks without a step.
+LATER = ("idle", "longest_idle")
+ENTRIES = [
+    path
+    for path in paths(GOOD)
+    if len(path) > 1 and isinstance(path[-1], str) and path[-2] not in VARYING and path[-1] not in LATER
+]
 
 
 @pytest.mark.parametrize("path", ENTRIES, ids=lambda path: ".".join(map(str, path)))

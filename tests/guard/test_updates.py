@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import math
 import weakref
@@ -13,7 +14,9 @@ import torch
 from ignite.engine import Engine, Events
 
 from adaptive_critic.guard import DivergenceGuard
-from adaptive_critic.guard.rules import PREFIX, DivergenceRules, gather
+from adaptive_critic.guard.divergence import DivergenceRules
+from adaptive_critic.guard.evidence import summarise
+from adaptive_critic.guard.limits import LargeUpdate
 from adaptive_critic.guard.updates import Updates, _local, _norm
 from adaptive_critic.state import StateError
 from experiments.bench.counting import host_reads
@@ -166,7 +169,7 @@ def test_it_is_measured_once_in_ten_iterations_whatever_the_number_of_steps() ->
     training = Training("sgd")
     training.steps = 4
     copies: list[int] = []
-    updates: Any = training.guard._monitor.updates
+    updates: Any = training.guard._updates
     begin = updates._begin
 
     def counted(iteration: int | None, name: str, optimizer: torch.optim.Optimizer, closure: bool) -> None:
@@ -178,8 +181,7 @@ def test_it_is_measured_once_in_ten_iterations_whatever_the_number_of_steps() ->
     updates.watch(training.guard._iteration_to_measure)
     assert training.run(60) == []
     assert sum(1 for count in copies if count) == 6
-    history = training.guard._monitor.state.history
-    assert len(history[PREFIX + "optimizer"]) == 6
+    assert len(training.guard._rules_state.updates["optimizer"]) == 6
 
 
 @pytest.mark.parametrize("limit", [5.0, None])
@@ -251,41 +253,52 @@ def test_one_large_update_alone_is_ignored() -> None:
 
 def test_of_updates_the_largest_and_the_latest_are_remembered() -> None:
     rules = DivergenceRules(window=3, warmup=3, patience=2)
-    state, name = rules.init(), PREFIX + "optimizer"
+    state, name = rules.init(), "optimizer"
     for size in (8.0, 0.1, 4.0, 3.0, 1.0, 2.0, 0.5, 2.5, 99.0, 0.0, math.nan, math.inf):
-        state, judgement = rules.update(state, gather({name: [size]}))
+        state, judgement = rules.update(state, summarise({}, {name: [size]}))
         assert judgement.verdict is None
-    assert state.history == {name: (8.0, 0.1, 4.0, 2.0, 3.0, 2.5)}
-    assert rules._update_limits(state.history[name], 0) == (0.0, 12.5)
-    assert rules._update_limits(state.history[name], 1) == (0.0, 2.5)
-    assert rules._update_limits((8.0, 0.1, 4.0, 2.0, 2.5, 3.0), 0) == (0.0, 15.0)  # as they grow, the latest counts
-    assert rules._update_limits((8.0, 0.1, 4.0, 0.001, 9.0, 0.0015), 0) == (0.0, 0.01)  # never less than 1 %
-    assert DivergenceRules(update_limit=None)._update_limits(state.history[name], 0) == (0.0, math.inf)
+    assert state.updates == {name: (8.0, 0.1, 4.0, 2.0, 3.0, 2.5)}
+    assert LargeUpdate(5.0, warmup=3).limit(state.updates[name]) == 12.5
+    assert LargeUpdate(1.0, warmup=3).limit(state.updates[name]) == 2.5
+    assert LargeUpdate(5.0, warmup=3).limit((8.0, 0.1, 4.0, 2.0, 2.5, 3.0)) == 15.0  # as they grow, the latest counts
+    assert LargeUpdate(5.0, warmup=3).limit((8.0, 0.1, 4.0, 0.001, 9.0, 0.0015)) == 0.01  # never less than 1 %
+    assert LargeUpdate(math.inf, warmup=3).limit(state.updates[name]) == math.inf
+
+
+@pytest.mark.parametrize(("suspicious", "limit"), [(0, 12.5), (1, 2.5)])
+def test_a_large_update_lasts_while_the_next_ones_are_larger_than_usual(suspicious: int, limit: float) -> None:
+    rule = DivergenceRules(window=3, warmup=3).outside_limits
+    state = DivergenceRules().init()._replace(updates={"d": (8.0, 0.1, 4.0, 2.0, 3.0, 2.5)}, suspicious=suspicious)
+    for size, found in ((limit, None), (limit * 1.01, {"update of d": limit * 1.01, "update of d_limit": limit})):
+        _, verdict = rule.update(state, summarise({}, {"d": [size]}))
+        assert (verdict and verdict.values) == found
+    _, verdict = dataclasses.replace(rule, update_limit=math.inf).update(state, summarise({}, {"d": [99.0]}))
+    assert verdict is None
 
 
 def test_updates_that_grow_by_four_times_from_check_to_check_are_healthy() -> None:
     """As plain gradient descent from small weights does."""
-    rules, name = DivergenceRules(warmup=3), PREFIX + "optimizer"
+    rules, name = DivergenceRules(warmup=3), "optimizer"
     state = rules.init()
     for check in range(12):
-        state, judgement = rules.update(state, gather({name: [1e-5 * 4.0**check]}))
+        state, judgement = rules.update(state, summarise({}, {name: [1e-5 * 4.0**check]}))
         assert judgement.verdict is None
 
 
 def test_an_update_within_its_limits_is_no_spike() -> None:
-    rules, name = DivergenceRules(warmup=1, spike_limit=1.0), PREFIX + "optimizer"
+    rules, name = DivergenceRules(warmup=1, spike_limit=1.0), "optimizer"
     state = rules.init()
     for _ in range(9):
-        state, judgement = rules.update(state, gather({name: [0.02]}))
+        state, judgement = rules.update(state, summarise({}, {name: [0.02]}))
         assert judgement.clean
 
 
 def test_large_first_steps_hide_no_later_rise() -> None:
     """As those of RMSprop are, whose average of squares begins at 0."""
-    rules, name = DivergenceRules(), PREFIX + "optimizer"
+    rules, name = DivergenceRules(), "optimizer"
     state, found = rules.init(), []
     for size in [0.039, 0.0134, 0.009, 0.006, 0.004] + [0.0025] * 20 + [0.057, 0.045, 0.088]:
-        state, judgement = rules.update(state, gather({name: [size]}))
+        state, judgement = rules.update(state, summarise({}, {name: [size]}))
         found.append(judgement.verdict is not None)
     assert found == [False] * 27 + [True]
 
@@ -295,17 +308,17 @@ def test_a_state_of_a_longer_window_keeps_the_largest_updates() -> None:
     training, other = Training(**options), Training(window=5, **options)
     training.run(200)
     other.guard.load_state_dict(training.guard.state_dict())
-    history = training.guard._monitor.state.history[PREFIX + "optimizer"]
+    history = training.guard._rules_state.updates["optimizer"]
     first, others, latest = history[:5], history[5:-1], history[-1]
     assert len(others) == 14
-    assert other.guard._monitor.state.history[PREFIX + "optimizer"] == (*first, *others[-4:], latest)
+    assert other.guard._rules_state.updates["optimizer"] == (*first, *others[-4:], latest)
 
 
 def test_what_was_found_is_usual_from_then_on() -> None:
-    rules, name = DivergenceRules(warmup=3, patience=2), PREFIX + "optimizer"
+    rules, name = DivergenceRules(warmup=3, patience=2), "optimizer"
     state, found = rules.init(), []
     for size in [0.01] * 8 + [0.5] * 20 + [9.0] * 2:
-        state, judgement = rules.update(state, gather({name: [size]}))
+        state, judgement = rules.update(state, summarise({}, {name: [size]}))
         found.append(judgement.verdict is not None)
     assert [index for index, one in enumerate(found) if one] == [9, 29]
 
@@ -345,7 +358,7 @@ def test_an_optimizer_that_steps_seldom_or_by_a_closure_is_measured() -> None:
     guard, trainer = DivergenceGuard("rollback", to_restore={"optimizer": optimizer}), Engine(step)
     guard.attach(trainer)
     trainer.run(range(30))
-    assert guard._monitor.state.history[PREFIX + "optimizer"] == pytest.approx((0.5, 1.0))  # 1 to 0.5 to 0 to -0.5
+    assert guard._rules_state.updates["optimizer"] == pytest.approx((0.5, 1.0))  # 1 to 0.5 to 0 to -0.5
 
 
 def test_a_wrapper_that_is_an_optimizer_by_its_class_only_is_restored_and_not_measured() -> None:
@@ -361,19 +374,42 @@ def test_a_wrapper_that_is_an_optimizer_by_its_class_only_is_restored_and_not_me
     guard, trainer = DivergenceGuard("rollback", to_restore={"o": Wrapper()}), Engine(lambda engine, batch: healthy(1))
     guard.attach(trainer)
     trainer.run(range(20))
-    assert guard._monitor.updates.names == ()
+    assert guard._updates.names == ()
 
 
 def test_an_optimizer_keeps_no_guard_alive() -> None:
     optimizer = MAKERS["sgd"]([torch.nn.Parameter(torch.ones(1))])
-    guard, engine = DivergenceGuard("rollback", to_restore={"o": optimizer}), Engine(lambda engine, batch: None)
-    guard.attach(engine)
-    seen = weakref.ref(guard)
-    assert hooks(optimizer) == 2
-    del guard, engine
-    gc.collect()
-    assert seen() is None
-    assert hooks(optimizer) == 0
+
+    def abandoned() -> weakref.ref[DivergenceGuard]:
+        guard, engine = DivergenceGuard("rollback", to_restore={"o": optimizer}), Engine(lambda engine, batch: None)
+        guard.attach(engine)
+        return weakref.ref(guard)
+
+    for _ in range(3):
+        seen = abandoned()
+        assert hooks(optimizer) == 2  # an abandoned guard's are there until the next guard comes
+        gc.collect()
+        assert seen() is None
+    optimizer.step()
+
+
+def test_a_guard_that_is_collected_within_a_step_disturbs_it_in_nothing() -> None:
+    """Garbage is collected at any time, also while an optimizer goes through its hooks, which must not change then."""
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = MAKERS["sgd"]([weight])
+    guards = [DivergenceGuard("rollback", to_restore={"o": optimizer})]
+    guards[0].attach(Engine(lambda engine, batch: None))
+
+    def collect(*_: Any) -> None:
+        guards.clear()
+        gc.collect()
+
+    optimizer.register_step_pre_hook(collect)
+    optimizer.register_step_pre_hook(lambda *_: None)
+    weight.grad = torch.ones(1)
+    optimizer.step()
+    assert guards == []
+    assert weight.item() < 1.0
 
 
 def test_a_copy_of_other_parameter_groups_is_not_restored_by_half() -> None:
@@ -388,7 +424,7 @@ def test_a_copy_of_other_parameter_groups_is_not_restored_by_half() -> None:
     training.guard.attach(training.engine)
     training.engine.run(range(60))
     assert training.guard.snapshots is not None
-    assert training.guard.snapshots.usable is not None
+    assert training.guard.snapshots.refusal() == ""
     state = training.guard.state_dict()
     training.optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))]})
     with torch.no_grad():
@@ -397,7 +433,7 @@ def test_a_copy_of_other_parameter_groups_is_not_restored_by_half() -> None:
     training.engine.run(range(60), max_epochs=2)
     (record,) = training.guard.history
     assert (record["action"], record["iteration"]) == ("terminate", 70)
-    assert "no snapshot to roll back to" in record["reason"]
+    assert "the snapshot of iteration 10 can't be restored: its 'optimizer' is of an optimizer" in record["reason"]
     assert model.weight.item() == 7.0
     with pytest.raises(StateError, match="the promoted snapshot's 'optimizer' is of an optimizer with other parameter"):
         training.guard.load_state_dict(state)
@@ -422,9 +458,8 @@ def test_a_state_is_saved_with_the_size_that_waits_for_a_check() -> None:
     other.guard.load_state_dict(state)
     other.engine.load_state_dict({"epoch_length": 12, "iteration": 10, "max_epochs": 1})
     other.engine.run(range(12))
-    history = training.guard._monitor.state.history
-    assert other.guard._monitor.state.history == history
-    assert len(history[PREFIX + "optimizer"]) == 1
+    assert other.guard._rules_state == training.guard._rules_state
+    assert len(training.guard._rules_state.updates["optimizer"]) == 1
 
 
 def test_a_state_with_sizes_that_this_guard_does_not_measure_is_refused() -> None:

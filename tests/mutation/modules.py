@@ -28,7 +28,7 @@ _STATE = (
 _RANKS = "tests/guard/test_ranks.py::test_values_are_means_over_the_ranks"
 _STARTS = "tests/guard/test_ranks.py::test_two_ranks_compare_what_they_start_from"
 _COPIES = "tests/test_controller_copies.py::test_a_guard_with_objects_to_restore_is_not_copied"
-_WINDOW = ("tests/guard/test_window.py", "tests/guard/test_guard.py", _RANKS, _UPDATES)
+_WINDOW = ("tests/guard/test_scores.py", "tests/guard/test_guard.py", _RANKS, _UPDATES)
 _CONTROLLER = (
     "tests/test_controller_engine.py",
     "tests/test_controller_start.py",
@@ -48,19 +48,22 @@ MODULES = {
     "laws.pid": Module("laws", "adaptive_critic/laws/pid.py", (*_LAWS, "tests/laws/test_pid.py")),
     "laws.published": Module("laws", "adaptive_critic/laws/published.py", (*_LAWS, "tests/laws/test_published.py")),
     "laws.schedules": Module("laws", "adaptive_critic/laws/schedules.py", ("tests/laws/test_schedules.py",)),
-    "guard.rules": Module("guard", "adaptive_critic/guard/rules.py", _RULES),
+    "guard.evidence": Module("guard", "adaptive_critic/guard/evidence.py", (*_RULES, "tests/guard/test_stalled.py")),
+    "guard.limits": Module("guard", "adaptive_critic/guard/limits.py", _RULES),
+    "guard.rules": Module("guard", "adaptive_critic/guard/rules.py", (*_RULES, "tests/guard/test_stalled.py")),
+    "guard.divergence": Module("guard", "adaptive_critic/guard/divergence.py", (*_RULES, *_STATE)),
     "guard.updates": Module("guard", "adaptive_critic/guard/updates.py", (_UPDATES,)),
-    "guard.window": Module("guard", "adaptive_critic/guard/window.py", _WINDOW),
-    "guard.monitor": Module(
-        "guard", "adaptive_critic/guard/monitor.py", (*_GUARD, "tests/guard/test_monitor.py", _UPDATES)
+    "guard.scores": Module(
+        "guard", "adaptive_critic/guard/scores.py", (*_WINDOW, *_STATE, "tests/guard/test_sharing.py")
     ),
-    "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", _GUARD),
+    "guard.options": Module("guard", "adaptive_critic/guard/options.py", _GUARD),
+    "guard.argument": Module("guard", "adaptive_critic/guard/argument.py", _GUARD),
+    "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", (*_GUARD, *_STATE)),
     "guard.snapshots": Module("guard", "adaptive_critic/guard/snapshots.py", ("tests/guard/test_rollback.py", *_STATE)),
-    "guard.saving": Module("guard", "adaptive_critic/guard/saving.py", (*_STATE, _UPDATES)),
-    "guard.sharing": Module("guard", "adaptive_critic/guard/sharing.py", ("tests/guard/test_sharing.py",)),
-    "guard.responding": Module("guard", "adaptive_critic/guard/responding.py", (*_GUARD, *_STATE)),
     "guard.handler": Module(
-        "guard", "adaptive_critic/guard/handler.py", (*_GUARD, *_STATE, _RANKS, _STARTS, _COPIES, _UPDATES)
+        "guard",
+        "adaptive_critic/guard/handler.py",
+        (*_GUARD, *_STATE, _RANKS, _STARTS, _COPIES, _UPDATES, "tests/guard/test_gathering.py"),
     ),
     "controller": Module("controller", "adaptive_critic/controller.py", _CONTROLLER),
 }

@@ -10,11 +10,11 @@ import pytest
 
 from adaptive_critic import ControllerHistory, alternation
 from adaptive_critic.decision import Feedback, feedback
+from adaptive_critic.decision.measurement import Measurement
 from adaptive_critic.decision.proposal import propose
-from adaptive_critic.guard.responding import Responder
+from adaptive_critic.guard.actions import Actions
 from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.laws import Observation
-from adaptive_critic.measuring import Measurement
 from tests.soak.cases import CASES
 from tests.soak.faults import FAULTS, not_finite, overridden_between_runs, raised
 from tests.soak.growth import Sample, grown
@@ -105,14 +105,14 @@ def test_a_list_that_grows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_log_that_is_flooded_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Responder, "respond", _flooding)
+    monkeypatch.setattr(Actions, "respond", _flooding)
     soak = Soak(CASES["gap"], 0, FAULTS)
     soak.run(1000, samples=1)
     assert any("lines in the log" in text for text in soak.complaints([_sample()] * 10))
 
 
-def _flooding(self: Responder, engine: Any, verdict: Any, *others: Any) -> bool:
-    self._keep(self._record(engine, Verdict("flood", "at every check", {}), "report"), logging.WARNING)
+def _flooding(self: Actions, engine: Any, verdict: Any, *others: Any) -> bool:
+    self._record(engine, Verdict("flood", "at every check", {}), "report", logging.WARNING)
     return False
 
 

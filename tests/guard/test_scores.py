@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from adaptive_critic import distributed
-from adaptive_critic.guard.window import ScoreWindow
+from adaptive_critic.guard.scores import Scores
+from adaptive_critic.state import StateError
 from adaptive_critic.step_output import StepOutputError
 
 # Of three critic updates; the guard looks at the last score, and at all losses.
@@ -44,11 +47,11 @@ def written(scores: str, numbers: str, losses: str) -> dict[str, Any]:
 
 
 def read(*outputs: Any) -> dict[str, list[float]]:
-    window = ScoreWindow()
+    window = Scores()
     for output in outputs:
         window.add(output)
     assert len(window) == len(outputs)
-    return window.read()
+    return window.read()[0]
 
 
 @pytest.mark.parametrize("losses", SEQUENCES)
@@ -60,7 +63,7 @@ def test_the_form_makes_no_difference(scores: str, numbers: str, losses: str) ->
 
 @pytest.mark.parametrize("form", ["tensor", "floats"])
 def test_a_state_has_plain_numbers(form: str) -> None:
-    window = ScoreWindow()
+    window = Scores()
     window.add(written(form, "float" if form == "floats" else "tensor", form))
     (row,) = window.state_dict()["rows"]
     assert {type(value) for value in row} == {float}
@@ -108,30 +111,27 @@ def test_gathering_reads_no_tensor_on_the_host(monkeypatch: pytest.MonkeyPatch) 
     def forbidden(tensor: torch.Tensor) -> Any:
         raise AssertionError("a read of the device")
 
-    window = ScoreWindow()
+    window = Scores()
     with monkeypatch.context() as patched:
         for name in ("__float__", "__bool__", "item", "tolist"):
             patched.setattr(torch.Tensor, name, forbidden)
         window.add(written("tensor", "tensor", "tensor"))
         window.add(written("tensors", "float", "mixed"))
-    assert window.read()["g_loss"] == [0.75, 0.75]
+    assert window.read()[0]["g_loss"] == [0.75, 0.75]
 
 
 @pytest.mark.parametrize("form", ["tensor", "floats"])
 def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
-    window, other = ScoreWindow(), ScoreWindow()
+    window, other = Scores(), Scores()
     for output in (written(form, "tensor", form), {"g_loss": 2.0}):
         window.add(output)
     state = window.state_dict()
-    assert all(
-        ScoreWindow().adopted(mask, row, ()) == (mask, tuple(row))
-        for mask, row in zip(state["masks"], state["rows"], strict=True)
-    )
-    other.restore(state["masks"], [tuple(row) for row in state["rows"]])
+    other.restore(other.read_state(state))
+    assert other.state_dict() == state
     assert other.read() == window.read()
     assert len(other) == 2
     other.clear()
-    assert (len(other), other.read()) == (0, {})
+    assert (len(other), other.read()) == (0, ({}, math.inf))
 
 
 @pytest.mark.parametrize(
@@ -148,32 +148,40 @@ def test_what_waits_for_a_check_goes_through_a_state(form: str) -> None:
 )
 def test_which_rows_a_mask_can_have(mask: int, entries: int, possible: bool) -> None:
     """A score for each bit, and then any number of losses."""
-    assert (ScoreWindow().adopted(mask, [1.0] * entries, ()) is not None) is possible
+    state = {"updates": [], "masks": [mask], "rows": [[1.0] * entries]}
+    if possible:
+        scores = Scores()
+        scores.restore(scores.read_state(state))
+        assert scores.state_dict() == state
+    else:
+        with pytest.raises(StateError, match=r"can't have the mask|state\['masks'\]"):
+            Scores().read_state(state)
 
 
 def test_no_row_has_more_than_all_scores() -> None:
-    window = ScoreWindow()
+    window = Scores()
     keys = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
     window.add(dict.fromkeys(keys, 1.0))
     state = window.state_dict()
-    (mask,), (row,) = state["masks"], state["rows"]
-    assert ScoreWindow().adopted(mask, row, ()) == (mask, tuple(row))
-    assert ScoreWindow().adopted(mask + 1, [*row, 1.0, 1.0], ()) is None
+    ((names, row),) = Scores().read_state(state)
+    assert (names, row) == (keys, (1.0,) * len(keys))
+    (mask,) = state["masks"]
+    with pytest.raises(StateError, match="can't have the mask"):
+        Scores().read_state({**state, "masks": [mask + 1], "rows": [[1.0] * 9]})
 
 
 @pytest.mark.parametrize("own", [(), ("d",), ("g", "d"), ("d", "other", "g")])
 def test_sizes_of_updates_are_adopted_by_their_names(own: tuple[str, ...]) -> None:
     """A guard may be made with other settings, or other objects in another order, than the one that was saved."""
-    saved, values = ScoreWindow(("d", "g")), {"d_real": 1.5, "g_loss": 0.25, "d_loss": [-1.0, -2.0]}
+    saved, values = Scores(("d", "g")), {"d_real": 1.5, "g_loss": 0.25, "d_loss": [-1.0, -2.0]}
     sizes = {"d": torch.tensor(3.0), "g": torch.tensor(4.0)}
     saved.add(values, list(sizes.values()))
     saved.add(values, [None, sizes["g"]])
-    state, other = saved.state_dict(), ScoreWindow(own)
-    fits = [other.adopted(m, row, state["updates"]) for m, row in zip(state["masks"], state["rows"], strict=True)]
-    other.restore([one[0] for one in fits if one], [one[1] for one in fits if one])
+    state, other = saved.state_dict(), Scores(own)
+    other.restore(other.read_state(state))
     expected = {"d_real": [1.5] * 2, "g_loss": [0.25] * 2, "d_loss": [-1.0, -1.0, -2.0, -2.0]}
     expected |= {"d": [3.0]} if "d" in own else {}
-    read = other.read()
+    read, _ = other.read()
     read["d_loss"].sort(reverse=True)
     assert read == expected | ({"g": [4.0, 4.0]} if "g" in own else {})
     assert [other.has(name) for name in own] == [name != "other" for name in own]
@@ -184,17 +192,17 @@ def test_a_float_beside_half_precision_keeps_its_size() -> None:
 
 
 def test_an_output_that_is_refused_leaves_no_iteration_behind() -> None:
-    window = ScoreWindow()
+    window = Scores()
     window.add({"g_loss": 1.0})
     with pytest.raises(StepOutputError, match="'d_real' must"):
         window.add({"g_loss": 2.0, "d_real": torch.zeros(2, 2)})
-    assert window.read() == {"g_loss": [1.0]}
+    assert window.read()[0] == {"g_loss": [1.0]}
 
 
 def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "sum_over_ranks", lambda vector: 2 * vector)  # two ranks that see the same
     monkeypatch.setattr(distributed, "first_message", lambda message: message)
-    window = ScoreWindow()
+    window = Scores()
     window.ranks = 2
     for output in ({"g_loss": 1.0}, "first", "second"):
         window.add(output)
@@ -204,4 +212,26 @@ def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeyp
         window.read()
     window.clear()
     window.add(written("tensor", "tensor", "tensor"))
-    assert window.read() == COLUMNS | {"d_loss": [-2.5]}
+    assert window.read()[0] == COLUMNS | {"d_loss": [-2.5]}
+
+
+@pytest.mark.parametrize("form", [list, tuple, np.array])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int64])
+def test_numpys_scalars_are_numbers(kind: Any, form: Any) -> None:
+    number = kind(2)
+    output = {"d_real": form([number, number]), "d_loss": number, "g_loss": number, "d_fake": torch.zeros(2)}
+    if form is np.array:
+        with pytest.raises(StepOutputError, match=r"'d_real' must .*\(a NumPy array; torch.as_tensor"):
+            read(output)
+        del output["d_real"]
+    columns = read(output)
+    assert columns.pop("d_fake") == [0.0]
+    assert {name: values for name, values in columns.items() if values != [2.0]} == {}
+    assert read({"d_loss": [number] * 3}) == {"d_loss": [2.0] * 3}
+
+
+@pytest.mark.parametrize("number", [1e39, -1e39, 1e300, 0.1])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_a_float_among_tensors_keeps_its_size_and_precision(number: float, dtype: torch.dtype) -> None:
+    assert read({"d_real": torch.tensor(1.0, dtype=dtype), "g_loss": number}) == {"d_real": [1.0], "g_loss": [number]}
+    assert read({"d_loss": [torch.tensor(1.0, dtype=dtype), number]}) == {"d_loss": [1.0, number]}

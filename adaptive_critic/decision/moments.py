@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from adaptive_critic import state as saved
 from adaptive_critic.signals import Picked, Signal
-from adaptive_critic.step_output import Scalar
+from adaptive_critic.window import Row, as_tensors, device_of, numbers, pack
 
 __all__ = ["Moments"]
 
-Row: TypeAlias = "torch.Tensor | tuple[float, ...]"
-
 _ROWS_KEPT = 32  # rows are folded into the sums when this many wait, so that memory stays bounded
-
-
-def _precise(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
-
-
-def _pack(values: Sequence[Scalar]) -> Row:
-    """Copy scalars into one row: one stack for tensors, no tensor at all for floats.
-
-    A copy, since steps may write into the same buffers at every iteration.
-    """
-    if isinstance(values[0], torch.Tensor):
-        try:
-            row = torch.stack(values)  # type: ignore[arg-type]  # a TypeError where there are floats among them
-        except TypeError:
-            pass
-        else:
-            return row.detach() if row.requires_grad else row
-    device = next((value.device for value in values if isinstance(value, torch.Tensor)), None)
-    if device is None:
-        return tuple(values)  # type: ignore[arg-type]  # no tensor among them
-    row = torch.stack(
-        [v if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=_precise(device), device=device) for v in values]
-    )
-    return row.detach() if row.requires_grad else row
 
 
 class Moments:
@@ -76,7 +49,7 @@ class Moments:
         """Add the scalars of one iteration. They are copied."""
         if picked.observed and (self._rows or not self._paired):
             self._observed.append(len(self._rows))
-        self._rows.append(_pack(picked.scalars))
+        self._rows.append(pack(picked.scalars))
         if len(self._rows) >= _ROWS_KEPT:
             self._fold()
 
@@ -88,13 +61,7 @@ class Moments:
         if not self._observed:
             self._drop_rows()
             return
-        device = next((row.device for row in self._rows if isinstance(row, torch.Tensor)), torch.device("cpu"))
-        dtype = _precise(device)
-        tensors = [
-            row if isinstance(row, torch.Tensor) else torch.tensor(row, dtype=dtype, device=device)
-            for row in self._rows
-        ]
-        matrix = torch.stack(tensors).to(dtype)
+        matrix = torch.stack(as_tensors(self._rows, device_of(self._rows)))
         first, last = self._observed[0], self._observed[-1]
         gaps = len(self._observed) <= last - first  # iterations without critic updates; a slice is faster
         now = matrix[self._observed if gaps else slice(first, last + 1)].unbind(dim=1)
@@ -104,9 +71,9 @@ class Moments:
         components = torch.stack(self._combine(*now, *before), dim=1)
         finite = torch.isfinite(components).all(dim=1, keepdim=True)
         components = torch.where(finite, components, 0.0)
-        good = finite.to(dtype)
+        good = finite.to(matrix.dtype)
         sums = torch.cat((good, 1.0 - good, components, components.square()), dim=1).sum(dim=0)
-        self._sums = sums if self._sums is None else self._sums.to(device) + sums
+        self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
         self._drop_rows()
 
     def vector(self) -> torch.Tensor:
@@ -126,7 +93,7 @@ class Moments:
         total = [0.0] * (2 + 2 * self._components)
         if not self._observed:
             return total
-        rows = self._numbers()
+        rows = numbers(self._rows)
         for index in self._observed:
             before = rows[index - 1] if self._paired else ()
             try:
@@ -142,14 +109,6 @@ class Moments:
                 total[position + self._components] += component * component
         return total
 
-    def _numbers(self) -> Sequence[Sequence[float]]:
-        """Return the rows as floats, with one device-to-host read if all of them are tensors."""
-        tensors = [row for row in self._rows if isinstance(row, torch.Tensor)]
-        if len(tensors) == len(self._rows):
-            numbers: list[list[float]] = (tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)).tolist()
-            return numbers
-        return [row.tolist() if isinstance(row, torch.Tensor) else row for row in self._rows]
-
     def on_cuda(self) -> bool:
         """Return whether what was added lies on a CUDA device."""
         newest = self._rows[-1] if self._rows else self._sums
@@ -158,7 +117,7 @@ class Moments:
     def state_dict(self) -> dict[str, Any]:
         """Return rows and sums as lists of numbers."""
         return {
-            "rows": [list(row) for row in self._numbers()] if self._rows else [],
+            "rows": [list(row) for row in numbers(self._rows)],
             "observed": list(self._observed),
             "sums": [] if self._sums is None else self._sums.tolist(),
         }

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
-
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
-from adaptive_critic.moments import Moments
-from adaptive_critic.reading import LaggedRead
+from adaptive_critic.decision.moments import Moments
 from adaptive_critic.signals import Signal
 from adaptive_critic.step_output import StepOutputError
+from adaptive_critic.window import LaggedRead, received, sent
 
 __all__ = ["Measurement", "MeasurementState"]
 
@@ -118,12 +116,7 @@ class Measurement:
             lagged = self.moments.on_cuda() if self.ranks == 1 else distributed.on_cuda()
         if self.ranks == 1 and not lagged:
             return self.moments.read(), 1
-        vector = self.moments.vector()
-        if self.ranks > 1:
-            error = vector.new_tensor([1.0 if self._error else 0.0])
-            vector = distributed.sum_over_ranks(torch.cat((vector, error)))
-        else:
-            vector = torch.cat((vector, vector.new_zeros(1)))
+        vector = sent(self.moments.vector(), self._error, self.ranks)
         ranks = self.ranks
         if lagged:  # what arrives was sent one decision earlier, maybe before a resume on another number of ranks
             values = self._read.exchange(vector)
@@ -132,10 +125,10 @@ class Measurement:
             values = vector.tolist()
         if values is None:
             return None, ranks
-        if values.pop() > 0.0:
-            message, self._error = distributed.first_message(self._error), ""
-            raise StepOutputError(message)
-        return values, ranks
+        error = self._error
+        if values[-1] > 0.0:
+            self._error = ""
+        return received(values, error), ranks
 
     def state_dict(self) -> dict[str, Any]:
         """Return what waits for the next decision."""

@@ -1,0 +1,127 @@
+"""Limits of levels and updates, each set by the past of the value: floats in, what is beyond out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TypeAlias
+
+__all__ = ["Dead", "Explosion", "LargeUpdate", "Limit", "Outside", "Past", "Spike", "judged"]
+
+# Share of their own norm by which one step may move the weights whatever is usual: 1 %. Below it a schedule may begin
+# with a tenth or a thousandth of its rate.
+_SMALL_UPDATE = 0.01
+
+Past: TypeAlias = "Mapping[str, tuple[float, ...]]"
+Outside: TypeAlias = "dict[str, tuple[float, float]]"
+"""value and the limit that it is beyond, by name"""
+
+
+class Limit(ABC):
+    """Base class of rules that compare a value with a limit, which the past of that value sets."""
+
+    @abstractmethod
+    def limit(self, past: Sequence[float]) -> float:
+        """Return the limit."""
+
+    def is_beyond(self, value: float, limit: float) -> bool:
+        """Return whether the value is on the wrong side of the limit."""
+        return value > limit
+
+    def find(self, values: Mapping[str, float], past: Past) -> Outside:
+        """Return the values that are beyond their limits; those without a past have none."""
+        limits = {name: self.limit(past[name]) for name in values if name in past}
+        return {name: (values[name], limit) for name, limit in limits.items() if self.is_beyond(values[name], limit)}
+
+
+@dataclass(frozen=True)
+class Explosion(Limit):
+    """Finds levels far above their running median.
+
+    The limit is m + threshold * max(MAD, floor, relative_floor * m), with the median m and the median absolute
+    deviation MAD of the level's past, which single outliers do not move (Leys et al. 2013,
+    https://doi.org/10.1016/j.jesp.2013.03.013).
+
+    Example:
+        >>> Explosion(threshold=50.0, floor=0.2, relative_floor=0.2).find({"gap": 12.0}, {"gap": (1.0, 1.0, 1.0)})
+        {'gap': (12.0, 11.0)}
+    """
+
+    threshold: float
+    floor: float
+    relative_floor: float
+
+    def limit(self, past: Sequence[float]) -> float:
+        """Return the limit of a level."""
+        centre = median(past)
+        deviation = median([abs(level - centre) for level in past])
+        return centre + self.threshold * max(deviation, self.floor, self.relative_floor * centre)
+
+
+@dataclass(frozen=True)
+class Spike(Limit):
+    """Finds single values far beyond the limit of an explosion, as after one corrupted batch.
+
+    Example:
+        >>> Spike(Explosion(50.0, 0.2, 0.2), spike_limit=100.0).find({"gap": 1101.0}, {"gap": (1.0, 1.0, 1.0)})
+        {'gap': (1101.0, 1100.0)}
+    """
+
+    explosion: Explosion
+    spike_limit: float
+
+    def limit(self, past: Sequence[float]) -> float:
+        """Return the limit of a single value."""
+        return self.spike_limit * self.explosion.limit(past)
+
+
+@dataclass(frozen=True)
+class Dead(Limit):
+    """Finds levels that are a tiny share of their running median: the critic no longer responds.
+
+    A critic that merely can't tell real from generated still has noise in its gap and in the spread of its scores.
+
+    Example:
+        >>> Dead(1e-4).find({"gap": 0.0}, {"gap": (2.0, 2.0, 2.0)})
+        {'gap': (0.0, 0.0002)}
+    """
+
+    dead: float
+
+    def limit(self, past: Sequence[float]) -> float:
+        """Return the lower limit of a level."""
+        return self.dead * median(past)
+
+    def is_beyond(self, value: float, limit: float) -> bool:
+        """Return whether the level is below the limit."""
+        return value < limit
+
+
+@dataclass(frozen=True)
+class LargeUpdate(Limit):
+    """Finds updates that move weights by far more than is usual, as after a learning rate that is too high by so much.
+
+    Usual is the second largest size so far, or the latest if that is larger: one that was large for once does not
+    count, and updates may grow. The first ``warmup`` are not compared with: those of RMSprop are larger than any later
+    one, and out of small weights updates grow.
+
+    Example:
+        >>> rule = LargeUpdate(update_limit=5.0, warmup=1)
+        >>> rule.find({"optimizer_d": 0.3}, {"optimizer_d": (0.9, 0.02, 0.04, 0.03)})
+        {'optimizer_d': (0.3, 0.15)}
+    """
+
+    update_limit: float
+    warmup: int
+
+    def limit(self, past: Sequence[float]) -> float:
+        """Return the limit of a size."""
+        usual = max(past[-1], sorted(past[self.warmup :])[-2:][0])
+        return max(self.update_limit * usual, _SMALL_UPDATE)
+
+
+def judged(past: Past, checks: int) -> Past:
+    """Return the pasts that are long enough to judge by."""
+    return {name: values for name, values in past.items() if len(values) >= checks}

@@ -1,0 +1,115 @@
+"""Checks of the guard's arguments."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ignite.engine import Engine
+
+from adaptive_critic.guard.divergence import DivergenceRules, RuleNumbers
+from adaptive_critic.guard.snapshots import Restorable
+
+__all__ = ["MODES", "checked_mode", "checked_objects", "checked_reactions", "checked_rules", "expected_modes"]
+
+MODES = ("hold", "terminate_epoch", "terminate", "rollback")
+_REACTIONS = ("report", "act", "ignore")
+
+
+def expected_modes() -> str:
+    """Return what ``on_divergence=`` may be, for an error message."""
+    return f"expected one of {', '.join(map(repr, MODES))}, or a function of (engine, record)"
+
+
+def checked_mode(on_divergence: Any) -> str | Callable[..., None]:
+    """Return ``on_divergence``.
+
+    Raises:
+        TypeError: if it is neither a str nor a function.
+        ValueError: if it is a str that names no mode.
+    """
+    if isinstance(on_divergence, str):
+        if on_divergence not in MODES:
+            raise ValueError(f"on_divergence={on_divergence!r}: {expected_modes()}")
+        return on_divergence
+    if not callable(on_divergence) or inspect.isclass(on_divergence):
+        raise TypeError(f"on_divergence={on_divergence!r}: {expected_modes()}")
+    try:
+        inspect.signature(on_divergence).bind(None, None)
+    except TypeError:
+        raise TypeError(f"on_divergence={on_divergence!r}: it is called with (engine, record), and can't be") from None
+    except ValueError:  # a builtin that does not tell its signature
+        pass
+    return on_divergence  # type: ignore[no-any-return]  # a callable is all that can be known
+
+
+def checked_objects(to_restore: Any, mode: str | Callable[..., None]) -> dict[str, Restorable]:
+    """Return ``to_restore`` as a dict, empty if there is none.
+
+    Raises:
+        TypeError: if it is no mapping from names to objects with state_dict and load_state_dict, or holds an engine.
+        ValueError: if it is empty, or the mode does not go with it.
+    """
+    if to_restore is None:
+        if mode == "rollback":
+            raise ValueError(
+                "on_divergence='rollback' needs to_restore={'generator': ..., 'optimizer_g': ..., ...}: the models, "
+                "optimizers and whatever else has to go back with them"
+            )
+        return {}
+    if isinstance(mode, str) and mode != "rollback":
+        raise ValueError(f"to_restore is used by 'rollback' only, and on_divergence={mode!r}")
+    if not isinstance(to_restore, Mapping):
+        raise TypeError(
+            f"to_restore={to_restore!r}: expected a dict from names to models, optimizers, ..., got "
+            f"{type(to_restore).__name__}"
+        )
+    if not to_restore:
+        raise ValueError("to_restore={}: expected at least one model to restore")
+    for name, value in to_restore.items():
+        if not isinstance(name, str):
+            raise TypeError(f"to_restore has the key {name!r}: expected names, got {type(name).__name__}")
+        if isinstance(value, Engine):
+            raise TypeError(
+                f"to_restore[{name!r}] is an Engine: models and optimizers can be rolled back, iterations go on"
+            )
+        if isinstance(value, type):
+            raise TypeError(f"to_restore[{name!r}] is the class {value.__name__}: expected an object of it")
+        for method in ("state_dict", "load_state_dict"):
+            if not callable(getattr(value, method, None)):
+                raise TypeError(
+                    f"to_restore[{name!r}] has no {method}(): expected a model, an optimizer, ..., got "
+                    f"{type(value).__name__}"
+                )
+    return dict(to_restore)
+
+
+def checked_reactions(**reactions: Any) -> dict[str, str]:
+    """Return what is to be done by rule, from ``on_collapse=`` and ``on_spike=``.
+
+    Raises:
+        TypeError: if one is not a str.
+        ValueError: if one is none of "report", "act" and "ignore".
+    """
+    expected = f"expected one of {', '.join(map(repr, _REACTIONS))}"
+    for name, value in reactions.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name}={value!r}: {expected}, got {type(value).__name__}")
+        if value not in _REACTIONS:
+            raise ValueError(f"{name}={value!r}: {expected}")
+    return {name.removeprefix("on_"): value for name, value in reactions.items()}
+
+
+def checked_rules(numbers: RuleNumbers) -> DivergenceRules:
+    """Return the rules with these numbers.
+
+    Raises:
+        TypeError: if no rule has a number of that name, or it is not a number.
+        ValueError: if a number is out of its range.
+    """
+    known = list(RuleNumbers.__annotations__)
+    for name in numbers:
+        if name not in known:
+            raise TypeError(f"DivergenceGuard has no argument {name!r}; its rules have {', '.join(known)}")
+    return DivergenceRules(**numbers)
