@@ -29,7 +29,7 @@ class LazyPenalty:
         every: k, at least 1.
 
     Attributes:
-        critic_updates: critic updates so far.
+        critic_updates: critic updates so far; not counted if ``every`` is 1.
 
     Raises:
         TypeError: if ``every`` is not an int.
@@ -61,10 +61,10 @@ class LazyPenalty:
         Args:
             penalty: what the update measured, shape (); 0 if the penalty was not due.
         """
+        if self.every == 1:
+            return penalty  # nothing to count, so there is no state to save
         due = self.due
         self.critic_updates += 1
-        if self.every == 1:
-            return penalty
         if not due:
             return penalty + self._measured
         # What is not finite is reported once: the weights may have been rolled back since.
