@@ -83,7 +83,8 @@ TABLE = {
     "audit": Row({"torch"}, {"audit", "checks", "controller", "rounds"}),
     "adapters": Row({"ignite"}, {"adapters", "checks", "rounds"}),
     "training": Row(
-        {"torch", "ignite"}, {"checks", "data", "distributed", "handler", "random_state", "state", "training"}
+        {"torch", "ignite"},
+        {"checks", "data", "distributed", "handler", "random_state", "state", "step_output", "training"},
     ),
     "resume": Row({"torch", "ignite"}, {"checks", "distributed", "random_state", "resume", "state", "training"}),
     # Public names, nothing else.

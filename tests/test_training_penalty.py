@@ -55,7 +55,9 @@ def test_1_is_a_penalty_at_every_update(options: dict[str, Any]) -> None:
     for a, b in zip(told.run(4), expected, strict=True):
         assert all(torch.equal(torch.as_tensor(a[key]), torch.as_tensor(b[key])) for key in a)
     assert all(map(torch.equal, plain.weights(), told.weights()))
+    # Nothing that changes is left out of a checkpoint.
     assert "lazy_penalty" not in vars(told.trainer.state)["to_save"]
+    assert lazy(told).state_dict() == lazy(Setup(**options)).state_dict()
 
 
 @every_penalty

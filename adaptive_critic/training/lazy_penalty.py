@@ -29,7 +29,7 @@ class LazyPenalty:
         every: k, at least 1.
 
     Attributes:
-        critic_updates: critic updates so far; 0 with ``every=1``, which needs no count.
+        critic_updates: critic updates so far; not counted if ``every`` is 1.
 
     Raises:
         TypeError: if ``every`` is not an int.
@@ -62,7 +62,7 @@ class LazyPenalty:
             penalty: what the update measured, shape (); 0 if the penalty was not due.
         """
         if self.every == 1:
-            return penalty
+            return penalty  # nothing to count, so there is no state to save
         due = self.due
         self.critic_updates += 1
         if not due:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from adaptive_critic.step_output import StepOutput
 
 __all__ = ["Measured", "flat_scores", "joined", "mean", "step_output"]
 
@@ -48,7 +50,7 @@ def mean(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.stack(list(parts)).mean()
 
 
-def step_output(critic: Sequence[Measured], generator: Measured, boundary: float, num_samples: int) -> dict[str, Any]:
+def step_output(critic: Sequence[Measured], generator: Measured, boundary: float, num_samples: int) -> StepOutput:
     """Return the StepOutput of n critic updates and one generator update.
 
     Args:
@@ -57,30 +59,23 @@ def step_output(critic: Sequence[Measured], generator: Measured, boundary: float
         boundary: the score above which a sample counts as real.
         num_samples: real samples consumed.
     """
+    nothing = (generator.loss.new_empty(0),) * 3
+    real_mean, real_std, real_called = _statistics([update.real for update in critic], boundary) if critic else nothing
+    fake_mean, fake_std, fake_called = _statistics([update.fake for update in critic], boundary) if critic else nothing
     _, _, called_real = _statistics([generator.fake], boundary)
-    output: dict[str, Any] = {
-        "g_loss": generator.loss,
-        "g_fake": generator.fake.mean(),
-        "g_fake_accuracy": 1 - called_real[0],
-        "num_samples": num_samples,
-    }
-    if not critic:
-        return output | dict.fromkeys(_CRITIC_KEYS, generator.loss.new_empty(0))
-    real_mean, real_std, real_called_real = _statistics([update.real for update in critic], boundary)
-    fake_mean, fake_std, fake_called_real = _statistics([update.fake for update in critic], boundary)
-    values = (
-        real_mean,
-        fake_mean,
-        torch.stack([update.loss for update in critic]),
-        real_std,
-        fake_std,
-        (real_called_real + 1 - fake_called_real) / 2,
-        torch.stack([update.penalty for update in critic]),
+    return StepOutput(
+        d_real=real_mean,
+        d_fake=fake_mean,
+        d_loss=torch.stack([update.loss for update in critic]) if critic else nothing[0],
+        d_real_std=real_std,
+        d_fake_std=fake_std,
+        d_accuracy=(real_called + 1 - fake_called) / 2,
+        d_penalty=torch.stack([update.penalty for update in critic]) if critic else nothing[0],
+        g_loss=generator.loss,
+        g_fake=generator.fake.mean(),
+        g_fake_accuracy=1 - called_real[0],
+        num_samples=num_samples,
     )
-    return output | dict(zip(_CRITIC_KEYS, values, strict=True))
-
-
-_CRITIC_KEYS = ("d_real", "d_fake", "d_loss", "d_real_std", "d_fake_std", "d_accuracy", "d_penalty")
 
 
 def _statistics(scores: Sequence[Tensor], boundary: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from adaptive_critic.data import InfiniteBatches
+from adaptive_critic.step_output import StepOutput
 from adaptive_critic.training.ema import unwrapped
 from adaptive_critic.training.lazy_penalty import LazyPenalty
 from adaptive_critic.training.objectives import Objective
@@ -88,7 +89,7 @@ class GANTrainingStep:
         self.ema = ema
         self.param_name = param_name
 
-    def __call__(self, engine: Engine, batch: Any) -> dict[str, Any]:
+    def __call__(self, engine: Engine, batch: Any) -> StepOutput:
         """Run one iteration and return its StepOutput.
 
         Raises:
@@ -110,7 +111,7 @@ class GANTrainingStep:
             # Ignite would take it for the end of its data and end the epoch without a word.
             raise RuntimeError("StopIteration inside the training step: an iterator used by it ran dry") from error
 
-    def _iteration(self, steps: int) -> dict[str, Any]:
+    def _iteration(self, steps: int) -> StepOutput:
         updates: list[Measured] = []
         drawn: list[MicroBatch] = []
         num_samples = 0
