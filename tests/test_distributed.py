@@ -1,21 +1,22 @@
 """Two gloo processes: the same n and the same control state on every rank, whatever each of them sees.
 
-This file is also the program that each rank runs: it goes through all scenarios and writes what it saw. The ranks meet
-through a file, so that no port has to be free, and a rank that hangs is ended by the time limit and fails every test.
+This file also holds the program that each rank runs: it goes through all scenarios and writes what it saw. The ranks
+meet through a file, so that no port has to be free, and a rank that hangs is ended by the time limit and fails every
+test.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import run_side_by_side
 
 ROOT = Path(__file__).parents[1]
 RANKS = 2
@@ -422,29 +423,10 @@ def main_torn_down(rank: int, meeting_point: str, result: str) -> None:
 # --- the tests --------------------------------------------------------------------------------------------------------
 
 
-def started(program: str, folder: Path, **variables: str) -> list[dict[str, Any]]:
+def started(program: Callable[[int, str, str], None], folder: Path, **variables: str) -> list[dict[str, Any]]:
     """Run a program of this file on all ranks, return what each of them wrote."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo"} | variables
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, program, str(rank), str(folder / "meeting"), str(folder / f"{rank}.json")],
-            env=environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(RANKS)
-    ]
-    try:
-        outputs = [process.communicate(timeout=LIMIT)[0] for process in processes]
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
-    for process, text in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, text
+    arguments = [(rank, str(folder / "meeting"), str(folder / f"{rank}.json")) for rank in range(RANKS)]
+    run_side_by_side(program, arguments, folder, limit=LIMIT, variables={"GLOO_SOCKET_IFNAME": "lo", **variables})
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(RANKS)]
 
 
@@ -457,7 +439,7 @@ def state_of_one_rank() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory, state_of_one_rank: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the results of each rank."""
-    return started("main", tmp_path_factory.mktemp("ranks"), STATE_OF_ONE_RANK=json.dumps(state_of_one_rank))
+    return started(main, tmp_path_factory.mktemp("ranks"), STATE_OF_ONE_RANK=json.dumps(state_of_one_rank))
 
 
 def test_all_ranks_agree_at_every_iteration(ranks: list[dict[str, Any]]) -> None:
@@ -568,7 +550,7 @@ def test_sums_on_their_way_are_counted_by_the_ranks_that_sent_them(
 
 
 def test_a_group_that_goes_away_is_named_on_every_rank(tmp_path: Path) -> None:
-    seen = started("main_torn_down", tmp_path)
+    seen = started(main_torn_down, tmp_path)
     assert [len(cases) for cases in seen] == [10, 9]  # the last case ends the process of rank 1
     for cases in seen:
         for case, (iteration, error) in cases.items():
@@ -636,7 +618,3 @@ def test_one_process_makes_no_collective(monkeypatch: pytest.MonkeyPatch) -> Non
             monkeypatch.setattr(module, name, refuse)
     for code in HANDLERS.values():
         feed(make(code), healthy(20))
-
-
-if __name__ == "__main__":
-    {"main": main, "main_torn_down": main_torn_down}[sys.argv[1]](int(sys.argv[2]), sys.argv[3], sys.argv[4])

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed, nn
-from torch.multiprocessing.spawn import spawn
 
+from tests.processes import run_side_by_side
 from tests.training_toys import CRITIC_KEYS, GENERATOR_KEYS, LATENTS, Setup, real_batches, train_one_rank
 
 R1: dict[str, Any] = {"objective": "non-saturating", "r1": 1.0}
@@ -42,7 +42,7 @@ def test_wrapped_networks_train_as_bare_ones(options: dict[str, Any], tmp_path: 
 
 def test_two_processes_train_as_one_with_all_the_data(tmp_path: Path) -> None:
     # Two ranks with two micro-batches each against one process with batches four times as large.
-    spawn(train_one_rank, args=(str(tmp_path), R1), nprocs=2)  # type: ignore[no-untyped-call]
+    run_side_by_side(train_one_rank, [(rank, str(tmp_path), R1) for rank in range(2)], tmp_path, limit=120.0)
     batches = real_batches(16)
     together = [torch.cat(batches[index : index + 4]) for index in range(0, 16, 4)]
     setup = Setup(n=2, data=together, sample_latent=lambda size: LATENTS.repeat(size // 8, 1), **R1)

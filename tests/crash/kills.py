@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -15,9 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.crash.training import ITERATIONS, MODES, Training, first_difference
-from tests.crash.worker import MOMENTS
-
-ROOT = Path(__file__).parents[2]
+from tests.crash.worker import MOMENTS, main
+from tests.processes import preloaded, said_into
 
 
 class Kill(NamedTuple):
@@ -79,15 +76,13 @@ class _Life:
     """A worker's process."""
 
     def __init__(self, folder: Path, options: list[str]) -> None:
-        command = [sys.executable, "-m", "tests.crash.worker", str(folder), *options]
-        self._process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        context = preloaded()
+        reader, writer = context.Pipe(duplex=False)
+        self._process = context.Process(target=said_into, args=(writer, main, [str(folder), *options]), daemon=True)
+        self._process.start()
+        writer.close()
+        self._output = os.fdopen(os.dup(reader.fileno()), encoding="utf-8")
+        reader.close()
         self._said: list[str] = []
         self.lines: list[str] = []
         self.start = 0
@@ -99,9 +94,8 @@ class _Life:
         Returns:
             where it was killed; "completed" if it ended before that.
         """
-        assert self._process.stdout is not None
         where = "completed"
-        for text in self._process.stdout:
+        for text in self._output:
             word, _, rest = text.rstrip("\n").partition(" ")
             if word == "resumed":
                 self.start, self.damaged = map(int, rest.split())
@@ -114,8 +108,9 @@ class _Life:
                     time.sleep(kill.delay)
                 where = kill.within or ("before the first iteration" if not self.lines else "anywhere")
                 self._process.kill()
-        code = self._process.wait()
-        self._process.stdout.close()
+        self._process.join()
+        self._output.close()
+        code = self._process.exitcode
         if code != 0 and where == "completed":
             raise RuntimeError(f"a life ended by itself with exit status {code}:\n{''.join(self._said)}")
         if code == 0:

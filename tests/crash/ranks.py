@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import multiprocessing
 import os
 import random
 import selectors
@@ -11,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +21,7 @@ from adaptive_critic.resume import saving
 from tests.crash.kills import Kill, Result, moments
 from tests.crash.training import ITERATIONS, MODES, Training
 from tests.crash.worker import SuspendedSaver, say
+from tests.processes import preloaded, said_into
 
 RANKS = 2
 VICTIMS = ((0,), (1,), (0, 1))
@@ -41,7 +40,6 @@ class RankKill(NamedTuple):
 
 def one_rank(
     rank: int,
-    out: Connection,
     rendezvous: str,
     mode: str,
     iterations: int,
@@ -49,8 +47,6 @@ def one_rank(
     suspend: tuple[int, str, float] | None,
 ) -> None:
     """Train as one of RANKS, going on from the folder if there is something; without a folder nothing is saved."""
-    os.dup2(out.fileno(), 1)
-    os.dup2(out.fileno(), 2)
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo",
@@ -85,11 +81,9 @@ class _Rank:
     """A process, and what it has said."""
 
     def __init__(self, rank: int, *arguments: object) -> None:
-        # A server that has imported torch forks each process; a fork of this one would share what it has done so far.
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["torch", "ignite.engine", "ignite.handlers", "adaptive_critic"])
+        context = preloaded()
         self.reader, writer = context.Pipe(duplex=False)
-        self.process = context.Process(target=one_rank, args=(rank, writer, *arguments), daemon=True)
+        self.process = context.Process(target=said_into, args=(writer, one_rank, rank, *arguments), daemon=True)
         self.process.start()
         writer.close()
         self._rest = b""

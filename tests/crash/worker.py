@@ -11,7 +11,7 @@ import io
 import os
 import pickle
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def newest(folder: Path) -> tuple[Path, dict[str, Any], int] | None:
     return None
 
 
-def main() -> None:
+def main(options: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--mode", choices=MODES, required=True)
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--save-first", action="store_true")
     parser.add_argument("--not-atomic", action="store_true")
     parser.add_argument("--suspend", nargs=3, metavar=("WRITE", "MOMENT", "SHARE"))
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(options)
     torch.set_num_threads(1)
     training = Training(arguments.mode, save_first=arguments.save_first)
     suspend = arguments.suspend and (int(arguments.suspend[0]), arguments.suspend[1], float(arguments.suspend[2]))
@@ -106,7 +106,3 @@ def main() -> None:
         Checkpoint.load_objects(training.to_save, checkpoint)
         say("resumed", f"{path.stem.rpartition('_')[2]} {damaged}")
     training.run(Checkpoint(training.to_save, saver, n_saved=2), lambda line: say("trace", line), arguments.iterations)
-
-
-if __name__ == "__main__":
-    main()
