@@ -82,7 +82,7 @@ def test_compiled_updates_are_not_compiled_again_as_n_changes(mode: str) -> None
     # The second update of a network may differ from the first, which finds no gradients yet; n = 2 has it.
     assert compiled[1:] == [compiled[1]] * 29
     assert follower.bad_observations == 0
-    updates = [name for name in guard._monitor.state.history if name.startswith("update of ")]
+    updates = [name for name in guard.state_dict()["rules"]["history"] if name.startswith("update of ")]
     assert len(updates) == (2 if mode == "rollback" else 0)
 
 
