@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from operator import add
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ _ITERATIONS_CHECKED = 200  # early iterations, in which the output's form is loo
 _NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap
 _NEGATIVE_DECISIONS = 50  # and decisions, where means over many iterations hide the ones that are positive
 _SAME_ITERATIONS = 10  # iterations in a row with one number for loss and score
+_RAISED_ITERATIONS = 200  # iterations over which generator updates raise the gap on average
+_RAISED_ERRORS = 5.0  # by so many standard errors
+_RAISED_SHARE = -0.02  # and so much of it
 _HELD_DECISIONS = 20  # decisions in a row without a finite observation
 _SLACK = 1e-3  # a mean in half precision may lie beyond its bounds by this much
 
@@ -55,6 +59,7 @@ class OutputWarnings:
         self._iterations = 0
         self._same = 0  # iterations in a row
         self._negative = (0, 0)  # iterations and decisions in a row
+        self._share = (0, 0.0, 0.0, 0.0)  # iterations, sums of used, its square and the gap
         self._held = 0  # decisions in a row
 
     def _log(self, what: str, text: str, *values: object) -> None:
@@ -151,16 +156,21 @@ class OutputWarnings:
             ", ".join(f"{key!r}: {_listed(found)}" for key, found in shown.items()) or "none of it",
         )  # fmt: skip
 
-    def check_gap(self, mean: Sequence[float], iterations: int) -> None:
-        """Log if real samples have been scored below generated ones for longer than any critic that learns leaves it.
+    def check_gap(self, mean: Sequence[float], square: Sequence[float], iterations: int) -> None:
+        """Log what a gap shows of scores that are not what they should be.
+
+        Real samples that are scored below generated ones for longer than any critic that learns leaves it; and
+        generator updates that raise the gap.
 
         Args:
             mean: means of the signal's components at a decision.
+            square: means of their squares.
             iterations: iterations that they are over.
         """
         if self._signal.names != ("used", "gap"):
             return
         used, gap = mean
+        self._check_share(used, square[0], gap, iterations)
         if gap >= used:  # d_real - d_fake of one critic is what the generator's update has left of the gap
             self._negative = (0, 0)
             return
@@ -171,6 +181,25 @@ class OutputWarnings:
                 "d_real has been below d_fake for %d iterations in a row, now by %.4g. Higher scores must mean more "
                 "real: are the two swapped, or do the scores have the other sign? If not, the critic learns nothing",
                 self._negative[0], used - gap,
+            )  # fmt: skip
+
+    def _check_share(self, used: float, square: float, gap: float, iterations: int) -> None:
+        added = iterations, iterations * used, iterations * square, iterations * gap
+        self._share = tuple(map(add, self._share, added))
+        count, *sums = self._share
+        if count < _RAISED_ITERATIONS:
+            return
+        used, square, gap = (value / count for value in sums)
+        error = math.sqrt(max(square - used * used, 0.0) / count)
+        self._share = (0, 0.0, 0.0, 0.0)
+        if used < -_RAISED_ERRORS * error and gap > 0.0 and used / gap < _RAISED_SHARE:
+            self._log(
+                "share",
+                "the generator's updates have raised the critic's gap over %d iterations, by %.2g of it each. Scores "
+                "of one critic on fresh batches show them lowering it. Is d_fake of an image pool or of older fakes, "
+                "g_fake from after the generator's step, or does the critic change between the two (weights clipped "
+                "before they are scored, another mode)?",
+                count, -used / gap,
             )  # fmt: skip
 
 

@@ -315,3 +315,25 @@ def test_a_critic_without_a_generator_loss_is_regulated(caplog: pytest.LogCaptur
         controller.observe({"d_loss": [math.log(2.0)] * controller.num_discriminator_steps})
     assert controller.signal == pytest.approx(0.0)
     assert told(caplog) == []
+
+
+# --- generator updates that raise the gap -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("update_every", [1, 10])
+def test_a_share_below_0_for_long_is_logged_with_its_causes(update_every: int, caplog: pytest.LogCaptureFixture) -> None:
+    controller = WassersteinGapController(update_every=update_every, limits=(1, 1), initial=1)
+    for iteration in range(450):
+        noise = 0.1 * math.sin(iteration)
+        controller.observe({"d_real": [2.0], "d_fake": [-0.1 + noise], "g_fake": 0.0, "g_loss": 0.5})
+    (message,) = told(caplog)
+    assert "have raised the critic's gap over 200 iterations, by 0.05 of it each" in message
+    assert "Is d_fake of an image pool" in message
+
+
+def test_a_share_of_noise_around_0_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    controller = WassersteinGapController(limits=(1, 1), initial=1)
+    for iteration in range(1000):
+        noise = 0.4 * math.sin(7.3 * iteration)
+        controller.observe({"d_real": [2.0], "d_fake": [noise - 0.01], "g_fake": 0.0, "g_loss": 0.5})
+    assert told(caplog) == []

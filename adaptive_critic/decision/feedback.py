@@ -231,8 +231,8 @@ class Feedback:
             self.bad_observations += 1
             return True
         iterations = max(round(good / ranks), 1)
-        self._warnings.check_gap(mean, iterations)
         square = tuple(value / good for value in sums[half:])
+        self._warnings.check_gap(mean, square, iterations)
         observation = Observation(mean, square, iterations, round(good), self._elapsed)
         proposal = propose(self._law, self._law_state, observation, self.ratio, self.rate)
         if math.isnan(proposal.ratio):

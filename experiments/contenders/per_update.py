@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
+from adaptive_critic import StepOutput
 from adaptive_critic.training import GANTrainingStep, MicroBatch
 from adaptive_critic.training.output import Measured, step_output
 
@@ -42,7 +43,7 @@ class ExactRule:
         engine._process_function = self
         engine.state.num_discriminator_steps = 1  # type: ignore[attr-defined]  # Ignite's State takes any attribute
 
-    def __call__(self, engine: Engine, _: Any) -> dict[str, Any]:
+    def __call__(self, engine: Engine, _: Any) -> StepOutput:
         """Train the critic while the rule asks for it, then the generator once."""
         updates: list[Measured] = []
         while len(updates) < self.most_critic_updates:
