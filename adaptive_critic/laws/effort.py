@@ -15,6 +15,7 @@ _WINDOW_SHARE = 3.0  # early on, averages reach back over about a third of the i
 _HALF_PERIOD = 10  # iterations above the ratio, then as many below: the critic follows within a few
 _SETTLING = 3  # iterations after a switch that are not compared: the critic is still the other half's
 _DECISIONS_PER_HALF = 3  # at least, so that one decision of delay does not swap the halves
+_RISES_AFTER = 2 * _HALF_PERIOD  # iterations after the warmup: the rate rises once both halves have been seen
 _PRIOR_SPREAD = 0.5  # standard deviation of the responding share among problems
 _MOST_SWING = 4.0  # swings raise the ratio by at most this factor: the first rise of the gap looks like a swing
 _RATE_RISES_FROM = 0.3  # responding share at which the rate rests
@@ -69,13 +70,14 @@ class CriticEffortLaw:
     .. math::
         \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right), \qquad
-        \log m \leftarrow \log m + \text{gain} \cdot \frac{\varphi - 0.3}{0.7}
+        \log m \leftarrow \log m + \text{rate\_gain} \cdot \frac{\varphi - 0.3}{0.7}
 
-    and m falls twice as fast as it rises. The proposed ratio is :math:`r e^{\pm \text{dither}}`: above r for 10
-    iterations, then below it for as many. If all of kappa is the lag of the critic, kappa goes as 1 / r, and
-    :math:`e = (u - \kappa g) / \overline{g}` as :math:`-\kappa x`, with x the distance of log r from its middle. If
-    effort does not help, e does not depend on x. So :math:`\varphi` is a regression of e on x, combined with what is
-    assumed before, a share of :math:`1 - \kappa / \text{saturation}`, give or take 0.5:
+    and m falls twice as fast as it rises, and rises once both halves of the dither have been seen: the proposed ratio
+    is :math:`r e^{\pm \text{dither}}`, above r for 10 iterations, then below it for as many. If all of kappa is the lag
+    of the critic, kappa goes as 1 / r, and :math:`e = (u - \kappa g) / \overline{g}` as :math:`-\kappa x`, with x the
+    distance of log r from its middle. If effort does not help, e does not depend on x. So :math:`\varphi` is a
+    regression of e on x, combined with what is assumed before, a share of :math:`1 - \kappa / \text{saturation}`, give
+    or take 0.5:
 
     .. math::
         \varphi = \mathrm{clip}\!\left(
@@ -96,7 +98,8 @@ class CriticEffortLaw:
         contrast: 1 over the share of itself by which the gap may swing before the ratio rises; at least 0.
         dither: logarithm of the factor up and down; in (0, 1].
         saturation: kappa from which on effort is assumed not to help, until it is seen to; above 0.
-        gain: largest move of log m in one iteration upward, and the unit of the moves of log r; in (0, 1].
+        gain: largest move of log r in one iteration, twice as much from r = 6 on; in (0, 1].
+        rate_gain: largest move of log m in one iteration upward; in (0, 1].
         window: iterations of the averages; at least 1.
         memory: iterations of the sums; at least 1.
         warmup: observations before the first move; at least 0.
@@ -112,6 +115,7 @@ class CriticEffortLaw:
     dither: float = 0.4
     saturation: float = 0.6
     gain: float = 0.08
+    rate_gain: float = 0.05
     window: float = 20.0
     memory: float = 60.0
     warmup: int = 10
@@ -128,6 +132,7 @@ class CriticEffortLaw:
             "dither": real("dither", self.dither, above=0.0, at_most=1.0),
             "saturation": real("saturation", self.saturation, above=0.0),
             "gain": real("gain", self.gain, above=0.0, at_most=1.0),
+            "rate_gain": real("rate_gain", self.rate_gain, above=0.0, at_most=1.0),
             "window": real("window", self.window, at_least=1.0),
             "memory": real("memory", self.memory, at_least=1.0),
             "warmup": integer("warmup", self.warmup, at_least=0),
@@ -189,14 +194,16 @@ class CriticEffortLaw:
         position = min(max(state.position, current - reach), current + reach)
         position = self._moved(position, self.target(state, rate), observation.iterations)
         excess = (self.responding(state) - _RATE_RISES_FROM) / (1.0 - _RATE_RISES_FROM)
+        if state.observed < self.warmup + _RISES_AFTER:
+            excess = min(excess, 0.0)
         if state.gap <= 0.0:
             excess = -1.0
-        moved = observation.iterations * self.gain * excess * (_FALLS_FASTER if excess < 0.0 else 1.0)
+        moved = observation.iterations * self.rate_gain * excess * (_FALLS_FASTER if excess < 0.0 else 1.0)
         since, offset, other = state.since + observation.iterations, state.offset, state.other
         if offset == 0.0 or since >= max(_HALF_PERIOD, _DECISIONS_PER_HALF * observation.iterations):
             since, offset, other = 0, -self.dither if offset > 0.0 else self.dither, current
         state = state._replace(position=position, offset=offset, other=other, since=since)
-        return state, exp_clamped(position + offset), exp_clamped(math.log(rate) + min(max(moved, -1.0), 1.0))
+        return state, exp_clamped(position + offset), rate * math.exp(min(max(moved, -1.0), 1.0))
 
     def _compared(self, state: CriticEffortState, observation: Observation, current: float) -> CriticEffortState:
         """Add what the iterations of one half say, against the kappa known before them."""

@@ -114,9 +114,10 @@ def summarise(values: Sequence[float]) -> float:
 
 
 def ratios(problems: Sequence[Problem], store: Store) -> dict[str, dict[str, list[list[float]]]]:
-    """Return, per contender and problem, its cost against the best fixed number and against n = 5, early and late.
+    """Return, per contender and problem, its cost against three constants, early and late, and its missed late targets.
 
-    Each entry is [[early, late] against the best fixed number, [early, late] against n = 5].
+    Each entry is [[early, late] against the best fixed number, the same against n = 5, the same against the best
+    constant pair of number and rate that was run, [runs that missed the late target, runs]].
     """
     out: dict[str, dict[str, list[list[float]]]] = {}
     for problem in problems:
@@ -126,10 +127,15 @@ def ratios(problems: Sequence[Problem], store: Store) -> dict[str, dict[str, lis
         _, cost = costs(stored, problem.budget)
         means = {name: [summarise(cost[name][at]) for at in (0, 1)] for name in cost}
         best = [min(means[f"fixed {n}"][at] for n in FIXED) for at in (0, 1)]
+        constant = [name for name in means if name.startswith(("fixed ", "pair "))]
+        pair = [min(means[name][at] for name in constant) for at in (0, 1)]
         for name, value in means.items():
+            late = cost[name][1]
             out.setdefault(name, {})[problem.name] = [
                 [round(value[at] / best[at], 3) for at in (0, 1)],
                 [round(value[at] / means["fixed 5"][at], 3) for at in (0, 1)],
+                [round(value[at] / pair[at], 3) for at in (0, 1)],
+                [sum(at >= 2 * problem.budget for at in late), len(late)],
             ]
     return out
 
@@ -141,12 +147,15 @@ def score(table: dict[str, dict[str, list[list[float]]]], problems: Sequence[str
         if any(problem not in entries for problem in problems):
             continue
         early, late = ([entries[p][0][at] for p in problems] for at in (0, 1))
-        five = [value for p in problems for value in entries[p][1]]
+        five, pair = ([value for p in problems for value in entries[p][at]] for at in (1, 2))
         rows[name] = {
             "to_best": round(summarise(early + late), 3),
             "early": round(summarise(early), 3),
             "late": round(summarise(late), 3),
             "worst": max(early + late),
             "to_five": round(summarise(five), 3),
+            "to_pair": round(summarise(pair), 3),
+            "worst_pair": max(pair),
+            "missed": sum(entries[p][3][0] for p in problems),
         }
     return dict(sorted(rows.items(), key=lambda item: item[1]["to_best"]))

@@ -74,7 +74,7 @@ def test_a_critic_without_advantage_gets_more_updates_at_a_lower_rate(gap: float
     assert LAW.target(lost, 8.0) == math.inf
     after, _, rate = LAW.update(lost, seen(0.1, gap), 1.0, 8.0)
     assert after.position == pytest.approx(LAW.gain)
-    assert math.log(rate / 8.0) == pytest.approx(-2 * LAW.gain)
+    assert math.log(rate / 8.0) == pytest.approx(-2 * LAW.rate_gain)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,13 @@ def test_both_are_held_until_the_warmup_is_over() -> None:
     path = play(lambda effort: 0.5, iterations=12)
     assert path[:9] == [(1.0, 8.0)] * 9
     assert path[9][0] != 1.0
-    assert path[9][1] != 8.0
+    assert path[9][1] < 8.0
+
+
+def test_the_rate_rises_once_both_halves_have_been_seen() -> None:
+    rates = [rate for _, rate in play(lambda effort: 0.0, iterations=40)]
+    assert rates[:29] == [8.0] * 29
+    assert rates[29] == pytest.approx(8.0 * math.exp(LAW.rate_gain))
 
 
 def test_where_effort_helps_the_rate_rises_first() -> None:
@@ -182,13 +188,21 @@ def test_moves_are_bounded(kappa: float, every: int) -> None:
     path = play(lambda effort: kappa, every=every, iterations=300, limits=(1e-9, 1e9), rates=(1e-9, 1e9))
     for (ratio, rate), (next_ratio, next_rate) in pairwise(path):
         assert abs(math.log(next_ratio / ratio)) <= 2 * LAW.gain * every + 2 * LAW.dither + 1e-9
-        assert abs(math.log(next_rate / rate)) <= min(2 * LAW.gain * every, 1.0) + 1e-9
+        assert abs(math.log(next_rate / rate)) <= min(2 * LAW.rate_gain * every, 1.0) + 1e-9
 
 
-def test_a_decision_over_a_million_iterations_is_quick_and_bounded() -> None:
-    now, ratio, rate = LAW.update(state(0.3, 1.0), seen(0.3, 1.0, 10**6), 1.0, 8.0)
-    assert LAW.target(now, 8.0) * math.exp(now.offset) == pytest.approx(ratio)
-    assert 8.0 / math.e <= rate <= 8.0 * math.e
+def test_a_decision_over_very_many_iterations_is_quick_and_arrives() -> None:
+    low = state(0.3, 1.0, position=math.log(0.25))
+    for law, iterations in ((LAW, 10**15), (replace(LAW, gain=1e-5), 10**6)):
+        now, ratio, rate = law.update(low, seen(0.3, 1.0, iterations), 0.25, 8.0)
+        assert law.target(now, 8.0) * math.exp(now.offset) == pytest.approx(ratio, rel=1e-3)
+        assert 8.0 / math.e <= rate <= 8.0 * math.e
+
+
+def test_the_first_observation_sets_the_averages() -> None:
+    now, _, _ = LAW.update(FRESH, Observation((0.2, 3.0), (0.5, 10.0)), 1.0, 8.0)
+    assert now[:4] == (0.2, 0.5, 3.0, 10.0)
+    assert now.observed == 1
 
 
 def test_a_decision_over_k_iterations_does_about_what_k_decisions_do() -> None:
@@ -212,6 +226,12 @@ def test_a_ratio_held_at_a_bound_stays_there() -> None:
     assert {ratio for ratio, _ in path[60:]} == {1.0}
 
 
+def test_the_middle_follows_a_ratio_that_others_set() -> None:
+    for ratio, offset, expected in ((5.0, 0.4, math.log(5.0) - 0.4), (0.1, -0.4, math.log(0.1) + 0.4)):
+        now, _, _ = LAW.update(state(0.0, 1.0, offset=offset), seen(0.0, 1.0), ratio, 4.0)
+        assert now.position == pytest.approx(expected, abs=2 * LAW.gain)
+
+
 def test_a_ratio_that_limits_hold_says_nothing_about_effort() -> None:
     pinned = play(lambda effort: 0.3, limits=(1.0, 1.0))
     assert pinned[-1] == (1.0, 16.0)  # a share of 1 - 0.3 / 0.6 stays assumed
@@ -228,6 +248,15 @@ def test_the_dither_is_symmetric_and_switches_every_ten_iterations() -> None:
         assert math.exp(now.position) == pytest.approx(0.5, rel=1e-6)
         offsets.append(now.offset)
     assert offsets == [*[0.4] * 10, *[-0.4] * 10, *[0.4] * 10, *[-0.4] * 10]
+
+
+@pytest.mark.parametrize(("every", "decisions"), [(2, 5), (4, 3), (10, 3)])
+def test_halves_last_three_decisions_at_least(every: int, decisions: int) -> None:
+    now, ratio, offsets = state(0.0, 1.0), 1.0, []
+    for _ in range(2 * decisions):
+        now, ratio, _ = LAW.update(now, seen(0.0, 1.0, every), ratio, 4.0)
+        offsets.append(now.offset)
+    assert offsets == [*[0.4] * decisions, *[-0.4] * decisions]
 
 
 def test_iterations_right_after_a_switch_are_not_compared() -> None:
@@ -281,6 +310,8 @@ def test_it_is_a_pure_function_whose_state_survives_json() -> None:
         ("saturation", 0.0, "above 0"),
         ("gain", 0.0, "above 0"),
         ("gain", 1.5, "at most 1"),
+        ("rate_gain", 0.0, "above 0"),
+        ("rate_gain", 1.5, "at most 1"),
         ("window", 0.5, "at least 1"),
         ("memory", math.nan, "finite"),
         ("memory", 0.0, "at least 1"),
