@@ -13,6 +13,7 @@ from torch._dynamo.testing import CompileCounter
 
 from adaptive_critic import StepDecayController, WassersteinGapController, infinite_batches
 from adaptive_critic.guard import DivergenceGuard
+from adaptive_critic.rate import CriticRate
 from experiments.bench.counting import host_reads
 from tests.training_toys import Setup, mlp, real_batches
 
@@ -116,3 +117,67 @@ def test_mixed_precision_scaling_and_accumulation(options: dict[str, Any]) -> No
     scaled = options["autocast"] is torch.float16
     assert len(plain) == (100 if scaled else 0)
     assert len(reads) == 7 + (controller.critic_updates + 20 if scaled else 0)
+
+
+# torch's compiler uses what torch deprecated, and looks at gradients that are not there.
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:The .grad attribute of a Tensor:UserWarning"
+)
+@pytest.mark.parametrize("what", ["step", "update"])
+@pytest.mark.parametrize("first", ["attach", "compile"])
+@pytest.mark.parametrize(("tensor", "more"), [(True, 0), (False, 1)], ids=["tensor", "float"])
+def test_a_compiled_step_is_not_compiled_again_as_the_multiplier_changes(
+    what: str, first: str, tensor: bool, more: int
+) -> None:
+    compiler = CompileCounter()
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=torch.tensor(0.5) if tensor else 0.5)
+    rate = CriticRate(optimizer)
+
+    def update() -> None:
+        torch.autograd.backward(parameter.sum())
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def with_compiled_step() -> None:
+        torch.autograd.backward(parameter.sum())
+        compiled()
+        optimizer.zero_grad()
+
+    if first == "attach":
+        rate.attach()
+    compiled = torch.compile(optimizer.step if what == "step" else update, backend=compiler)
+    rate.attach()
+    run = with_compiled_step if what == "step" else compiled
+    counts, moved = [], []
+    multipliers = [1.0, 4.0, 0.5, 8.0, 3.0, 5.0, 0.125]
+    for multiplier in multipliers:
+        rate.multiplier = multiplier
+        before = parameter.item()
+        run()
+        moved.append(before - parameter.item())
+        counts.append(compiler.frame_count)
+    assert moved == [0.5 * multiplier for multiplier in multipliers]
+    assert counts[0] > 0, "else nothing was compiled"
+    # A rate that is a float is compiled once more, with the number as an input.
+    assert counts[1:] == [counts[0] + more] * (len(multipliers) - 1)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_step_that_the_compiler_leaves_alone() -> None:
+    torch.compile(lambda x: x + 1, backend=CompileCounter())(torch.ones(1))  # from now on LBFGS.step is marked so
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.LBFGS([parameter], lr=0.125, max_iter=1)
+    rate = CriticRate(optimizer, 2.0)
+    rate.attach()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = (parameter - 2).square().sum()
+        torch.autograd.backward(loss)
+        return loss
+
+    torch.compile(optimizer.step, backend=CompileCounter())(closure)
+    assert parameter.item() == pytest.approx(0.25)  # the first step is min(1, 1 / |gradient|) * rate * gradient
+    assert optimizer.param_groups[0]["lr"] == 0.125

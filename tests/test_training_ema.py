@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, cast
 
 import pytest
@@ -31,15 +32,10 @@ def parameters(module: nn.Module) -> list[Tensor]:
 
 
 def hooked(normalise: str, layer: nn.Module) -> nn.Module:
-    """Apply one of the norms that torch deprecated, which compute the weight in a hook."""
-    with pytest.warns(FutureWarning) if normalise == "weight_norm" else _nothing():
-        return cast(nn.Module, getattr(nn.utils, normalise)(layer))
-
-
-class _nothing:  # noqa: N801  # reads as pytest.warns does
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
+    """Apply one of torch's older norms, whose hooks compute the weight."""
+    with pytest.warns(Warning, match="deprecated") if normalise == "weight_norm" else nullcontext():
+        normalised: nn.Module = getattr(nn.utils, normalise)(layer)
+    return normalised
 
 
 # What is averaged
