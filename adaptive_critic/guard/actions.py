@@ -15,7 +15,7 @@ from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.guard.snapshots import Snapshots
 from adaptive_critic.handler import prefix, writes
 
-__all__ = ["Actions", "ActionsState", "Plan", "Record", "plan"]
+__all__ = ["Actions", "ActionsState", "Record"]
 
 _PUBLISHED = writes("divergence", "guard_interventions")
 _RECORDS_KEPT = 100
@@ -34,48 +34,6 @@ class Plan(NamedTuple):
     """why it is not what was asked for, empty if it is"""
     restore: bool = False
     """whether the promoted snapshot is restored first"""
-
-
-def plan(
-    mode: str | Callable[..., None],
-    made: int,
-    maximum: int,
-    *,
-    controlled: bool,
-    snapshot: int | None,
-    refusal: str,
-    relapse: bool,
-) -> Plan:
-    """Return what to do about a divergence.
-
-    Args:
-        mode: a mode or a function.
-        made: interventions that were made already.
-        maximum: interventions that may be made.
-        controlled: whether there is a controller to ask.
-        snapshot: iteration of the promoted snapshot, None if there is none.
-        refusal: why no snapshot can be restored, empty if one can.
-        relapse: whether it comes within the cooldown of an intervention.
-    """
-    exhausted = f"{made} of {maximum} interventions were made" if made >= maximum else ""
-    if mode == "terminate":
-        return Plan("terminate")
-    if mode == "terminate_epoch":
-        return Plan("terminate", f"{exhausted}, so the run is terminated") if exhausted else Plan("terminate_epoch")
-    if mode == "rollback":
-        if refusal:
-            return Plan("terminate", f"{refusal}, so the run is terminated")
-        if relapse:  # what was restored diverges again at once: restoring it over and over would never end
-            exhausted = "this is within the cooldown of the last rollback"
-        if not exhausted:
-            return Plan("rollback", restore=True)
-        last = f"the snapshot of iteration {snapshot} is restored a last time and the run is terminated"
-        return Plan("terminate", f"{exhausted}, so {last}", restore=True)
-    if exhausted:
-        return Plan("report", f"{exhausted}, so nothing is done")
-    if mode == "hold":
-        return Plan("hold") if controlled else Plan("report", "there is no controller to ask, so nothing is held")
-    return Plan("call")
 
 
 class ActionsState(NamedTuple):
@@ -147,17 +105,7 @@ class Actions:
         # A cooldown lets the levels settle that the others are judged by. These two need no levels.
         if cooling and verdict.rule not in ("non_finite", "stalled"):
             return True
-        controller = owner_of(engine, self._param_name)
-        promoted = None if self._snapshots is None else self._snapshots.state.promoted
-        planned = plan(
-            self._mode,
-            self.state.interventions,
-            self._max_interventions,
-            controlled=controller is not None,
-            snapshot=None if promoted is None else promoted.iteration,
-            refusal="" if self._snapshots is None else self._snapshots.refusal(),
-            relapse=cooling,
-        )
+        planned = self._plan(owner_of(engine, self._param_name) is not None, relapse=cooling)
         if cooling and planned.action == "report":
             return True
         made = self.state.interventions + (planned.action != "report")
@@ -169,6 +117,30 @@ class Actions:
         engine.fire_event(CriticEvents.DIVERGED)
         self._carry_out(engine, planned, record, in_epoch)
         return False
+
+    def _plan(self, controlled: bool, relapse: bool) -> Plan:
+        """Return what to do, if there is a controller to ask, or this is within the cooldown of an intervention."""
+        made, maximum = self.state.interventions, self._max_interventions
+        exhausted = f"{made} of {maximum} interventions were made" if made >= maximum else ""
+        if self._mode == "terminate":
+            return Plan("terminate")
+        if self._mode == "terminate_epoch":
+            return Plan("terminate", f"{exhausted}, so the run is terminated") if exhausted else Plan("terminate_epoch")
+        if self._mode == "rollback" and self._snapshots is not None:
+            refusal = self._snapshots.refusal()
+            if refusal:
+                return Plan("terminate", f"{refusal}, so the run is terminated")
+            if relapse:  # what was restored diverges again at once: restoring it over and over would never end
+                exhausted = "this is within the cooldown of the last rollback"
+            if not exhausted:
+                return Plan("rollback", restore=True)
+            last = f"{self._snapshots.name} is restored a last time and the run is terminated"
+            return Plan("terminate", f"{exhausted}, so {last}", restore=True)
+        if exhausted:
+            return Plan("report", f"{exhausted}, so nothing is done")
+        if self._mode == "hold":
+            return Plan("hold") if controlled else Plan("report", "there is no controller to ask, so nothing is held")
+        return Plan("call")
 
     def publish(self, engine: Engine) -> None:
         """Write the latest record that was acted on, and the number of interventions, to ``engine.state``."""

@@ -140,6 +140,11 @@ class Snapshots:
         finally:
             self.busy = False
 
+    @property
+    def name(self) -> str:
+        """What the promoted snapshot is called in a reason."""
+        return f"the snapshot of iteration {self.state.promoted.iteration}" if self.state.promoted else "no snapshot"
+
     def refusal(self) -> str:
         """Return why the promoted snapshot can't be restored, "" if it can."""
         promoted = self.state.promoted
@@ -150,7 +155,7 @@ class Snapshots:
             for name, value in self._objects.items():
                 refusal = _refusal(value, promoted.states[name])
                 if refusal:
-                    return f"the snapshot of iteration {promoted.iteration} can't be restored: its {name!r} {refusal}"
+                    return f"{self.name} can't be restored: its {name!r} {refusal}"
         finally:
             self.busy = False
         return ""

@@ -184,6 +184,21 @@ def test_the_controller_goes_to_its_lower_limit_afterwards() -> None:
     assert steps == [5] * 70 + [2] * 20 + [5] * 60
 
 
+def test_a_function_may_restore_by_itself() -> None:
+    training, called = Training({65: broken}), list[int]()
+
+    def act(engine: Engine, record: dict[str, Any]) -> None:
+        assert guard.snapshots is not None
+        called.append(guard.snapshots.restore())
+
+    guard = DivergenceGuard(act, to_restore=training.objects())
+    guard.attach(training.engine)
+    training.engine.run(range(70))
+    assert called == [10]
+    assert [record["action"] for record in guard.history] == ["call"]
+    assert same(training.state(), training.at[10])
+
+
 def test_random_states_are_left_alone() -> None:
     training = Training({65: broken})
     DivergenceGuard("rollback", to_restore=training.objects()).attach(training.engine)
