@@ -89,22 +89,24 @@ class OutputWarnings:
                 self._check_score(output)
 
     def _check_entries(self, output: Mapping[str, Any], steps: int, most: float) -> None:
-        for key in ("d_real", "d_fake", "d_loss"):
-            entries: Any = output.get(key)
-            is_vector = isinstance(entries, (tuple, list)) or (isinstance(entries, torch.Tensor) and entries.ndim == 1)
-            if is_vector and len(entries) > most:
+        found: dict[str, Any] = {key: output.get(key) for key in ("d_real", "d_fake", "d_loss")}
+        lengths = {key: len(entries) for key, entries in found.items() if _is_vector(entries)}
+        for key, length in lengths.items():
+            if length > most:
                 raise StepOutputError(
-                    f"{key!r} has {len(entries)} entries, and no iteration is asked for more than {most:g} critic "
+                    f"{key!r} has {length} entries, and no iteration is asked for more than {most:g} critic "
                     "updates: are these the values of a batch's samples? Return their mean for each critic update, "
                     f"such as {{{key!r}: [loss.mean() for each update], ...}}"
                 )
-            if is_vector and len(entries) != steps:
-                self._log(
-                    "entries",
-                    "%r has %d entries, but %d critic updates were asked for: does the step's loop read the number "
-                    "that the controller writes?",
-                    key, len(entries), steps,
-                )  # fmt: skip
+        # Fewer are no fault beside one that is complete: a score that costs something may be taken in the first alone.
+        wrong = {key: length for key, length in lengths.items() if length > steps or steps not in lengths.values()}
+        for key, length in wrong.items():
+            self._log(
+                "entries",
+                "%r has %d entries, but %d critic updates were asked for: does the step's loop read the number "
+                "that the controller writes?",
+                key, length, steps,
+            )  # fmt: skip
 
     def _check_score(self, output: Mapping[str, Any]) -> None:
         """Compare g_fake with g_loss. Of tensors only one that is returned twice is found: values would be read."""
@@ -222,3 +224,7 @@ def _numbers(value: Any) -> list[float]:
 def _listed(numbers: Sequence[float]) -> str:
     """Return numbers in brackets, a few of many."""
     return f"[{', '.join(f'{number:.4g}' for number in numbers[:3])}{', ...' if len(numbers) > 3 else ''}]"
+
+
+def _is_vector(entries: Any) -> bool:
+    return isinstance(entries, (tuple, list)) or (isinstance(entries, torch.Tensor) and entries.ndim == 1)

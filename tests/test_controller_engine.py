@@ -945,6 +945,19 @@ def test_a_step_that_does_not_read_the_number_is_told_once(caplog: pytest.LogCap
     )
 
 
+def test_scores_of_the_first_update_alone_are_no_fault_beside_all_losses(caplog: pytest.LogCaptureFixture) -> None:
+    """As in distillation, where a score needs an evaluation of the teacher."""
+
+    def step(engine: Engine, batch: int) -> dict[str, Any]:
+        state: Any = engine.state
+        return {"d_real": [1.0], "d_fake": [0.0], "d_loss": [0.5] * state.num_discriminator_steps, "g_fake": 0.0}
+
+    trainer = Engine(step)
+    WassersteinGapController(initial=3).attach(trainer)
+    trainer.run(range(30))
+    assert not caplog.records
+
+
 def test_a_step_that_reads_the_number_is_not_told_anything(caplog: pytest.LogCaptureFixture) -> None:
     def step(engine: Engine, batch: int) -> dict[str, Any]:
         state: Any = engine.state

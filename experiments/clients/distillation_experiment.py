@@ -37,8 +37,10 @@ CONTENDERS = (
     "FixedController(2)",
     "FixedController(5)",  # DMD2's number
     "FixedController(10)",
+    "FixedController(1) at 8 times the rate",
     "WassersteinGapController()",
     "LossRatioPIDController('wasserstein')",
+    "CriticEffortController(optimizer_d)",
 )
 
 
@@ -58,9 +60,10 @@ def floor() -> float:
 
 def run(contender: str, setting: str, seed: int, budget: float = BUDGET) -> dict[str, Any]:
     """Train once; return what is to be kept of it."""
-    toy = Distillation(seed, fake_rate=SETTINGS[setting], watched=not contender.startswith("Fixed"))
-    names = {**vars(adaptive_critic), "optimizer_d": toy.optimizer_f}  # for controllers that act on the rate
-    controller: Controller = eval(contender, names)
+    code, _, times = contender.removesuffix(" times the rate").partition(" at ")
+    rate = SETTINGS[setting] * float(times or 1)
+    toy = Distillation(seed, fake_rate=rate, watched=not contender.startswith("Fixed"))
+    controller: Controller = eval(code, {**vars(adaptive_critic), "optimizer_d": toy.optimizer_f})
     began, cost = time.process_time(), 0.0
     ran: list[int] = []
     distances: list[float] = []
@@ -78,6 +81,7 @@ def run(contender: str, setting: str, seed: int, budget: float = BUDGET) -> dict
         "processor_seconds": round(time.process_time() - began, 2),
         "generator_updates": len(ran),
         "critic_updates": sum(ran),
+        "iterations_without": ran.count(0),
         "steps_at_eighths": [ran[(len(ran) - 1) * i // 8] for i in range(9)],
     }
 
@@ -101,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
-    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), help="controllers, as Python writes them")
+    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), help="as in CONTENDERS")
     parser.add_argument("--result", type=Path, default=RESULT)
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)

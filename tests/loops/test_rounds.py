@@ -16,6 +16,7 @@ from ignite.metrics import RunningAverage
 
 from adaptive_critic import (
     ControllerHistory,
+    CriticEffortController,
     DivergenceGuard,
     FixedController,
     LossRatioPIDController,
@@ -325,6 +326,24 @@ class TestHandlers:
         assert resumed.should_stop
         assert resumed.critic_updates == 4, "it was made"
         assert state_of(resumed.engine).critic_updates == 3
+
+    def test_a_controller_of_the_rate_multiplies_it_in_these_rounds(self) -> None:
+        toy = Toy()
+        controller = CriticEffortController(toy.optimizer_d, warmup=1, gain=0.3, limits=(1, 4))
+        rounds, expected = Rounds(controller), []
+        used: list[float] = []
+        toy.optimizer_d.register_step_pre_hook(lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"]))
+        for real in toy.loader(60):
+            if rounds.critic_due:
+                expected.append(0.02 * controller.rate)
+                d_real, d_fake, _ = toy.critic_update(real)
+                rounds.critic(d_real=d_real, d_fake=d_fake)
+            if rounds.generator_due:
+                rounds.generator(g_fake=toy.generator_update()[1])
+        assert used == pytest.approx(expected)
+        assert len(set(used)) > 3
+        assert toy.optimizer_d.param_groups[0]["lr"] == 0.02
+        assert_counts_are_true(rounds, toy.updates)
 
     def test_an_override_between_two_rounds_is_for_the_next(self) -> None:
         rounds = Rounds(FixedController(2))
