@@ -31,6 +31,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "jupyter_execute"]
 nitpicky = True
@@ -67,6 +68,8 @@ html_title = "adaptive_critic"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["mathml.css", "pages.css"]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 
 _latex = LatexToMathML()
 _MATHML = "{http://www.w3.org/1998/Math/MathML}"

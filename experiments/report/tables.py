@@ -1,13 +1,14 @@
 """Markdown tables in README and docs, generated from results between markers.
 
 A file holds ``<!-- table:NAME -->`` and, further down, ``<!-- /table -->``; what stands between them is written by
-:func:`update` and compared by :func:`check`. NAME is one of :data:`TABLES`.
+:func:`update` and compared by :func:`check`. NAME is one of :data:`TABLES`. ``<!-- table:evidence fixed-1 gap -->`` is the
+table of evidence with these contenders alone, in the suite's order.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from experiments.report import formatting
@@ -52,9 +53,17 @@ def _rewritten(text: str, where: str, results: Results) -> str:
     def body(match: re.Match[str]) -> str:
         if _OPEN.search(match["body"]):
             raise ValueError(f"{where}: table {match['name']!r} is not closed before the next one opens")
-        if match["name"] not in TABLES:
-            raise ValueError(f"{where}: unknown table {match['name']!r}; there are: {', '.join(TABLES)}")
-        return match[1] + TABLES[match["name"]](results) + match[4]
+        name, _, contenders = match["name"].partition(" ")
+        if name not in TABLES:
+            raise ValueError(f"{where}: unknown table {name!r}; there are: {', '.join(TABLES)}")
+        if not contenders:
+            return match[1] + TABLES[name](results) + match[4]
+        if name != "evidence":
+            raise ValueError(f"{where}: table {match['name']!r}: only 'evidence' takes names of contenders")
+        try:
+            return match[1] + evidence(results, contenders.split()) + match[4]
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
 
     return _BLOCK.sub(body, text)
 
@@ -71,13 +80,26 @@ def _cell(text: str) -> str:
     return re.sub(r"([\\`|*_\[\]])", r"\\\1", " ".join(text.split())).replace("<", "&lt;").replace(">", "&gt;")
 
 
-def evidence(results: Results) -> str:
-    """One row per contender: cost against the best fixed n and against n = 5, wins and losses, runs that failed."""
+def evidence(results: Results, contenders: Collection[str] | None = None) -> str:
+    """One row per contender: cost against the best fixed n and against n = 5, wins and losses, runs that failed.
+
+    Args:
+        results: those of the suite.
+        contenders: names of those that get a row; None: all.
+
+    Raises:
+        ValueError: the suite has no contender of one of these names.
+    """
     table, suite = Table.of(results), results.suite
+    known = [contender.name for contender in suite.contenders]
+    if unknown := set(contenders or ()) - set(known):
+        raise ValueError(f"unknown contender {', '.join(map(repr, sorted(unknown)))}; there are: {', '.join(known)}")
     tasks = table.tasks("evaluation")
     bad = {a.contender: a for a in outcomes(results, table, tasks)}
     rows = []
     for contender in suite.contenders:
+        if contenders is not None and contender.name not in contenders:
+            continue
         best = compare(table, contender.name, BEST_FIXED, tasks)
         if not best.tasks:
             continue

@@ -351,6 +351,23 @@ def test_tables_are_rewritten_between_their_markers_alone(tmp_path: Path) -> Non
     assert tables.check(page, results) == ["evidence"]
 
 
+def test_a_table_of_chosen_contenders_has_their_rows_alone(tmp_path: Path) -> None:
+    results = folder(tmp_path / "results", story())
+    page = tmp_path / "page.md"
+    page.write_text("<!-- table:evidence wasserstein_gap fixed_1 -->\n<!-- /table -->\n")
+    assert tables.update(page, results)
+    assert tables.check(page, results) == []
+    chosen = page.read_text().splitlines()[3:-1]
+    assert [line.split(" | ")[0] for line in chosen] == ["| n = 1", "| Wasserstein gap"]
+    assert set(chosen) <= set(tables.evidence(story()).splitlines())
+    page.write_text("<!-- table:evidence wasserstein_gap prices -->\n<!-- /table -->\n")
+    with pytest.raises(ValueError, match=r"page\.md: unknown contender 'prices'; there are: fixed_1,"):
+        tables.update(page, results)
+    page.write_text("<!-- table:failures fixed_1 -->\n<!-- /table -->\n")
+    with pytest.raises(ValueError, match="table 'failures fixed_1': only 'evidence' takes names"):
+        tables.check(page, results)
+
+
 def test_tables_refuse_bad_markers(tmp_path: Path) -> None:
     results = folder(tmp_path / "results", Results(story().suite, ()))
     page = tmp_path / "page.md"
