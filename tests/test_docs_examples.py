@@ -1,8 +1,8 @@
 """What README and the site show runs as it stands, links lead somewhere, and pictures are those of the present laws.
 
-Long runs are cut short. A block of README or docs/start.md gets the names that its first line calls the reader's own, and
-what the block ran that it says it belongs to: nothing else. Blocks of other pages get whatever name they leave to the
-reader. The tutorials are run by ``make docs``.
+Long runs are cut short. A block of README or docs/start.md gets the names that its first line calls the reader's own,
+and what the block ran that it says it belongs to: nothing else. Blocks of other pages get whatever name they leave to
+the reader. The tutorials are run by ``make docs``.
 """
 
 from __future__ import annotations
@@ -152,8 +152,12 @@ def _readers_own(seed: int = 0) -> dict[str, Any]:
 
     return {
         "loader": DataLoader(points, batch_size=64, shuffle=True, drop_last=True),
-        **{"generator": generator, "critic": critic, "optimizer_g": optimizer_g, "optimizer_d": optimizer_d},
-        **{"critic_update": critic_update, "generator_update": generator_update},
+        "generator": generator,
+        "critic": critic,
+        "optimizer_g": optimizer_g,
+        "optimizer_d": optimizer_d,
+        "critic_update": critic_update,
+        "generator_update": generator_update,
     }
 
 
@@ -165,7 +169,7 @@ _RUN = re.compile(r"^trainer\.run\(.*\n", re.M)
 
 
 def _as_pasted(page: str, code: str, own: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the block behind what it belongs to, as one script, and the names that all of it calls the reader's own."""
+    """Return the block behind what it belongs to, as one script, and the names that it calls the reader's own."""
     header = _HEADER.match(code) if code.startswith(("# Yours:", "# After", "# Before")) else None
     assert header or not code.startswith("# "), f"{page}: can't read {code.splitlines()[0]!r}"
     if header is None:

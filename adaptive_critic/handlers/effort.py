@@ -51,8 +51,10 @@ class CriticEffortController(FeedbackController):
         limits: (lower, upper) of the integer. With lower = 0 the real-valued ratio may sink to 0.25.
         rates: (low, high) of the multiplier, above 0. It starts at 8, or the bound nearest to it.
         setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
-        base: critic updates per generator update where more effort does not help, above 0.
-        gain: logarithm of the largest move per iteration, in (0, 1].
+        base: critic updates per generator update at your own learning rate where more effort does not help, above 0.
+        contrast: how many times as large as its swings the gap should be, at least 0; below that the number is raised.
+        gain: e-folds of the ratio per e-fold of distance, per iteration, in (0, 1].
+        rate_gain: e-folds that the multiplier rises per iteration at most, in (0, 1].
         window: iterations that the running averages reach back, at least 1.
         warmup: iterations to observe before the first move.
         options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`. While a guard overrides the number, the
@@ -72,7 +74,9 @@ class CriticEffortController(FeedbackController):
 
     setpoint = LawNumber()
     base = LawNumber()
+    contrast = LawNumber()
     gain = LawNumber()
+    rate_gain = LawNumber()
     window = LawNumber()
     warmup = LawNumber()
 
@@ -84,8 +88,10 @@ class CriticEffortController(FeedbackController):
         limits: tuple[int, int] | None = (0, 20),
         rates: tuple[float, float] = (1.0, 16.0),
         setpoint: float = 0.1,
-        base: float = 0.5,
-        gain: float = 0.05,
+        base: float = 1.0,
+        contrast: float = 2.5,
+        gain: float = 0.08,
+        rate_gain: float = 0.05,
         window: float = 20,
         warmup: int = 10,
         **options: Unpack[FeedbackOptions],
@@ -93,7 +99,15 @@ class CriticEffortController(FeedbackController):
         low, high = _pair(rates)
         self._critic_rate = CriticRate(optimizer_d)
         super().__init__(
-            CriticEffortLaw(setpoint=setpoint, base=base, gain=gain, window=window, warmup=warmup),
+            CriticEffortLaw(
+                setpoint=setpoint,
+                base=base,
+                contrast=contrast,
+                gain=gain,
+                rate_gain=rate_gain,
+                window=window,
+                warmup=warmup,
+            ),
             GapShare(),
             initial=initial_within(limits, initial, _INITIAL),
             limits=limits,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple
 
-from adaptive_critic.checks import integer, real
-from adaptive_critic.laws.base import Observation, exp_clamped
+from adaptive_critic.checks import above, at_least, between, real, whole
+from adaptive_critic.laws.base import Observation, check_fields, exp_clamped
 
 __all__ = ["CriticEffortLaw", "CriticEffortState"]
 
@@ -21,6 +22,8 @@ _MOST_SWING = 4.0  # swings raise the ratio by at most this factor: the first ri
 _RATE_RISES_FROM = 0.3  # responding share at which the rate rests
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
 _MOST_STEPS = 1000  # a decision over more iterations takes longer steps, so that none takes for ever
+
+_UP_TO_1 = partial(real, above=0.0, at_most=1.0)
 
 
 class CriticEffortState(NamedTuple):
@@ -124,21 +127,19 @@ class CriticEffortLaw:
     whole: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Check the ranges; numbers of other kinds become plain floats and ints."""
-        plain = {
-            "setpoint": real("setpoint", self.setpoint, above=0.0, below=1.0),
-            "base": real("base", self.base, above=0.0),
-            "contrast": real("contrast", self.contrast, at_least=0.0),
-            "dither": real("dither", self.dither, above=0.0, at_most=1.0),
-            "saturation": real("saturation", self.saturation, above=0.0),
-            "gain": real("gain", self.gain, above=0.0, at_most=1.0),
-            "rate_gain": real("rate_gain", self.rate_gain, above=0.0, at_most=1.0),
-            "window": real("window", self.window, at_least=1.0),
-            "memory": real("memory", self.memory, at_least=1.0),
-            "warmup": integer("warmup", self.warmup, at_least=0),
-        }
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
+        check_fields(
+            self,
+            setpoint=between(0.0, 1.0),
+            base=above(0.0),
+            contrast=at_least(0.0),
+            dither=_UP_TO_1,
+            saturation=above(0.0),
+            gain=_UP_TO_1,
+            rate_gain=_UP_TO_1,
+            window=at_least(1.0),
+            memory=at_least(1.0),
+            warmup=whole(0),
+        )
 
     def init(self, ratio: float) -> CriticEffortState:
         """Return the state before the first observation."""

@@ -1,8 +1,8 @@
 """Markdown tables in README and docs, generated from results between markers.
 
 A file holds ``<!-- table:NAME -->`` and, further down, ``<!-- /table -->``; what stands between them is written by
-:func:`update` and compared by :func:`check`. NAME is one of :data:`TABLES`. ``<!-- table:evidence fixed-1 gap -->`` is the
-table of evidence with these contenders alone, in the suite's order.
+:func:`update` and compared by :func:`check`. NAME is one of :data:`TABLES`. ``<!-- table:evidence fixed-1 gap -->`` is
+the table of evidence with these contenders alone, in the suite's order.
 """
 
 from __future__ import annotations
