@@ -22,7 +22,8 @@ class LazyPenalty:
     """Says which critic updates take the objective's penalty, and what the others report of it.
 
     The penalty is taken at the first critic update and at every k-th one after it, counted over the whole run, with
-    k times its weight: the mean of its gradients is that of a penalty at each update.
+    k times its weight: the mean of its gradients is that of a penalty at each update. An update whose step a gradient
+    scaler skips counts too.
 
     Args:
         objective: the objective.
