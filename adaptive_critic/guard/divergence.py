@@ -44,7 +44,7 @@ class RuleNumbers(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class DivergenceRules:
-    """The rules of :class:`DivergenceGuard`, applied to one check at a time.
+    """The rules of :class:`~adaptive_critic.DivergenceGuard`, applied to one check at a time.
 
     - *non_finite*: a loss, a score or the penalty is NaN or infinite. One check is enough.
     - *stalled*: no optimizer made a step at ``patience`` checks in a row with critic updates, and at more than ever

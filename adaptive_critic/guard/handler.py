@@ -209,8 +209,9 @@ class DivergenceGuard(Handler):
     def _check_if_due(self, engine: Engine, in_epoch: bool = True) -> None:
         if len(self._window) < self._check_every:
             return
-        scale = smallest_loss_scale([*self._scalers, getattr(engine.state, "scaler", None)])
-        (columns, scale), iterations = self._window.read(scale), len(self._window)
+        scalers = [*self._scalers, getattr(engine.state, "scaler", None)]
+        iterations = len(self._window)
+        columns, scale = self._window.read(smallest_loss_scale(scalers, self._window.device))
         self._window.clear()
         updates = {name: columns.pop(update_of(name), []) for name in self._updates.names}
         evidence = summarise(columns, {} if self._updates.captured else updates, scale)

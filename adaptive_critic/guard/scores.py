@@ -130,7 +130,12 @@ class Scores:
         names = tuple(named)
         return names, _pack(names, [*named.values(), *entries], vector)
 
-    def read(self, loss_scale: float = math.inf) -> tuple[dict[str, list[float]], float]:
+    @property
+    def device(self) -> torch.device:
+        """Where the values are."""
+        return device_of(self._rows)
+
+    def read(self, loss_scale: Scalar = math.inf) -> tuple[dict[str, list[float]], float]:
         """Return the values of all iterations by name (those that there are), and the loss scale: means over the ranks.
 
         Raises:
@@ -140,14 +145,17 @@ class Scores:
         if self.ranks > 1:
             return self._means(loss_scale)
         columns: dict[str, list[float]] = {}
-        for names, row in zip(self._names, numbers(self._rows), strict=True):
+        scale: Row = loss_scale[None] if isinstance(loss_scale, torch.Tensor) else (loss_scale,)
+        on_device = isinstance(scale, torch.Tensor)
+        rows = numbers([*self._rows, scale]) if on_device else [*numbers(self._rows), scale]
+        for names, row in zip(self._names, rows, strict=False):
             for name, value in zip(names, row, strict=False):
                 columns.setdefault(name, []).append(value)
             if len(row) > len(names):
                 columns.setdefault("d_loss", []).extend(row[len(names) :])
-        return columns, loss_scale
+        return columns, float(rows[-1][0])
 
-    def _means(self, loss_scale: float) -> tuple[dict[str, list[float]], float]:
+    def _means(self, loss_scale: Scalar) -> tuple[dict[str, list[float]], float]:
         """Return means over the ranks, by one all_reduce of as many numbers on each rank.
 
         The losses of an iteration's critic updates become their mean: their number must not decide the message's
@@ -169,7 +177,7 @@ class Scores:
             if length > len(names):
                 values[block, -1] = matrix[:, len(names) :].mean(dim=1)
                 there[block, -1] = 1.0
-        vector = torch.cat((values.flatten(), there.flatten(), values.new_tensor([loss_scale])))
+        vector = torch.cat((values.flatten(), there.flatten(), torch.as_tensor(loss_scale).to(values).reshape(1)))
         *sums, scales = received(sent(vector, self._error, self.ranks).tolist(), self._error)
         columns: dict[str, list[float]] = {}
         for index, (total, having) in enumerate(zip(sums[: len(sums) // 2], sums[len(sums) // 2 :], strict=True)):

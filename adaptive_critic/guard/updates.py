@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from adaptive_critic.step_output import Scalar
+
 __all__ = ["Updates", "smallest_loss_scale"]
 
 _NONE = (None, None)
@@ -100,10 +102,19 @@ class Updates:
             self._sizes[name] = iteration, moved / _norm([old for _, old in before])
 
 
-def smallest_loss_scale(scalers: Iterable[Any]) -> float:
-    """Return the smallest scale of the gradient scalers among these objects, infinite if there are none."""
+def smallest_loss_scale(scalers: Iterable[Any], device: torch.device) -> Scalar:
+    """Return the smallest scale of the gradient scalers among these, 0-d on the device; infinite without one."""
     known = [one for one in scalers if isinstance(one, torch.amp.GradScaler) and one.is_enabled()]
-    return min((float(scaler.get_scale()) for scaler in known), default=math.inf)
+    if not known:
+        return math.inf
+    one = torch.ones((), device=device)
+    # scale() waits for nothing on the scaler's own device; get_scale() reads the scale on the host.
+    scales = [scaler.scale(one) if _is_on(scaler, device) else one * scaler.get_scale() for scaler in known]
+    return torch.stack(scales).min()
+
+
+def _is_on(scaler: torch.amp.GradScaler, device: torch.device) -> bool:
+    return bool(getattr(scaler, "_device", None) == device.type)  # which torch does not tell otherwise
 
 
 def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:

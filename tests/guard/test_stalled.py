@@ -13,6 +13,8 @@ from ignite.engine import Engine
 from adaptive_critic import DivergenceGuard, FixedController, create_gan_trainer
 from adaptive_critic.guard.divergence import DivergenceRules
 from adaptive_critic.guard.evidence import summarise
+from adaptive_critic.guard.updates import smallest_loss_scale
+from experiments.bench.counting import host_reads
 from tests.guard.engines import healthy, published, through_file
 from tests.guard.test_rollback import same
 
@@ -197,3 +199,33 @@ def test_steps_that_a_cuda_graph_replays_are_not_missed(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
     training.engine.run(range(200), max_epochs=2)
     assert guard.history == []
+
+
+@pytest.mark.parametrize("tensors", [True, False])
+def test_the_loss_scale_costs_no_read_of_its_own(tensors: bool) -> None:
+    training = Scaled(lambda i: 1.0)
+    training.engine.state.scaler = training.scaler  # type: ignore[attr-defined]  # as create_gan_trainer does
+    with host_reads() as plain:
+        training.engine.run(range(40))
+    if not tensors:
+        step = training.step
+        training.engine._process_function = lambda engine, batch: {
+            "d_loss": 1.0,
+            **dict.fromkeys(step(engine, batch), 1.0),
+        }
+    DivergenceGuard("terminate").attach(training.engine)
+    with host_reads() as reads:
+        training.engine.run(range(40))
+    assert len(reads) - len(plain) == 4
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0**-60])
+def test_the_smallest_of_several_scales_counts(scale: float) -> None:
+    scalers = [torch.amp.GradScaler("cpu", init_scale=value) for value in (4.0, scale, 8.0)]
+    off = torch.amp.GradScaler("cpu", enabled=False)
+    found = smallest_loss_scale([None, off, *scalers], torch.device("cpu"))
+    assert float(found) == scale
+    other = smallest_loss_scale(scalers, torch.device("meta"))  # where the scaler is not
+    assert isinstance(other, torch.Tensor)
+    assert other.device.type == "meta"
+    assert smallest_loss_scale([None, off], torch.device("cpu")) == math.inf
