@@ -184,8 +184,8 @@ class Controller(Handler):
             )
         if self.guard is not None:
             raise RuntimeError(
-                f"{self!r} has a guard, which acts through an Engine: attach the controller to one, or leave "
-                "on_divergence= out and look at the losses in the loop"
+                f"{self!r} has a guard, which acts through an Engine: attach the controller to one, let the loop "
+                "report to Rounds(controller), which has one, or leave on_divergence= out and look at the losses"
             )
 
     def attach(self, engine: Engine) -> None:
