@@ -96,7 +96,7 @@ def test_a_run_that_always_kills_its_worker_is_recorded_and_the_rest_goes_on(tmp
     assert "2 of 4 runs failed" in lines[-1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     distributed = pytest.importorskip("distributed")
     # A port of its own choice for everything, and no web page.
