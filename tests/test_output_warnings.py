@@ -321,7 +321,9 @@ def test_a_critic_without_a_generator_loss_is_regulated(caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("update_every", [1, 10])
-def test_a_share_below_0_for_long_is_logged_with_its_causes(update_every: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_share_below_0_for_long_is_logged_with_its_causes(
+    update_every: int, caplog: pytest.LogCaptureFixture
+) -> None:
     controller = WassersteinGapController(update_every=update_every, limits=(1, 1), initial=1)
     for iteration in range(450):
         noise = 0.1 * math.sin(iteration)
