@@ -90,15 +90,15 @@ def execute(spec: Spec, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Run:
 def _train(spec: Spec, checkpoint_seconds: float) -> Run:
     training: Training | None = None
     try:
-        steps = math.nan
+        steps, rate = math.nan, 1.0
         if spec.matches is not None:
             matched = read_run(spec.matches)
             if matched is None or matched.status == "failed":
                 raise RuntimeError(f"the run that it matches has no result: {spec.matches.name}")
-            steps = matched.summary.mean_n
+            steps, rate = matched.summary.mean_n, matched.summary.mean_rate
         (contender,) = select_contenders([spec.contender])
         task = spec.load_task()
-        training = Training(task, contender, spec.seed, steps, spec.folder, checkpoint_seconds)
+        training = Training(task, contender, spec.seed, steps, spec.folder, checkpoint_seconds, rate=rate)
         training.run()
         return result_of(training, spec.identity, spec.config(), spec.seed in _SEEDS_WITH_SAMPLES, None)
     except Exception as error:

@@ -6,9 +6,7 @@ import base64
 import functools
 import math
 import platform
-import struct
 import time
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,6 +20,7 @@ from ignite.handlers import Checkpoint, DiskSaver
 from adaptive_critic.training import GANTrainingStep
 from experiments.contenders.contender import Contender, Context, Handler
 from experiments.flops import count_flops
+from experiments.png import png_of
 from experiments.schema import CURVES, Config, Cost, Curve, Run, Samples, Summary
 from experiments.tasks._task import Game, Task
 
@@ -61,7 +60,8 @@ def measured_costs(task: Task) -> Costs:
             game.critic(game.generator(step.sample_latent(size)))
 
     generator = count_flops(lambda: step.generator_update([(size, ())]))
-    critic = count_flops(lambda: step.critic_update([drawn]))
+    every = task.penalty_every
+    critic = sum(count_flops(lambda: step.critic_update([drawn])) for _ in range(every)) / every
     return Costs(critic / generator, count_flops(probe) / generator)
 
 
@@ -73,9 +73,15 @@ class Ledger:
         self.generator_updates = 0
         self.cpu_seconds = 0.0
         self.diverged = False
+        self.log_rates = 0.0
         self.curves: dict[str, list[float]] = {name: [] for name in CURVES}
-        # Updates of both kinds at the evaluation before.
-        self.before = (0, 0)
+        # Updates of both kinds and the sum of logarithms of rates, at the evaluation before.
+        self.before = (0, 0, 0.0)
+
+    @property
+    def mean_rate(self) -> float:
+        """Geometric mean of the critic's learning rate over the iterations, as a multiple of the task's."""
+        return math.exp(self.log_rates / max(self.generator_updates, 1))
 
     def record(self, cost: float, quality: float, signal: float) -> None:
         """Add one point of the cost grid."""
@@ -83,8 +89,9 @@ class Ledger:
         iterations = generator - self.before[1]
         # One iteration may pass several points of the grid; all of them then have its n.
         n = (critic - self.before[0]) / iterations if iterations else self.curves["n"][-1]
-        self.before = (critic, generator)
-        values = (cost, quality, n, signal, critic, generator, self.cpu_seconds)
+        rate = math.exp((self.log_rates - self.before[2]) / iterations) if iterations else self.curves["rate"][-1]
+        self.before = (critic, generator, self.log_rates)
+        values = (cost, quality, n, signal, critic, generator, self.cpu_seconds, rate)
         for name, value in zip(CURVES, values, strict=True):
             self.curves[name].append(float(value))
 
@@ -95,7 +102,8 @@ class Ledger:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore everything."""
         vars(self).update(state)
-        self.before = (state["before"][0], state["before"][1])
+        critic, generator, log_rates = state["before"]
+        self.before = (critic, generator, log_rates)
 
 
 class Training:
@@ -109,6 +117,7 @@ class Training:
         folder: For checkpoints; None keeps none.
         checkpoint_seconds: Processor seconds between checkpoints.
         on_evaluation: Called after each point of the grid, for tests.
+        rate: Mean of the critic's learning rate in the matched run, as a multiple of the task's.
     """
 
     def __init__(
@@ -120,8 +129,12 @@ class Training:
         folder: Path | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         on_evaluation: Callable[[int], None] | None = None,
+        *,
+        rate: float = 1.0,
     ) -> None:
-        task = task.with_critic_rate(contender.rate)
+        self._unscaled_rate = task.rates[1]
+        task = task.with_critic_rate(contender.rate if contender.matches is None else rate)
+        task = task.with_penalty_every(contender.penalty_every)
         self.task = task
         self.costs = measured_costs(task)
         self.game: Game = task.build(seed)
@@ -134,6 +147,7 @@ class Training:
         self.on_evaluation = on_evaluation
         self.resumed_at = 0
         self._unsaved_seconds = 0.0
+        self.trainer.add_event_handler(Events.ITERATION_STARTED, self._note_rate)
         # After the handler's own: a checkpoint then holds what the handler decided for the next iteration.
         self.trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after_iteration)
         self.checkpoint: Checkpoint | None = None
@@ -175,6 +189,11 @@ class Training:
             self._clock = time.process_time()
             self.trainer.run(max_iters=_ENDLESS, epoch_length=_ENDLESS)
         return self.ledger
+
+    def _note_rate(self, engine: Engine) -> None:
+        """Note the critic's learning rate of the iteration that begins."""
+        multiple = self.game.optimizer_d.param_groups[0]["lr"] / self._unscaled_rate
+        self.ledger.log_rates += math.log(multiple * getattr(engine.state, "critic_rate", 1.0))
 
     def _after_iteration(self, engine: Engine) -> None:
         output: Any = engine.state.output
@@ -234,22 +253,6 @@ def _iteration_of(path: Path) -> int:
     return int(path.stem.rpartition("_")[2])
 
 
-def png_of(images: torch.Tensor) -> bytes:
-    """Arrange grey images (n, 1, side, side) in [-1, 1] in a square and encode them as PNG."""
-    count, _, side, _ = images.shape
-    across = math.isqrt(count)
-    grid = images[: across * across].reshape(across, across, side, side).transpose(1, 2)
-    pixels = ((grid.reshape(across * side, across * side) + 1.0) * 127.5).clamp(0, 255).round()
-    rows = b"".join(b"\0" + bytes(row) for row in pixels.to(torch.uint8).tolist())
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        body = kind + content
-        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = struct.pack(">IIBBBBB", across * side, across * side, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
-
-
 def versions() -> dict[str, str]:
     """Versions of what computes."""
     names = ("torch", "pytorch-ignite", "numpy", "scipy")
@@ -282,6 +285,7 @@ def result_of(training: Training, identity: str, config: Config, samples: bool, 
             critic_updates=ledger.critic_updates,
             generator_updates=ledger.generator_updates,
             cpu_seconds=ledger.cpu_seconds,
+            mean_rate=ledger.mean_rate,
         ),
         samples=training.samples() if samples else None,
     )

@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from adaptive_critic import (
     AccuracyGateController,
     AccuracyLadderController,
+    CriticEffortController,
     FixedController,
     LossChangeRateController,
     LossRatioPIDController,
+    LossVarianceController,
     StepDecayController,
     TwoThresholdController,
     WassersteinGapController,
@@ -38,7 +40,7 @@ def _pair(steps: int, rate: int) -> Contender:
 def _mean_of(name: str, title: str, tasks: tuple[str, ...] | None = None) -> Contender:
     return Contender(
         f"mean-of:{name}",
-        f"mean n of {title}, held",
+        f"mean n and rate of {title}, held" if name == "effort" else f"mean n of {title}, held",
         "matched",
         HeldMean,
         told=("steps",),
@@ -75,6 +77,8 @@ CONTENDERS: tuple[Contender, ...] = (
     *(_pair(steps, rate) for steps in (1, 2, 3, 5, 10) for rate in (2, 4, 8, 16)),
     Contender("wgan-reference", "WGAN reference", "schedule", WGANReferenceController),
     Contender("gap", "Wasserstein gap", "adaptive", WassersteinGapController),
+    Contender("pid", "loss-ratio PID", "adaptive", LossRatioPIDController, told=("objective",)),
+    Contender("effort", "critic effort", "adaptive", CriticEffortController, told=("optimizer_d",)),
     *(
         Contender(
             f"gap-x{rate}",
@@ -86,11 +90,23 @@ CONTENDERS: tuple[Contender, ...] = (
         )
         for rate in (4, 8)
     ),
-    Contender("pid", "loss-ratio PID", "adaptive", LossRatioPIDController, told=("objective",)),
+    *(
+        Contender(
+            f"lazy-{every}:effort",
+            f"critic effort, penalty at every {every} updates",
+            "adaptive",
+            CriticEffortController,
+            told=("optimizer_d",),
+            penalty_every=every,
+        )
+        for every in (2, 4)
+    ),
     Contender("ladder", "accuracy ladder", "published", AccuracyLadderController),
+    Contender("adarpgan", "loss variance", "published", LossVarianceController),
     Contender("change-rate", "loss change rate", "published", LossChangeRateController),
     _mean_of("gap", "Wasserstein gap"),
     _mean_of("pid", "loss-ratio PID"),
+    _mean_of("effort", "critic effort"),
     Contender(
         "ttur",
         "two time scales",
@@ -106,6 +122,17 @@ CONTENDERS: tuple[Contender, ...] = (
         GapAwareRate,
         told=("objective", "optimizer_d"),
         needs_scores_with_a_scale=True,
+    ),
+    *(
+        Contender(
+            f"lazy-{every}:fixed-5",
+            f"n = 5, penalty at every {every} updates",
+            "rival",
+            FixedController,
+            {"steps": 5},
+            penalty_every=every,
+        )
+        for every in (2, 4)
     ),
     # Tried on two development tasks only.
     _mean_of("ladder", "accuracy ladder", DEVELOPMENT_PAIR),

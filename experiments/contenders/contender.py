@@ -63,10 +63,13 @@ class Contender:
         handler: class of what is attached to the trainer.
         setting: the class's own arguments.
         told: names of entries of :class:`Context` that the class gets as further arguments.
-        matches: the contender whose mean n, of the same task and seed, this one is told as ``steps``.
+        matches: the contender whose mean n, of the same task and seed, this one is told as ``steps``, and whose mean
+            learning rate of the critic it has.
         tasks: names of the only tasks that it runs on; None: all.
         needs_scores_with_a_scale: leave out Wasserstein tasks, for which the rule is not defined.
-        rate: factor of the critic's learning rate of each task, above 0.
+        rate: factor of the critic's learning rate of each task, above 0; for one that matches another one, the mean of
+            that one's run counts instead.
+        penalty_every: critic updates from one penalty to the next; above 1 it runs on tasks with penalties alone.
     """
 
     name: str
@@ -79,10 +82,13 @@ class Contender:
     tasks: tuple[str, ...] | None = None
     needs_scores_with_a_scale: bool = False
     rate: float = 1.0
+    penalty_every: int = 1
 
     def runs_on(self, task: Task) -> bool:
         """Whether this contender belongs to a task."""
         if self.tasks is not None and task.name not in self.tasks:
+            return False
+        if self.penalty_every > 1 and not task.has_penalty:
             return False
         return not (self.needs_scores_with_a_scale and task.is_wasserstein)
 
@@ -99,7 +105,7 @@ class Contender:
 
     def configuration(self) -> dict[str, Any]:
         """What decides the numbers of a run beside its code, as plain values."""
-        return {"setting": dict(self.setting), "told": list(self.told), "rate": self.rate}
+        return {"setting": dict(self.setting), "told": list(self.told), "rate": self.rate, "lazy": self.penalty_every}
 
     def record(self) -> ContenderRecord:
         """Describe the contender for a results folder."""

@@ -23,9 +23,9 @@ DASHES: Mapping[str, tuple[str, ...]] = {
     "fixed": ("solid",),
     "pair": ("dash", "dot", "dashdot", "longdash", "longdashdot"),
     "schedule": ("dashdot",),
-    "adaptive": ("solid",),
+    "adaptive": ("solid", "longdash"),
     "published": ("dash", "longdash", "longdashdot"),
-    "rival": ("dash",),
+    "rival": ("dash", "longdashdot"),
     "matched": ("dot",),
 }
 KIND_TITLES: Mapping[str, str] = {
@@ -34,7 +34,7 @@ KIND_TITLES: Mapping[str, str] = {
     "schedule": "open-loop schedule",
     "adaptive": "this library's laws",
     "published": "published rules",
-    "rival": "other knobs at n = 1",
+    "rival": "other knobs",
     "matched": "a law's own mean n, held fixed",
 }
 

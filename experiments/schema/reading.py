@@ -90,6 +90,8 @@ def _check_format(data: Any, where: str) -> None:
 
 def _curve(data: Any, where: str) -> Curve:
     columns: dict[str, tuple[float, ...]] = {}
+    if "rate" not in data:  # from before rates were recorded, when no contender of a law changed it
+        data = {**data, "rate": [1.0] * len(_get(data, "cost", list, where))}
     for key in CURVES:
         values = _get(data, key, list, where)
         for value in values:
@@ -170,6 +172,7 @@ def run_from_json(data: Any, where: str = "result") -> Run:
             critic_updates=_count(summary, "critic_updates", at),
             generator_updates=_count(summary, "generator_updates", at),
             cpu_seconds=_number(summary, "cpu_seconds", at, low=0.0),
+            mean_rate=_number(summary, "mean_rate", at, above=0.0) if "mean_rate" in summary else 1.0,
         ),
         samples=_samples(_get(data, "samples", (dict, type(None)), where), f"{where}.samples"),
     )

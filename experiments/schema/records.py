@@ -15,7 +15,7 @@ SUITES = ("development", "evaluation")
 SEED_ROLES = ("tuning", "final")
 OBJECTIVES = ("wasserstein", "non-saturating", "hinge", "least-squares")
 CONTENDER_KINDS = ("fixed", "pair", "schedule", "adaptive", "published", "matched", "rival")
-CURVES = ("cost", "quality", "n", "signal", "critic_updates", "generator_updates", "cpu_seconds")
+CURVES = ("cost", "quality", "n", "signal", "critic_updates", "generator_updates", "cpu_seconds", "rate")
 TARGETS = ("early", "late")
 
 
@@ -80,6 +80,7 @@ class Curve:
         critic_updates: critic updates so far.
         generator_updates: generator updates so far.
         cpu_seconds: processor seconds of training so far, evaluation left out.
+        rate: the critic's learning rate as a multiple of the task's, geometric mean since the evaluation before.
     """
 
     cost: tuple[float, ...]
@@ -89,16 +90,21 @@ class Curve:
     critic_updates: tuple[float, ...]
     generator_updates: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
+    rate: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Totals of a run: mean critic updates per iteration, updates of each kind, processor seconds."""
+    """Totals of a run: mean critic updates per iteration, updates of each kind, processor seconds, mean rate.
+
+    ``mean_rate`` is the geometric mean of the critic's learning rate over the iterations, as a multiple of the task's.
+    """
 
     mean_n: float
     critic_updates: int
     generator_updates: int
     cpu_seconds: float
+    mean_rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -210,7 +216,7 @@ class ContenderRecord:
         title: for people.
         kind: "fixed" (``steps``), "pair" (fixed n, with the critic's learning rate times ``rate``), "schedule" (open
             loop), "adaptive" (this library's own laws), "published" (a rule of the literature), "matched" (the mean n
-            of ``matches``, of the same task and seed, held fixed) or "rival" (another knob at n = 1).
+            of ``matches``, of the same task and seed, held fixed) or "rival" (another knob than n).
         steps: the n of a "fixed" contender, else None.
         matches: the contender whose mean n a "matched" one holds, else None.
         setting: the constructor's arguments.

@@ -62,6 +62,7 @@ class Task:
         cheap: whether a run takes seconds or longer; it then gets fewer final seeds.
         seconds: processor seconds of one run on one thread, evaluations included, as measured; for planning alone.
         note: what is special, for people.
+        penalty_every: critic updates from one penalty to the next.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Task:
     cheap: bool = True
     seconds: float = 10.0
     note: str = ""
+    penalty_every: int = 1
 
     def __post_init__(self) -> None:
         if self.suite not in ("development", "evaluation"):
@@ -107,6 +109,15 @@ class Task:
             raise ValueError(f"{self.name}: critic's learning rate times {factor}: must be finite and above 0")
         return replace(self, rates=(self.rates[0], factor * self.rates[1]))
 
+    def with_penalty_every(self, updates: int) -> Task:
+        """The same task with its penalty at every so many critic updates, and so many times its weight."""
+        return replace(self, penalty_every=updates)
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether the critic's loss has a penalty on gradients."""
+        return any(self.penalties.get(name) for name in ("gradient_penalty", "r1"))
+
     def trainer(self, game: Game) -> Engine:
         """Return the engine that trains the game."""
         return create_gan_trainer(
@@ -120,6 +131,7 @@ class Task:
             gradient_penalty=self.penalties.get("gradient_penalty"),
             r1=self.penalties.get("r1"),
             clip=self.penalties.get("clip"),
+            penalty_every=self.penalty_every,
         )
 
     def configuration(self) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def run(
             critic_updates=tuple(n * u for u in updates),
             generator_updates=updates,
             cpu_seconds=tuple(0.01 * c for c in cost),
+            rate=tuple(1.0 for _ in cost),
         ),
         summary=Summary(n, int(n * (updates[-1] if updates else 0)), int(updates[-1] if updates else 0), 1.0),
         samples=samples,

@@ -35,7 +35,8 @@ def test_the_table_has_what_the_suite_is_about() -> None:
     everywhere = {c.name for c in CONTENDERS if c.tasks is None}
     assert everywhere >= {f"fixed-{n}" for n in (1, 2, 3, 5, 10, 20)}
     assert everywhere >= {"wgan-reference", "gap", "pid", "ladder", "change-rate", "ttur", "gap-aware-rate"}
-    assert everywhere >= {"mean-of:gap", "mean-of:pid"}
+    assert everywhere >= {"mean-of:gap", "mean-of:pid", "effort", "mean-of:effort", "gap-x4", "gap-x8", "adarpgan"}
+    assert everywhere >= {f"lazy-{k}:{name}" for k in (2, 4) for name in ("fixed-5", "effort")}
     assert everywhere >= {f"pair-{n}x{m}" for n in (1, 2, 3, 5, 10) for m in (2, 4, 8, 16)}
     wider = {c.name for c in CONTENDERS if c.tasks == DEVELOPMENT_PAIR}
     assert wider >= {"step-decay", "random-of:gap", "two-thresholds", "accuracy-gate"}
@@ -64,6 +65,17 @@ def test_wasserstein_tasks_are_left_out_where_a_rule_divides_by_their_ideal_loss
     (contender,) = select_contenders(["gap-aware-rate"])
     runs_on = {task.objective for task in all_tasks().values() if contender.runs_on(task)}
     assert runs_on == {"non-saturating", "hinge", "least-squares"}
+
+
+def test_a_penalty_is_taken_less_often_only_where_there_is_one() -> None:
+    (contender,) = select_contenders(["lazy-2:fixed-5"])
+    left_out = {task.name for task in all_tasks().values() if not contender.runs_on(task)}
+    assert left_out == {
+        "pinwheel-clipping",
+        "published-clipping",
+        "published-dcgan",
+        "published-spectral",
+    }
 
 
 def test_an_unknown_contender_is_answered_with_the_list() -> None:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from experiments.contenders import Contender, select_contenders
-from experiments.runner import Training, measured_costs, png_of
+from experiments.png import png_of
+from experiments.runner import Training, measured_costs
 from experiments.tasks import all_tasks
 from experiments.tasks._task import Task
 
@@ -39,6 +40,8 @@ def _weights(training: Training) -> Tensor:
     [
         ("ring", "gap"),
         ("ring", "mean-of:gap"),
+        ("ring", "effort"),
+        ("ring", "lazy-2:fixed-5"),
         ("ring", "random-of:gap"),
         ("ring", "exact-change-rate-1"),
         ("ring", "exact-accuracy-gate"),
@@ -198,6 +201,53 @@ def test_a_pair_trains_the_critic_at_a_multiple_of_the_tasks_rate() -> None:
     unscaled = Training(task, _contender("fixed-2"), 0)
     assert unscaled.run().critic_updates == ledger.critic_updates
     assert not torch.equal(_weights(training), _weights(unscaled))
+
+
+@pytest.mark.parametrize(
+    ("task", "contender", "expected"),
+    [("two-moons", "pair-2x4", 4.0), ("two-moons-fast-critic", "ttur", 0.8), ("ring", "gap", 1.0)],
+)
+def test_the_critics_rate_is_recorded_relative_to_the_tasks(task: str, contender: str, expected: float) -> None:
+    training = Training(_task(task), _contender(contender), 0)
+    ledger = training.run()
+    assert ledger.curves["rate"] == pytest.approx([expected] * 10)
+    assert ledger.mean_rate == pytest.approx(expected)
+
+
+def test_the_rate_of_an_effort_controller_is_recorded_and_held_by_its_control() -> None:
+    task = _task("two-moons", budget=600.0)
+    training = Training(task, _contender("effort"), 0)
+    seen: list[float] = []
+    training.trainer.add_event_handler(
+        "ITERATION_STARTED",
+        lambda: seen.append(training.trainer.state.critic_rate),  # type: ignore[attr-defined]
+    )
+    ledger = training.run()
+    assert len(set(seen)) > 1
+    # A mean of logarithms: twice and half the rate cancel.
+    assert ledger.mean_rate == pytest.approx(math.exp(sum(map(math.log, seen)) / len(seen)))
+    assert min(seen) <= ledger.curves["rate"][0] <= max(seen)
+    held = Training(task, _contender("mean-of:effort"), 0, 1.5, rate=ledger.mean_rate)
+    (group,) = held.game.optimizer_d.param_groups
+    assert group["lr"] == pytest.approx(ledger.mean_rate * task.rates[1])
+    again = held.run()
+    assert again.critic_updates == pytest.approx(1.5 * again.generator_updates, abs=0.5)
+    assert again.mean_rate == pytest.approx(ledger.mean_rate)
+
+
+def test_a_lazy_penalty_is_charged_by_how_often_it_is_taken() -> None:
+    task = _task()
+    every, second, fourth = (measured_costs(task.with_penalty_every(k)).critic for k in (1, 2, 4))
+    assert measured_costs(task).critic == every
+    # One update of k takes the penalty.
+    without = 2.0 * second - every
+    assert without < second < every
+    assert fourth == pytest.approx((every + 3.0 * without) / 4.0)
+    training = Training(task, _contender("lazy-2:fixed-5"), 0)
+    assert training.costs.critic == second
+    ledger = training.run()
+    assert ledger.critic_updates == 5 * ledger.generator_updates
+    assert training.cost == pytest.approx(ledger.generator_updates * (5 * second + 1.0))
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, math.inf, math.nan])

@@ -110,6 +110,14 @@ def test_a_completed_run_has_evaluations() -> None:
         run_from_json(run_to_json(dataclasses.replace(run("wins", "fixed_2", 1, stop=0), status="completed")))
 
 
+def test_a_run_from_before_rates_were_recorded_had_the_tasks_rate() -> None:
+    old = json.loads(json.dumps(RUN))
+    del old["curve"]["rate"], old["summary"]["mean_rate"]
+    read = run_from_json(old)
+    assert read.summary.mean_rate == 1.0
+    assert read.curve.rate == (1.0,) * len(read.curve.cost)
+
+
 def test_best_pairs_are_read_as_they_were_written() -> None:
     best = BestPair("fixed_1", "fixed_2", "ttur")
     tasks = tuple(dataclasses.replace(task, best_pair=best) for task in SUITE.tasks)
