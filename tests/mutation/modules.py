@@ -29,6 +29,13 @@ _RANKS = "tests/guard/test_ranks.py::test_values_are_means_over_the_ranks"
 _STARTS = "tests/guard/test_ranks.py::test_two_ranks_compare_what_they_start_from"
 _COPIES = "tests/test_controller_copies.py::test_a_guard_with_objects_to_restore_is_not_copied"
 _WINDOW = ("tests/guard/test_scores.py", "tests/guard/test_guard.py", _RANKS, _UPDATES)
+_DECISION = (
+    "tests/handlers/test_golden.py",
+    "tests/handlers/test_state.py",
+    "tests/test_controller_law.py",
+    "tests/test_effort.py",
+    "--deselect=tests/handlers/test_state.py::test_numbers_of_a_law_replaced_by_other_numbers",  # of the laws
+)
 _CONTROLLER = (
     "tests/test_controller_engine.py",
     "tests/test_controller_start.py",
@@ -65,5 +72,13 @@ MODULES = {
         "adaptive_critic/guard/handler.py",
         (*_GUARD, *_STATE, _RANKS, _STARTS, _COPIES, _UPDATES, "tests/guard/test_gathering.py"),
     ),
+    "laws.effort": Module("laws", "adaptive_critic/laws/effort.py", (*_LAWS, "tests/laws/test_effort.py")),
+    "decision.feedback": Module("controller", "adaptive_critic/decision/feedback.py", (*_DECISION, *_CONTROLLER)),
+    "decision.proposal": Module("controller", "adaptive_critic/decision/proposal.py", _DECISION),
+    "decision.schedule": Module("controller", "adaptive_critic/decision/schedule.py", (*_DECISION, *_CONTROLLER)),
+    "alternation": Module("controller", "adaptive_critic/alternation.py", (*_DECISION, *_CONTROLLER)),
+    "published": Module("controller", "adaptive_critic/published.py", _CONTROLLER),
+    "handler": Module("controller", "adaptive_critic/handler.py", (*_CONTROLLER, "tests/test_budget.py", "tests/test_controller_copies.py")),
     "controller": Module("controller", "adaptive_critic/controller.py", _CONTROLLER),
+    "rate": Module("rate", "adaptive_critic/rate.py", ("tests/test_rate.py",)),
 }
