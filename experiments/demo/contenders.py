@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from adaptive_critic import FixedController, WassersteinGapController, WGANReferenceController
+from adaptive_critic import CriticEffortController, FixedController, WassersteinGapController, WGANReferenceController
 from experiments.contenders import Contender
 
-DEFAULT = ("fixed:1", "fixed:5", "gap")
-VALID = "fixed:N (N critic updates, N >= 1), gap (WassersteinGapController), reference (WGANReferenceController)"
+DEFAULT = ("fixed:1", "fixed:5", "gap", "effort")
+VALID = (
+    "fixed:N (N critic updates, N >= 1), gap (WassersteinGapController), effort (CriticEffortController), "
+    "reference (WGANReferenceController)"
+)
 
 # Okabe and Ito's palette without its yellow: told apart by colour-blind readers, and dark enough on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -28,6 +31,8 @@ def parse(name: str) -> Contender:
         return Contender(f"fixed:{steps}", f"fixed n = {steps}", "fixed", FixedController, {"steps": steps})
     if name == "gap":
         return Contender(name, "Wasserstein gap", "adaptive", WassersteinGapController)
+    if name == "effort":
+        return Contender(name, "critic effort", "adaptive", CriticEffortController, told=("optimizer_d",))
     if name == "reference":
         return Contender(name, "WGAN reference", "schedule", WGANReferenceController)
     raise ValueError(f"contender {name!r}: must be one of {VALID}")

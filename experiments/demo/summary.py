@@ -101,7 +101,7 @@ def verdict(runs: Sequence[Run], settings: Settings) -> list[str]:
             "A fixed number"
             if best.name.startswith("fixed")
             else "The adaptive controller"
-            if best.name == "gap"
+            if best.name in ("gap", "effort")
             else "A schedule"
         )
         said = [f"{kind} wins on this seed: {label[best.name]} has the best quality, {_figure(quality(best))}."]
@@ -109,10 +109,9 @@ def verdict(runs: Sequence[Run], settings: Settings) -> list[str]:
         if math.isnan(quality(run)):
             said.append(f"{label[run.name]} diverged.")
         else:
-            more = quality(run) / quality(best) - 1.0
-            said.append(
-                f"{label[run.name]} reached {_figure(quality(run))}, {100 * more:.0f} % above {label[best.name]}."
-            )
+            times = quality(run) / quality(best)
+            more = f"{times:.1f} times that of" if times >= 2.0 else f"{100 * (times - 1.0):.0f} % above"
+            said.append(f"{label[run.name]} reached {_figure(quality(run))}, {more} {label[best.name]}.")
     said.append(
         f"All had the same compute, {_whole(settings.budget)} generator updates' worth. Smaller is better; quality is "
         f"the mean of the last {LAST} Frechet distances."

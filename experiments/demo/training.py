@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from adaptive_critic import FixedController, StopAtBudget, create_gan_trainer
+from experiments.contenders import Context
 from experiments.data import images
 from experiments.demo.contenders import parse
 from experiments.flops import count_flops
@@ -213,7 +214,11 @@ def train(name: str, settings: Settings, cost_of_critic: float, position: int = 
         # A diverged generator is a result as well, not an error.
         scores.append(scorer.score(made) if made.isfinite().all() else Quality(math.nan, math.nan))
 
-    contender.make().attach(trainer)
+    saved: Any = trainer.state
+    budget = int(settings.budget)
+    optimizer_d = saved.to_save["optimizer_d"]
+    context = Context("wasserstein-gp", settings.seed, math.nan, optimizer_d, LEARNING_RATE, budget)
+    contender.make(context).attach(trainer)
     bar = progress_bar(contender.title, position)
     bar.attach(
         trainer,

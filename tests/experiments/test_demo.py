@@ -54,7 +54,7 @@ def test_fixed_number_that_wins_is_called_the_winner() -> None:
     said = _said(_run("fixed:1", 20.0), _run("fixed:5", 10.0), _run("gap", 15.0))
     assert said.startswith("A fixed number wins on this seed: fixed n = 5 has the best quality, 10.")
     assert "Wasserstein gap reached 15, 50 % above fixed n = 5." in said
-    assert "fixed n = 1 reached 20, 100 % above fixed n = 5." in said
+    assert "fixed n = 1 reached 20, 2.0 times that of fixed n = 5." in said
 
 
 def test_controller_that_wins_is_called_the_winner() -> None:
