@@ -169,8 +169,11 @@ class CriticEffortLaw:
         noise = state.used_square - state.used * state.used
         variance = _finite(state.gap_square - state.gap * state.gap - noise)
         swing = math.sqrt(max(variance, 0.0)) / state.gap
-        wanted = self.base / math.sqrt(rate) + self.responding(state) * max(self.share(state), 0.0) / self.setpoint
-        return wanted * min(max(self.contrast * swing, 1.0), _MOST_SWING)
+        responding = self.responding(state)
+        wanted = self.base / math.sqrt(rate)
+        if responding > 0.0:  # kappa may be infinite where nothing responds
+            wanted += responding * max(self.share(state), 0.0) / self.setpoint
+        return wanted * min(max(1.0, self.contrast * swing), _MOST_SWING)
 
     def update(
         self, state: CriticEffortState, observation: Observation, ratio: float, rate: float
@@ -211,7 +214,7 @@ class CriticEffortLaw:
         if state.offset == 0.0 or state.since < _SETTLING or state.gap <= 0.0:
             return state
         used, gap = observation.mean
-        excess = min(max((used - self.share(state) * gap) / state.gap, -1.0), 1.0)  # one outlier says no more than this
+        excess = min(max(-1.0, (used - self.share(state) * gap) / state.gap), 1.0)  # one outlier says no more than this
         # Limits may have cut the dither: only what the ratio did differ by counts.
         apart = 0.5 * (current - state.other)
         distance = min(max(apart, 0.0), self.dither) if state.offset > 0.0 else max(min(apart, 0.0), -self.dither)

@@ -126,6 +126,15 @@ def test_squares_that_overflowed_say_nothing() -> None:
     assert math.isfinite(rate)
 
 
+@pytest.mark.parametrize("law", [LAW, replace(LAW, contrast=0.0)])
+@pytest.mark.parametrize("gap", [5e-324, 1e-200, 1e200])
+def test_a_gap_of_any_size_leads_to_finite_numbers(law: CriticEffortLaw, gap: float) -> None:
+    edge = FRESH._replace(used=1.0, used_square=1.0, gap=gap, gap_square=3.0, offset=0.4, since=5, observed=100)
+    for observation in (seen(1e-100, 0.0), seen(-1e100, 1e100)):
+        result, ratio, rate = law.update(edge, observation, 1.0, 8.0)
+        assert all(map(math.isfinite, (*result, ratio, rate)))
+
+
 def test_both_are_held_until_the_warmup_is_over() -> None:
     path = play(lambda effort: 0.5, iterations=12)
     assert path[:9] == [(1.0, 8.0)] * 9
