@@ -157,7 +157,12 @@ def test_only_the_first_file_is_read_back(tmp_path: Path, monkeypatch: pytest.Mo
     """Reading each would double the time that large checkpoints take."""
     read: list[str] = []
     load = files.load
-    monkeypatch.setattr(files, "load", lambda path: (read.append(path.name), load(path))[1])
+
+    def recorded(path: Path) -> dict[str, Any]:
+        read.append(path.name)
+        return load(path)
+
+    monkeypatch.setattr(files, "load", recorded)
     trainer, objects = small()
     resume_exactly(trainer, tmp_path, objects, every=2)
     trainer.run(range(8))
