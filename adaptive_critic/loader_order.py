@@ -130,8 +130,7 @@ class LoaderOrder:
         """
         now = GlobalStates.now()
         try:
-            needed = position.start.generators if position.batches else position.generators
-            if len(needed) > len(self._generators()) and self._may_make_generators():
+            if len(position.start.generators) > len(self._generators()) and self._may_make_generators():
                 self._skip(iter(self._loader), 1)
             self.set_epoch(position.passes)
             iterator = self._iterate(position) if position.batches else None

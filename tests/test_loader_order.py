@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import logging
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -445,30 +444,58 @@ def test_a_stream_shuffled_as_it_begins_is_exact(
     assert caplog.messages == []
 
 
+def below_by_numpy(count: int) -> int:
+    return int(np.random.randint(count))  # noqa: NPY002  # the global one is meant
+
+
+def below_by_torch(count: int) -> int:
+    return int(torch.randint(count, ()))
+
+
+class Buffered(IterableDataset[int]):
+    """A stream with a shuffle buffer, which draws a random number for each sample."""
+
+    def __init__(self, below: Callable[[int], int]) -> None:
+        self.below = below
+
+    def __iter__(self) -> Iterator[int]:
+        waiting = list(range(SIZE))
+        while waiting:
+            yield waiting.pop(self.below(len(waiting)))
+
+
 @pytest.mark.parametrize("drawn_between", [False, True])
-def test_a_stream_that_goes_on_drawing_is_told(drawn_between: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """A shuffle buffer: exact only if nothing else draws from the same generator meanwhile."""
-
-    class Buffered(IterableDataset[int]):
-        def __iter__(self) -> Iterator[int]:
-            waiting = list(range(SIZE))
-            while waiting:
-                yield waiting.pop(random.randrange(len(waiting)))
-
+@pytest.mark.parametrize("below", [random.randrange, below_by_numpy, below_by_torch], ids=["random", "numpy", "torch"])
+def test_a_stream_that_goes_on_drawing_is_told(
+    below: Callable[[int], int], drawn_between: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is exact only if nothing else draws from the same generator meanwhile."""
     seed(1)
-    batches = infinite_batches(loader(Buffered()))
+    batches = infinite_batches(loader(Buffered(below)))
     for _ in range(3):
         draw(batches, 1)
         if drawn_between:
-            random.random()
+            below(2)
     state, random_state = batches.state_dict(), GlobalStates.now()
     expected = draw(batches, 3)
-    resumed = infinite_batches(loader(Buffered()))
-    with caplog.at_level(logging.WARNING):
-        resumed.load_state_dict(state)
+    resumed = infinite_batches(loader(Buffered(below)))
+    resumed.load_state_dict(state)
     assert "The data set of the DataLoader draws random numbers while it is iterated" in caplog.text
     random_state.restore()
     assert (draw(resumed, 3) == expected) is not drawn_between
+
+
+def test_augmentations_of_single_samples_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    """They decide no order."""
+
+    class Augmented(Numbers):
+        def __getitem__(self, index: int) -> int:
+            return index + random.randrange(2)
+
+    batches = infinite_batches(loader(Augmented(), shuffle=True))
+    draw(batches, 3)
+    infinite_batches(loader(Augmented(), shuffle=True)).load_state_dict(batches.state_dict())
+    assert caplog.messages == []
 
 
 def test_random_states_are_left_as_they_were() -> None:

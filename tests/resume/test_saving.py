@@ -153,6 +153,22 @@ def test_a_file_that_the_disk_has_lost_is_told_as_it_is(tmp_path: Path, monkeypa
         trainer.run(range(5))
 
 
+def test_only_the_first_file_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading each would double the time that large checkpoints take."""
+    read: list[str] = []
+    load = files.load
+
+    def recorded(path: Path) -> dict[str, Any]:
+        read.append(path.name)
+        return load(path)
+
+    monkeypatch.setattr(files, "load", recorded)
+    trainer, objects = small()
+    resume_exactly(trainer, tmp_path, objects, every=2)
+    trainer.run(range(8))
+    assert read == ["checkpoint_2.pt"]
+
+
 def test_what_later_handlers_do_is_saved_and_in_a_second_run_as_well(tmp_path: Path) -> None:
     trainer, objects = small()
     model = objects["model"]
