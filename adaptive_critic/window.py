@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import torch
@@ -59,18 +60,23 @@ def numbers(rows: Sequence[Row]) -> list[Sequence[float]]:
     tensors = [row for row in rows if isinstance(row, torch.Tensor)]
     if not tensors:
         return [row for row in rows if isinstance(row, tuple)]
-    device = device_of(rows)
     if len(tensors) == len(rows):
-        vector = (tensors[0] if len(rows) == 1 else torch.cat(tensors)).to(precise(device))
+        try:
+            matrix = tensors[0][None] if len(rows) == 1 else torch.stack(tensors)
+        except RuntimeError:  # rows of several lengths
+            vector = torch.cat(tensors)
+        else:
+            found: list[Sequence[float]] = _as_floats(matrix).tolist()
+            return found
     else:
-        vector = torch.cat(as_tensors(rows, device))
-    flat: list[float] = vector.tolist()
-    found: list[Sequence[float]] = []
-    start = 0
-    for row in rows:
-        found.append(flat[start : start + len(row)])
-        start += len(row)
-    return found
+        vector = torch.cat(as_tensors(rows, device_of(rows)))
+    flat: list[float] = _as_floats(vector).tolist()
+    ends = list(accumulate(map(len, rows)))
+    return [flat[start:end] for start, end in zip((0, *ends), ends, strict=False)]
+
+
+def _as_floats(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.is_floating_point() else tensor.to(precise(tensor.device))
 
 
 def sent(vector: torch.Tensor, error: str, ranks: int) -> torch.Tensor:

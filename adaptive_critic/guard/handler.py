@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
@@ -71,8 +71,7 @@ class DivergenceGuard(Handler):
         save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, and a resumed run
             can't roll back until a new copy has been trusted.
         output_transform: turns the step's output into a StepOutput, or None.
-        param_name: the attribute whose controller is asked. One of your own is put, with an underscore, in front of
-            ``divergence`` and ``guard_interventions`` on ``engine.state``.
+        param_name: the attribute whose controller is asked; one of your own is a prefix of what the guard publishes.
         rules: numbers of :class:`~adaptive_critic.guard.DivergenceRules` by name, such as ``patience=5``.
 
     Raises:
@@ -91,6 +90,8 @@ class DivergenceGuard(Handler):
         >>> trainer.state.divergence["reason"]
         'g_loss not finite'
     """
+
+    _saving = False
 
     def __init__(
         self,
@@ -141,8 +142,6 @@ class DivergenceGuard(Handler):
         if self.snapshots is not None:
             self.snapshots.state = SnapshotsState()
 
-    # --- use ----------------------------------------------------------------------------------------------------
-
     @property
     def interventions(self) -> int:
         """Interventions made so far."""
@@ -180,22 +179,22 @@ class DivergenceGuard(Handler):
         self._updates.leave()
         return super()._leave()
 
-    # --- handlers -----------------------------------------------------------------------------------------------
-
     def _begin(self, engine: Engine, fresh: bool) -> None:
         self._window.ranks = distributed.world_size()
         if self._window.ranks > 1:
             begun, left = engine.state.iteration, self._actions.state.cooldown_left
-            judged = distributed.fingerprint(self._rules_state)
+            waiting, judged = len(self._window), distributed.fingerprint(self._rules_state)
             distributed.same_start(
                 f"DivergenceGuard at iteration {begun}, {self.interventions} interventions, cooldown for {left}, "
-                f"{len(self._window)} iterations since the last check, state {judged}"
+                f"{waiting} iterations since the last check, state {judged}"
             )
         # A checkpoint may have been written after an iteration and before its check.
         self._check_if_due(engine, in_epoch=False)
 
-    def _events(self) -> list[tuple[Events, Callable[..., None]]]:
-        return [*super()._events(), (Events.ITERATION_COMPLETED, self._check_if_due)]
+    def _on_iteration_completed(self, engine: Engine) -> None:
+        super()._on_iteration_completed(engine)
+        if not self._saving:
+            self._check_if_due(engine, in_epoch=True)
 
     def _count(self, engine: Engine) -> None:
         output = engine.state.output
@@ -206,7 +205,7 @@ class DivergenceGuard(Handler):
     def _publish(self, engine: Engine) -> None:
         self._actions.publish(engine)
 
-    def _check_if_due(self, engine: Engine, in_epoch: bool = True) -> None:
+    def _check_if_due(self, engine: Engine, in_epoch: bool) -> None:
         if len(self._window) < self._check_every:
             return
         scalers = [*self._scalers, getattr(engine.state, "scaler", None)]
@@ -236,13 +235,17 @@ class DivergenceGuard(Handler):
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, floats, strings, lists and dicts of them, and the snapshots' tensors.
 
-        Called at ITERATION_COMPLETED by a handler that was attached before the guard, it gathers the iteration first,
-        so that a resume loses nothing. Iterations since the last check are held with this rank's values: in a
-        distributed run save at multiples of ``check_every``, where there are none.
+        Called by a handler that was attached before the guard, it gathers the iteration first, so that a resume loses
+        nothing. Iterations since the last check are held with this rank's values: in a distributed run save at
+        multiples of ``check_every``, where there are none.
         """
         if self.snapshots is not None and self.snapshots.busy:
             return {}  # a controller is being copied: the guard does not forget what it has done
-        self._catch_up()
+        self._saving = True  # what is due is checked in the guard's own turn
+        try:
+            self._catch_up()
+        finally:
+            self._saving = False
         state: dict[str, Any] = {
             "version": _FORMAT,
             "handler": "DivergenceGuard",
@@ -269,8 +272,7 @@ class DivergenceGuard(Handler):
         copies = SnapshotsState()
         if self.snapshots is not None and "snapshots" in state:
             copies = self.snapshots.read(saved.mapping(state, "snapshots"))
-        # Nothing above changes the guard, nothing below can fail.
-        if self.snapshots is not None:
+        if self.snapshots is not None:  # nothing above changes the guard, nothing below can fail
             self.snapshots.state = copies
         self._window.restore(window)
         self._actions.state, self._rules_state, self._loaded = actions, rules, True
