@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from adaptive_critic import Rounds
@@ -59,12 +60,12 @@ def lightning(toy: Toy, rounds: Rounds, batches: int) -> None:
 class Accelerator:
     """What accelerate does about gradient accumulation: steps and zeroing pass unless gradients are synchronised."""
 
-    def __init__(self, every: int) -> None:
-        self._every, self._step = every, 0
+    def __init__(self, gradient_accumulation_steps: int) -> None:
+        self._every, self._step = gradient_accumulation_steps, 0
         self.sync_gradients = True
 
     @contextmanager
-    def accumulate(self) -> Iterator[None]:
+    def accumulate(self, *models: nn.Module) -> Iterator[None]:
         self._step += 1
         self.sync_gradients = self._step % self._every == 0
         yield
@@ -72,33 +73,48 @@ class Accelerator:
     def backward(self, loss: Tensor) -> None:
         backward(loss / self._every)
 
-    def step(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.sync_gradients:
-            optimizer.step()
-            optimizer.zero_grad()
+    def prepare(self, optimizer: torch.optim.Optimizer) -> PreparedOptimizer:
+        return PreparedOptimizer(self, optimizer)
 
 
-def diffusers_vqgan(toy: Toy, rounds: Rounds, batches: int) -> None:
+class PreparedOptimizer:
+    def __init__(self, accelerator: Accelerator, optimizer: torch.optim.Optimizer) -> None:
+        self._accelerator, self._optimizer = accelerator, optimizer
+
+    def step(self) -> None:
+        if self._accelerator.sync_gradients:
+            self._optimizer.step()
+
+    def zero_grad(self) -> None:
+        if self._accelerator.sync_gradients:
+            self._optimizer.zero_grad()
+
+
+def diffusers_vqgan(toy: Toy, rounds: Rounds, batches: int, make_accelerator: Any = Accelerator) -> None:
     """huggingface/diffusers, examples/vqgan/train_vqgan.py: each batch is the generator's or the critic's."""
-    accelerator = Accelerator(every=2)
+    accelerator = make_accelerator(gradient_accumulation_steps=2)
+    optimizer_g, optimizer_d = accelerator.prepare(toy.optimizer_g), accelerator.prepare(toy.optimizer_d)
     means: list[tuple[Tensor, ...]] = []  # new
     generator_step = False
     for real in toy.loader(batches):
         if accelerator.sync_gradients:  # new
             generator_step = rounds.generator_due  # was: batch number by gradient_accumulation_steps, modulo 2
-        with accelerator.accumulate():
-            if generator_step:
+        if generator_step:
+            optimizer_g.zero_grad()
+            with accelerator.accumulate(toy.generator):
                 g_fake = toy.score_fake(toy.fake())
                 accelerator.backward(-g_fake.mean())
-                accelerator.step(toy.optimizer_g)
+                optimizer_g.step()
                 if accelerator.sync_gradients:  # new
                     rounds.generator(g_fake=g_fake.mean())  # new: of the last micro-batch
-            else:
+        else:
+            optimizer_d.zero_grad()
+            with accelerator.accumulate(toy.critic):
                 d_real, d_fake = toy.score_real(real), toy.score_fake(toy.fake().detach())
                 loss = (relu(1 + d_fake) + relu(1 - d_real)).mean()
                 accelerator.backward(loss)
-                accelerator.step(toy.optimizer_d)
-                means.append((d_real.mean(), d_fake.mean(), loss))  # new
+                optimizer_d.step()
+                means.append((d_real.detach().mean(), d_fake.detach().mean(), loss.detach()))  # new
                 if accelerator.sync_gradients:  # new: a report for each step, of the mean over its micro-batches
                     values = [torch.stack(scores).mean() for scores in zip(*means, strict=True)]  # new
                     means.clear()  # new

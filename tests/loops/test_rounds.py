@@ -327,6 +327,20 @@ class TestHandlers:
         assert resumed.critic_updates == 4, "it was made"
         assert state_of(resumed.engine).critic_updates == 3
 
+    def test_a_training_that_ends_as_it_starts_has_no_round(self) -> None:
+        """Resumed where the generator is due, by a handler that ends it: its update was made, nothing is decided."""
+        rounds, resumed = Rounds(FixedController(1)), Rounds(FixedController(1))
+        rounds.critic()
+        resumed.load_state_dict(rounds.state_dict())
+        fired: list[Any] = []
+        for event in (Events.ITERATION_STARTED, Events.TERMINATE, Events.COMPLETED):
+            resumed.engine.add_event_handler(event, fired.append, event)
+        resumed.engine.add_event_handler(Events.STARTED, resumed.engine.terminate, skip_completed=True)
+        resumed.generator()
+        assert fired == [Events.TERMINATE]
+        assert (resumed.generator_updates, resumed.controller.generator_updates) == (1, 0)
+        assert resumed.should_stop
+
     def test_a_controller_of_the_rate_multiplies_it_in_these_rounds(self) -> None:
         toy = Toy()
         controller = CriticEffortController(toy.optimizer_d, warmup=1, gain=0.3, limits=(1, 4))

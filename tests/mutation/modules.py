@@ -78,7 +78,11 @@ MODULES = {
     "decision.schedule": Module("controller", "adaptive_critic/decision/schedule.py", (*_DECISION, *_CONTROLLER)),
     "alternation": Module("controller", "adaptive_critic/alternation.py", (*_DECISION, *_CONTROLLER)),
     "published": Module("controller", "adaptive_critic/published.py", _CONTROLLER),
-    "handler": Module("controller", "adaptive_critic/handler.py", (*_CONTROLLER, "tests/test_budget.py", "tests/test_controller_copies.py")),
+    "handler": Module(
+        "controller",
+        "adaptive_critic/handler.py",
+        (*_CONTROLLER, "tests/test_budget.py", "tests/test_controller_copies.py"),
+    ),
     "controller": Module("controller", "adaptive_critic/controller.py", _CONTROLLER),
     "rate": Module("rate", "adaptive_critic/rate.py", ("tests/test_rate.py",)),
 }
