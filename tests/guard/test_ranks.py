@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,85 +12,16 @@ import torch
 from adaptive_critic import distributed
 from adaptive_critic.guard import DivergenceGuard
 from tests.guard.engines import healthy, trainer_of
-
-CASES = ("nan", "opposite", "explosion", "key", "losses", "none", "guard", "n")
-
-SCRIPT = """
-import json, math, sys
-from datetime import timedelta
-import torch
-torch.set_num_threads(1)
-import torch.distributed as dist
-from adaptive_critic import distributed
-from adaptive_critic.guard import DivergenceGuard
-from adaptive_critic.handlers import FixedController
-from tests.guard.engines import healthy, record_steps, trainer_of
-
-rank, rendezvous, cases = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-timeout = timedelta(seconds=30)
-dist.init_process_group("gloo", init_method="file://" + rendezvous, rank=rank, world_size=2, timeout=timeout)
-
-calls = []
-original = distributed.sum_over_ranks
-distributed.sum_over_ranks = lambda vector: (calls.append(len(vector)), original(vector))[1]
-
-def output_at(iteration, case):
-    output = healthy(iteration) | {"g_fake": torch.tensor(float(rank))}
-    if iteration == 15 and case == "opposite":
-        output["g_loss"] = torch.tensor(math.inf if rank else -math.inf)
-    if rank == 0:
-        return output
-    if iteration > 150 and case == "explosion":
-        output["d_real"] = output["d_real"] * 1e6
-    if case == "n":  # its step makes another number of updates, which is nothing for a guard to judge
-        output["d_loss"] = output["d_loss"][[0, 1, 0]]
-    if iteration == 15 and case == "nan":
-        output["g_loss"] = torch.tensor(math.nan)
-    if iteration == 15 and case == "key":
-        del output["g_fake"]
-    if iteration == 15 and case == "losses":
-        del output["d_loss"]
-    return None if iteration == 15 and case == "none" else output
-
-results = {}
-for case in cases:
-    calls.clear()
-    trainer = trainer_of(lambda iteration: output_at(iteration, case))
-    FixedController(3, limits=(2, 4)).attach(trainer)
-    guard = DivergenceGuard("terminate_epoch", override_iterations=19 if case == "guard" and rank else 20)
-    steps, error = record_steps(trainer), ""
-    try:
-        guard.attach(trainer)
-        trainer.run(range(100), max_epochs=2)
-    except Exception as caught:
-        error = f"{type(caught).__name__}: {caught}"
-    results[case] = {"steps": steps, "history": guard.history, "calls": len(calls), "error": error}
-    results[case]["iteration"] = trainer.state.iteration
-print(json.dumps(results))
-dist.destroy_process_group()
-"""
+from tests.guard.two_ranks import one_rank
+from tests.processes import run_side_by_side
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Return what each of two ranks saw in each case."""
-    folder, root = tmp_path_factory.mktemp("ranks"), Path(__file__).parents[2]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(rank), str(folder / "rendezvous"), *CASES],
-            cwd=root,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    try:
-        outputs = [process.communicate(timeout=120)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0]
-    return [json.loads(output.splitlines()[-1]) for output in outputs]
+    folder = tmp_path_factory.mktemp("ranks")
+    run_side_by_side(one_rank, [(rank, str(folder)) for rank in range(2)], folder, limit=120.0)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
 @pytest.mark.parametrize(
