@@ -106,6 +106,17 @@ def _display_math(self: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+class _Translator(HTML5Translator):
+    """Writes pictures that open in full size: a column is narrower than most of them."""
+
+    def visit_image(self, node: nodes.image) -> None:
+        """Put the picture into a link to itself, unless it is in a link."""
+        super().visit_image(node)
+        found = re.search(r'src="([^"]+)"', self.body[-1])
+        if found is not None and not isinstance(node.parent, nodes.reference):
+            self.body[-1] = f'<a class="whole-picture" href="{found[1]}">{self.body[-1].strip()}</a>'
+
+
 def _arguments_of_init(
     _app: Sphinx, what: str, _name: str, obj: Any, _options: Any, shown: str | None, _returns: str | None
 ) -> tuple[str, None] | None:
@@ -117,6 +128,7 @@ def _arguments_of_init(
 
 
 def setup(app: Sphinx) -> None:
-    """Render equations as MathML: every browser draws it, without a script from somewhere else."""
+    """Render equations as MathML, which every browser draws without a script from elsewhere, and pictures as links."""
+    app.set_translator("html", _Translator)
     app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
     app.connect("autodoc-process-signature", _arguments_of_init)

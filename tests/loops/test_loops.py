@@ -128,7 +128,7 @@ def test_a_budget_counts_what_was_made(loop: Callable[[Toy, Rounds, int], None])
 def test_the_table_of_lines_is_that_of_these_loops() -> None:
     """docs/migration.md has a row for each, with as many lines as are marked here, an import and ``Rounds(...)``."""
     page = (Path(__file__).parents[2] / "docs" / "migration.md").read_text(encoding="utf-8")
-    table = page.partition("<!-- table:loops -->\n")[2].partition("<!-- /table -->")[0]
+    table = page.partition("<!-- loops: start -->\n")[2].partition("<!-- loops: end -->")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:3]] for line in table.splitlines()[2:]]
     parts: dict[str, list[Any]] = {
         "BasicSR": [plain.BasicSRModel],
