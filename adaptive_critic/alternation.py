@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from adaptive_critic import state as saved
 from adaptive_critic.decision import Decision
-from adaptive_critic.step_output import num_samples
+from adaptive_critic.step_output import num_critic_updates, num_samples
 
 __all__ = ["Alternation", "AlternationState", "Next"]
 
@@ -81,6 +81,7 @@ class Alternation:
         if self._output_transform is not None:
             output = self._output_transform(output)
         samples, ran = num_samples(output), self.next
+        made = num_critic_updates(output, ran.steps)
         if self.overridden > 0:
             self.overridden -= 1
             self._rate_lowered = self._rate_lowered and self.overridden > 0
@@ -89,7 +90,7 @@ class Alternation:
             self.decision.observe(output, metrics, ran.steps)
         if ran.decided:
             self.decision.ran(ran.steps, ran.ratio)
-        self.critic_updates += ran.steps
+        self.critic_updates += made
         self.generator_updates += 1
         self.samples_seen += samples
         self.index = index

@@ -41,8 +41,9 @@ class Controller(Handler):
     - ``critic_ratio``: float, the real-valued ratio behind it;
     - ``critic_signal``: float, what the law regulates, NaN while there is nothing;
     - ``critic_updates``, ``generator_updates``: int, updates so far: iterations, and the critic updates that this
-      controller asked of them. A step that makes another number (logged once where its output shows it), or a
-      second writer of the attribute (which is warned about), is not in the count;
+      controller asked of them, without those that a gradient scaler skipped as the step reports them
+      (``num_critic_updates``). A step that makes another number (logged once where its output shows it), or a second
+      writer of the attribute (which is warned about), is not in the count;
     - ``samples_seen``: int, real samples consumed so far on this rank, as the step reports them (``num_samples``).
 
     Args:

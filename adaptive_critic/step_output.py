@@ -18,6 +18,7 @@ __all__ = [
     "kept",
     "lacks_g_fake",
     "last",
+    "num_critic_updates",
     "num_samples",
     "scalar",
     "tensor_entry",
@@ -58,6 +59,8 @@ class StepOutput(TypedDict, total=False):
     """(), share of the generator's batch that the critic calls fake, in [0, 1]"""
     num_samples: int
     """real samples of this iteration"""
+    num_critic_updates: int
+    """critic updates that were made, where a gradient scaler has skipped some; all that were asked for if absent"""
 
 
 class StepOutputError(ValueError):
@@ -195,10 +198,23 @@ def num_samples(output: Any) -> int:
     Raises:
         StepOutputError: if it is not an int of at least 0.
     """
-    samples = output.get("num_samples", 0) if isinstance(output, (dict, Mapping)) else 0
-    if isinstance(samples, bool) or not isinstance(samples, (int, Integral)) or samples < 0:
-        raise StepOutputError(f"'num_samples' must be an int of at least 0, got {samples!r} ({type(samples).__name__})")
-    return int(samples)
+    return _count(output, "num_samples", 0)
+
+
+def num_critic_updates(output: Any, asked: int) -> int:
+    """Return the entry ``num_critic_updates``, all that were asked for if the output has none.
+
+    Raises:
+        StepOutputError: if it is not an int of at least 0.
+    """
+    return _count(output, "num_critic_updates", asked)
+
+
+def _count(output: Any, key: str, absent: int) -> int:
+    count = output.get(key, absent) if isinstance(output, (dict, Mapping)) else absent
+    if isinstance(count, bool) or not isinstance(count, (int, Integral)) or count < 0:
+        raise StepOutputError(f"{key!r} must be an int of at least 0, got {count!r} ({type(count).__name__})")
+    return int(count)
 
 
 def kept(value: Scalar) -> Scalar:

@@ -88,6 +88,14 @@ class GANTrainingStep:
         self.micro_batches = gradient_accumulation_steps
         self.ema = ema
         self.param_name = param_name
+        self._steps_made = 0
+        # A scaler does not tell whether it skips a step. Wrappers that are optimizers by class only have no hooks.
+        self._counts_steps = scaler is not None and hasattr(optimizer_d, "_optimizer_step_post_hooks")
+        if self._counts_steps:
+            optimizer_d.register_step_post_hook(self._count_step)
+
+    def _count_step(self, *_: Any) -> None:
+        self._steps_made += 1
 
     def __call__(self, engine: Engine, batch: Any) -> StepOutput:
         """Run one iteration and return its StepOutput.
@@ -115,6 +123,7 @@ class GANTrainingStep:
         updates: list[Measured] = []
         drawn: list[MicroBatch] = []
         num_samples = 0
+        made_before = self._steps_made
         batch_size = self.batches.batch_size
         for _ in range(steps):
             drawn = self._draw()
@@ -128,7 +137,10 @@ class GANTrainingStep:
             requests = [(len(micro.samples), micro.condition) for micro in drawn]
         else:
             requests = [(batch_size, ())] * self.micro_batches
-        return step_output(updates, self.generator_update(requests), self.objective.boundary, num_samples)
+        output = step_output(updates, self.generator_update(requests), self.objective.boundary, num_samples)
+        if self._counts_steps:
+            output["num_critic_updates"] = self._steps_made - made_before
+        return output
 
     def critic_update(self, micro_batches: Sequence[MicroBatch]) -> Measured:
         """Step the critic once, over one micro-batch or more; returns what was measured before the step."""
