@@ -31,6 +31,7 @@ PAIRS = [
 ]
 EFFORT_ROUNDS: dict[str, list[Contender]] = {
     "pairs": PAIRS,
+    "few-pairs": [pair(0.5, 16.0), pair(1.0, 4.0), pair(1.0, 8.0), pair(2.0, 4.0)],
     "more-pairs": [pair(5.0, rate) for rate in (4.0, 8.0, 16.0)],
     "gap-at-rate": [
         gap_at(1.0, "gap", base=2.0, start=2.0, limits=(1.0, 20.0)),
