@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from ignite.engine import Engine, Events
 from ignite.handlers import LinearCyclicalScheduler
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim import lr_scheduler as schedulers
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaptive_critic.rate import CriticRate
+from tests.processes import run_side_by_side
 from tests.training_toys import HostReads
 
 KEPT: list[CriticRate] = []
@@ -573,7 +573,7 @@ def zero_redundancy(rank: int, folder: str) -> None:
 
 
 def test_zero_redundancy_optimizers_are_multiplied_once(tmp_path: Path) -> None:
-    spawn(zero_redundancy, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    run_side_by_side(zero_redundancy, [(rank, str(tmp_path)) for rank in range(2)], tmp_path, limit=120.0)
     for rank in range(2):
         saved = torch.load(tmp_path / f"{rank}.pt")
         assert saved["rates"] == [0.5]

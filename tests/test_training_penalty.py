@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 
 from adaptive_critic import DivergenceGuard, Objective, StateError
 from adaptive_critic.training import OBJECTIVES
 from adaptive_critic.training import step as step_module
 from adaptive_critic.training.lazy_penalty import LazyPenalty
 from tests.guard.engines import through_file
+from tests.processes import run_side_by_side
 from tests.training_toys import LATENTS, Setup, real_batches, train_one_rank
 
 GP: dict[str, Any] = {"objective": "wasserstein-gp"}
@@ -145,7 +145,7 @@ def test_mixed_precision_and_scaling(dtype: torch.dtype) -> None:
 
 def test_ranks_take_it_in_step(tmp_path: Path) -> None:
     options = {**R1, "penalty_every": 2}
-    spawn(train_one_rank, args=(str(tmp_path), options), nprocs=2)  # type: ignore[no-untyped-call]
+    run_side_by_side(train_one_rank, [(rank, str(tmp_path), options) for rank in range(2)], tmp_path, limit=120.0)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert all(map(torch.equal, first, second))
     batches = real_batches(16)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch.multiprocessing.spawn import spawn
 
 from tests.guard.sharded import RANKS, train
+from tests.processes import run_side_by_side
 
 
 def test_every_rank_goes_back_to_the_whole_state(tmp_path: Path) -> None:
     """Its state_dict() raises where nothing was consolidated, and to consolidate is a collective."""
-    spawn(train, args=(tmp_path,), nprocs=RANKS)  # type: ignore[no-untyped-call]  # torch's annotation
+    run_side_by_side(train, [(rank, tmp_path) for rank in range(RANKS)], tmp_path, limit=120.0)
     for rank in range(RANKS):
         kept, done = torch.load(tmp_path / f"{rank}.pt")
         assert done == [(15, "rollback")]

@@ -9,11 +9,11 @@ import torch
 from ignite.engine import Engine
 from torch import distributed, nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
-from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from adaptive_critic import resume_exactly
 from adaptive_critic.distributed import full_state
+from tests.processes import run_side_by_side
 
 RANKS = 2
 END, EVERY = 6, 2
@@ -52,7 +52,8 @@ def test_a_sharded_optimizer_is_saved_and_resumed_on_every_rank(tmp_path: Path) 
     for folder, lives in ((whole, [(END, 0)]), (interrupted, [(END - EVERY, 0), (END, END - EVERY)])):
         folder.mkdir()
         for ends, resumed_from in lives:
-            spawn(train, args=(folder, ends, resumed_from), nprocs=RANKS)  # type: ignore[no-untyped-call]
+            arguments = [(rank, folder, ends, resumed_from) for rank in range(RANKS)]
+            run_side_by_side(train, arguments, folder, limit=120.0)
     for rank in range(RANKS):
         weights, optimizer = torch.load(whole / f"ended{END}_{rank}.pt")
         again_weights, again_optimizer = torch.load(interrupted / f"ended{END}_{rank}.pt")
