@@ -57,7 +57,8 @@ class CriticEffortController(FeedbackController):
         rate_gain: e-folds that the multiplier rises per iteration at most, in (0, 1].
         window: iterations that the running averages reach back, at least 1.
         warmup: iterations to observe before the first move.
-        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`. While a guard overrides the number, the
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`. ``update_every`` should be at most 5: the law
+            compares ten iterations with the next ten. While a guard overrides the number, the
             multiplier is at most 1.
 
     Raises:

@@ -11,10 +11,11 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-__all__ = ["FeedbackLaw", "Observation", "RatedLaw", "Schedule", "check_fields", "exp_clamped"]
+__all__ = ["FeedbackLaw", "Observation", "RatedLaw", "Schedule", "check_fields", "exp_clamped", "kept_of_average"]
 
 StateT = TypeVar("StateT", bound=tuple[Any, ...])
 
+_WINDOW_SHARE = 3.0
 _LARGEST_EXPONENT = 700.0  # math.exp overflows shortly above 709
 
 
@@ -104,6 +105,24 @@ def check_fields(law: Any, **checks: Callable[[str, Any], Any]) -> None:
     """
     for name, check in checks.items():
         object.__setattr__(law, name, check(name, getattr(law, name)))
+
+
+def kept_of_average(observed: int, iterations: int, window: float) -> float:
+    """Return the weight that the past keeps in a running average when it takes in some iterations.
+
+    The window grows: early on, the average reaches back over about a third of the iterations so far.
+
+    Args:
+        observed: iterations in it already.
+        iterations: iterations that it takes in.
+        window: iterations that it reaches back in the end, at least 1.
+    """
+    growing = math.ceil(_WINDOW_SHARE * (window - 1.0))  # from here on the weights are constant
+    kept = 1.0
+    for count in range(observed + 1, min(observed + iterations, growing) + 1):
+        kept *= 0.0 if count == 1 else 1.0 - max(_WINDOW_SHARE / (count + _WINDOW_SHARE), 1.0 / window)
+    constant = observed + iterations - max(observed, growing)
+    return kept * (1.0 - 1.0 / window) ** max(constant, 0)
 
 
 def exp_clamped(exponent: float) -> float:

@@ -8,11 +8,10 @@ from functools import partial
 from typing import ClassVar, NamedTuple
 
 from adaptive_critic.checks import above, at_least, between, real, whole
-from adaptive_critic.laws.base import Observation, check_fields, exp_clamped
+from adaptive_critic.laws.base import Observation, check_fields, exp_clamped, kept_of_average
 
 __all__ = ["CriticEffortLaw", "CriticEffortState"]
 
-_WINDOW_SHARE = 3.0  # early on, averages reach back over about a third of the iterations so far
 _HALF_PERIOD = 10  # iterations above the ratio, then as many below: the critic follows within a few
 _SETTLING = 3  # iterations after a switch that are not compared: the critic is still the other half's
 _DECISIONS_PER_HALF = 3  # at least, so that one decision of delay does not swap the halves
@@ -228,16 +227,9 @@ class CriticEffortLaw:
     def _averaged(self, state: CriticEffortState, observation: Observation) -> CriticEffortState:
         """Average over a window that grows with the iterations observed, up to ``window``."""
         observed = state.observed + observation.iterations
-        growing = math.ceil(_WINDOW_SHARE * (self.window - 1.0))  # from here on the weights are constant
-        kept = (1.0 - 1.0 / self.window) ** max(observed - max(state.observed, growing), 0)
-        for count in range(state.observed + 1, min(observed, growing) + 1):
-            kept *= 0.0 if count == 1 else 1.0 - max(_WINDOW_SHARE / (count + _WINDOW_SHARE), 1.0 / self.window)
-        new = (
-            observation.mean[0],
-            observation.mean_square[0],
-            observation.mean[1],
-            observation.mean_square[1],
-        )
+        kept = kept_of_average(state.observed, observation.iterations, self.window)
+        mean, square = observation.mean, observation.mean_square
+        new = (mean[0], square[0], mean[1], square[1])
         averages = zip(state[: len(new)], new, strict=True)
         used, used_square, gap, gap_square = (kept * old + (1.0 - kept) * now for old, now in averages)
         return state._replace(used=used, used_square=used_square, gap=gap, gap_square=gap_square, observed=observed)

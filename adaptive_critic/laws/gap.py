@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from adaptive_critic.checks import above, at_least, between, whole
-from adaptive_critic.laws.base import Observation, check_fields, exp_clamped
+from adaptive_critic.laws.base import Observation, check_fields, exp_clamped, kept_of_average
 
 __all__ = ["GapShareLaw", "GapShareState"]
 
-_WINDOW_SHARE = 3.0  # early on, averages reach back over about a third of the iterations so far
 # An iteration costs about as much as its critic updates: a large number that is wrong is left sooner than a small one.
 _FASTEST = 2.0
 _FASTER_FROM, _FASTEST_FROM = math.log(3.0), math.log(3.0 * _FASTEST)
@@ -107,7 +106,7 @@ class GapShareLaw:
 
     def update(self, state: GapShareState, observation: Observation, ratio: float) -> tuple[GapShareState, float]:
         """Average, then lead the ratio to r*, by at most 2 * ``gain`` e-folds per iteration."""
-        kept = self._kept(state.observed, observation.iterations)
+        kept = kept_of_average(state.observed, observation.iterations, self.window)
         used, gap = observation.mean
         state = GapShareState(
             kept * state.used + (1.0 - kept) * used,
@@ -132,15 +131,6 @@ class GapShareLaw:
                 distance = -1.0
             position += distance if gain > 1.0 else gain * distance
         return state, exp_clamped(position)
-
-    def _kept(self, observed: int, iterations: int) -> float:
-        """Return the weight that the past keeps: none at first, then what windows that grow to ``window`` leave it."""
-        growing = math.ceil(_WINDOW_SHARE * (self.window - 1.0))  # from here on the weights are constant
-        kept = 1.0
-        for count in range(observed + 1, min(observed + iterations, growing) + 1):
-            kept *= 0.0 if count == 1 else 1.0 - max(_WINDOW_SHARE / (count + _WINDOW_SHARE), 1.0 / self.window)
-        constant = observed + iterations - max(observed, growing)
-        return kept * (1.0 - 1.0 / self.window) ** max(constant, 0)
 
     def measurement(self, state: GapShareState) -> float:
         """Return kappa; NaN before the first observation."""
