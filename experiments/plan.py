@@ -94,17 +94,21 @@ def blocks() -> dict[str, Block]:
     images = tuple(task.name for task in tasks if task.suite == "evaluation" and not task.cheap)
     constant = tuple(contender.name for contender in CONTENDERS if contender.kind in ("fixed", "pair"))
     every = tuple(contender.name for contender in CONTENDERS)
-    found = (
+    found = [
         Block("development", "development tasks, tuning seeds", development, every, TUNING_SEEDS),
-        Block(
-            "tuning", "constant n and rates on evaluation tasks, tuning seeds", cheap + images, constant, TUNING_SEEDS
+        Block("tuning", "constants on cheap evaluation tasks, tuning seeds", cheap, constant, TUNING_SEEDS),
+        *(
+            Block(f"tuning-images-{seed}", f"constants on images, tuning seed {seed}", images, constant, (seed,))
+            for seed in TUNING_SEEDS
         ),
-        # Final seeds below these were looked at with earlier laws (experiments/report/seeds.py).
+        # Final seeds below these have been looked at (experiments/report/seeds.py).
         Block("cheap", "cheap evaluation tasks, final seeds 25-29", cheap, every, tuple(range(25, 30))),
-        Block("images", "image evaluation tasks, final seeds 7-9", images, every, tuple(range(7, 10))),
         Block("cheap-more", "cheap evaluation tasks, final seeds 30-34", cheap, every, tuple(range(30, 35))),
-        Block("images-more", "image evaluation tasks, final seeds 10-11", images, every, tuple(range(10, 12))),
-    )
+        *(
+            Block(f"images-{seed}", f"image evaluation tasks, final seed {seed}", images, every, (seed,))
+            for seed in range(7, 12)
+        ),
+    ]
     return {block.name: block for block in found}
 
 

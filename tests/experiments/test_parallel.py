@@ -19,7 +19,7 @@ from experiments import execution
 from experiments.contenders import select_contenders
 from experiments.execution import DiskFullError, execute, finished
 from experiments.parallel import run_all
-from experiments.plan import TUNING_SEEDS, Spec, blocks, specs, suite_record
+from experiments.plan import TUNING_SEEDS, Spec, blocks, estimated_seconds, specs, suite_record
 from experiments.report.seeds import SEEN
 from experiments.runner import Training
 from experiments.schema import BestPair, FormatError, Run, Suite, load_results
@@ -211,6 +211,14 @@ def test_blocks_cover_the_suite_and_keep_the_roles_of_seeds_apart() -> None:
         expected = set() if task.suite == "development" else set(range(25, 35) if task.cheap else range(7, 12))
         assert {seed for block in final for seed in block.seeds} == expected
         assert not any(seed in expected for seen in SEEN if seen.cheap is task.cheap for seed in seen.seeds)
+
+
+def test_no_block_takes_more_than_ninety_minutes_on_two_cores(tmp_path: Path) -> None:
+    best, bare = BestPair("pair-10x2", "pair-10x4", "pair-10x8"), suite_record()
+    tasks = tuple(dataclasses.replace(task, best_pair=best) for task in bare.tasks)
+    chosen = dataclasses.replace(bare, tasks=tasks, pairs=("pair-1x2", "pair-1x4", "pair-1x8"))
+    minutes = {name: estimated_seconds(specs(tmp_path, block_names=[name], suite=chosen)) / 120 for name in blocks()}
+    assert max(minutes.values()) <= 90, minutes
 
 
 def test_on_final_seeds_only_the_chosen_pairs_run(tmp_path: Path) -> None:
