@@ -79,6 +79,7 @@ def _mathml(node: nodes.math | nodes.math_block, displayed: bool) -> str:
     text = node.astext()
     if displayed and re.search(r"&|\\\\", text) and r"\begin" not in text:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
+    text = re.sub(r"_\{([a-z]{2,})\}", r"_{\\text{\1}}", text)  # a word is no product of its letters
     try:
         markup = _latex.convert_with_local_state(text, displaystyle=displayed)
     except LatexError as error:
