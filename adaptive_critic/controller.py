@@ -203,14 +203,15 @@ class Controller(Handler):
             settings = self._decision.settings()  # law and limits may have been replaced since this was made
             distributed.all_equal(repr(self) if settings == self._made_with else f"{self!r} with {settings}")
         overwritten = self._published.claim(engine, self)
-        self._join(engine)
-        if self.guard is not None:
-            try:
+        try:
+            self._join(engine)
+            if self.guard is not None:
                 self.guard.attach(engine)
-            except (RuntimeError, ValueError):  # such as that it watches another engine: leave this one as it was
+        except (RuntimeError, ValueError):  # such as that the guard watches another engine: leave this one as it was
+            if self._engine is not None:
                 self._leave()
-                self._published.release(engine)
-                raise
+            self._published.release(engine)
+            raise
         self._begin_on(ranks)
         if not self._loaded:
             self._alternation.index = self._counted

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from adaptive_critic.signals import GapShare, Signal
-from adaptive_critic.step_output import StepOutputError, lacks_g_fake
+from adaptive_critic.step_output import lacks_g_fake
 
 __all__ = ["NO_G_FAKE", "OutputWarnings"]
 
@@ -26,6 +26,7 @@ _ITERATIONS_CHECKED = 200  # early iterations, in which the output's form is loo
 # The longest that was seen in a run with nothing wrong is 191: the critic's rate 1/25 of the generator's, n fixed at 1.
 _NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap
 _NEGATIVE_DECISIONS = 50  # and decisions, where means over many iterations hide the ones that are positive
+_MOST_ENTRIES = 20  # a loop that does not read the number may make so many updates; a batch has more samples
 _SAME_ITERATIONS = 10  # iterations in a row with one number for loss and score
 _RAISED_ITERATIONS = 200  # iterations over which generator updates raise the gap on average
 _RAISED_ERRORS = 5.0  # by so many standard errors
@@ -67,7 +68,7 @@ class OutputWarnings:
             self._logged.add(what)
             _logger.warning(text, *values)
 
-    def check_output(self, output: Any, steps: int, most: float) -> None:
+    def check_output(self, output: Any, steps: int, most: float) -> str:
         """Look at the form of an iteration's output; nothing is read from the device.
 
         Args:
@@ -75,28 +76,29 @@ class OutputWarnings:
             steps: critic updates that the step was asked for.
             most: largest number that a step is ever asked for.
 
-        Raises:
-            StepOutputError: if an entry has one value for each sample, and not one for each critic update.
+        Returns:
+            what is wrong with the output, empty if nothing is.
         """
         if not self._reads_output:
-            return
+            return ""
         if self._g_fake_needed and lacks_g_fake(output):
             self._log("no g_fake", NO_G_FAKE)
-        if self._iterations < _ITERATIONS_CHECKED and isinstance(output, Mapping):
-            self._iterations += 1
-            self._check_entries(output, steps, max(most, steps))
-            if self._is_gap:
-                self._check_score(output)
+        if self._iterations >= _ITERATIONS_CHECKED or not isinstance(output, Mapping):
+            return ""
+        self._iterations += 1
+        if self._is_gap:
+            self._check_score(output)
+        return self._check_entries(output, steps, max(most, steps, _MOST_ENTRIES))
 
-    def _check_entries(self, output: Mapping[str, Any], steps: int, most: float) -> None:
+    def _check_entries(self, output: Mapping[str, Any], steps: int, most: float) -> str:
         found: dict[str, Any] = {key: output.get(key) for key in ("d_real", "d_fake", "d_loss")}
         lengths = {key: len(entries) for key, entries in found.items() if _is_vector(entries)}
         for key, length in lengths.items():
             if length > most:
-                raise StepOutputError(
-                    f"{key!r} has {length} entries, and no iteration is asked for more than {most:g} critic "
-                    "updates: are these the values of a batch's samples? Return their mean for each critic update, "
-                    f"such as {{{key!r}: [loss.mean() for each update], ...}}"
+                return (
+                    f"{key!r} has {length} entries, and {steps} critic updates were asked for: are these the values of "
+                    "a batch's samples? Return their mean for each critic update, such as "
+                    f"{{{key!r}: [loss.mean() for each update], ...}}"
                 )
         # Fewer are no fault beside one that is complete: a score that costs something may be taken in the first alone.
         wrong = {key: length for key, length in lengths.items() if length > steps or steps not in lengths.values()}
@@ -107,6 +109,7 @@ class OutputWarnings:
                 "that the controller writes?",
                 key, length, steps,
             )  # fmt: skip
+        return ""
 
     def _check_score(self, output: Mapping[str, Any]) -> None:
         """Compare g_fake with g_loss. Of tensors only one that is returned twice is found: values would be read."""

@@ -204,8 +204,8 @@ class Feedback:
         if self._waited < self._start_after:
             self._waited += 1
             return
-        self._warnings.check_output(output, steps, self._bounds()[1])
-        self._window.gather(output, metrics, steps)
+        problem = self._warnings.check_output(output, steps, self._bounds()[1])
+        self._window.gather(output, metrics, steps, problem)
         self._since += 1
         self._elapsed += 1
         if self._since >= self.update_every:

@@ -62,18 +62,22 @@ class Measurement:
         """Leave iterations out: signals that compare neighbouring ones must not compare across them."""
         self.moments.reset()
 
-    def gather(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
+    def gather(self, output: Any, metrics: Mapping[str, Any], steps: int, problem: str = "") -> None:
         """Take in an iteration of ``steps`` critic updates.
 
         Args:
             output: a StepOutput.
             metrics: running metrics, which are read instead if the measurement was made with names of some.
             steps: critic updates of the iteration.
+            problem: what was found wrong with the output already, empty if nothing.
 
         Raises:
-            StepOutputError: if something is missing; with several ranks, at the next :meth:`read`, on all of them.
+            StepOutputError: if there is a problem, or something is missing; with several ranks, at the next
+                :meth:`read`, on all of them.
         """
         try:
+            if problem:
+                raise StepOutputError(problem)
             if self._metrics:
                 output = self._from_metrics(metrics)
             if output is not None or not self._metrics:

@@ -57,9 +57,9 @@ class CriticEffortController(FeedbackController):
         rate_gain: e-folds that the multiplier rises per iteration at most, in (0, 1].
         window: iterations that the running averages reach back, at least 1.
         warmup: iterations to observe before the first move.
-        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`. ``update_every`` should be at most 5: the law
-            compares ten iterations with the next ten. While a guard overrides the number, the
-            multiplier is at most 1.
+        options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`. ``update_every`` should be at most 5, as
+            the law compares ten iterations with the next ten. While a guard overrides the number, the multiplier is
+            at most 1.
 
     Raises:
         TypeError: if an argument has the wrong type, or ``optimizer_d`` is not an Optimizer.
@@ -132,24 +132,9 @@ class CriticEffortController(FeedbackController):
         """Optimizer whose rate is multiplied."""
         return self._critic_rate.optimizer
 
-    def attach(self, engine: Engine) -> None:
-        """See :meth:`Controller.attach`.
-
-        Raises:
-            TypeError: if ``engine`` is not an Ignite Engine.
-            RuntimeError: if this controller is attached already, or another one owns the attribute.
-            ValueError: if another controller multiplies the optimizer's rate, or ranks of a distributed run attach
-                different configurations.
-        """
-        self._check_free(engine)
-        was_attached = self._critic_rate.attached
-        self._critic_rate.attach()
-        try:
-            super().attach(engine)
-        except (RuntimeError, ValueError):
-            if not was_attached:
-                self._critic_rate.detach()
-            raise
+    def _join(self, engine: Engine) -> None:
+        self._critic_rate.attach()  # ValueError if another controller multiplies the optimizer's rate
+        super()._join(engine)
 
     def _leave(self) -> Engine:
         engine = super()._leave()
