@@ -75,6 +75,7 @@ def _change_rate(balance: float) -> Contender:
 CONTENDERS: tuple[Contender, ...] = (
     *(_fixed(steps) for steps in (1, 2, 3, 5, 10, 20)),
     *(_pair(steps, rate) for steps in (1, 2, 3, 5, 10) for rate in (2, 4, 8, 16)),
+    Contender("half", "n = 0.5", "schedule", FixedController, {"steps": 0.5}),
     Contender("wgan-reference", "WGAN reference", "schedule", WGANReferenceController),
     Contender("gap", "Wasserstein gap", "adaptive", WassersteinGapController),
     Contender("pid", "loss-ratio PID", "adaptive", LossRatioPIDController, told=("objective",)),

@@ -22,7 +22,7 @@ DASHES: Mapping[str, tuple[str, ...]] = {
     # The next one begins where the hues of a kind are used up.
     "fixed": ("solid",),
     "pair": ("dash", "dot", "dashdot", "longdash", "longdashdot"),
-    "schedule": ("dashdot",),
+    "schedule": ("dashdot", "longdashdot"),
     "adaptive": ("solid", "longdash"),
     "published": ("dash", "longdash", "longdashdot"),
     "rival": ("dash", "longdashdot"),

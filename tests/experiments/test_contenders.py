@@ -35,7 +35,16 @@ def test_the_table_has_what_the_suite_is_about() -> None:
     everywhere = {c.name for c in CONTENDERS if c.tasks is None}
     assert everywhere >= {f"fixed-{n}" for n in (1, 2, 3, 5, 10, 20)}
     assert everywhere >= {"wgan-reference", "gap", "pid", "ladder", "change-rate", "ttur", "gap-aware-rate"}
-    assert everywhere >= {"mean-of:gap", "mean-of:pid", "effort", "mean-of:effort", "gap-x4", "gap-x8", "adarpgan"}
+    assert everywhere >= {
+        "mean-of:gap",
+        "mean-of:pid",
+        "effort",
+        "mean-of:effort",
+        "gap-x4",
+        "gap-x8",
+        "adarpgan",
+        "half",
+    }
     assert everywhere >= {f"lazy-{k}:{name}" for k in (2, 4) for name in ("fixed-5", "effort")}
     assert everywhere >= {f"pair-{n}x{m}" for n in (1, 2, 3, 5, 10) for m in (2, 4, 8, 16)}
     wider = {c.name for c in CONTENDERS if c.tasks == DEVELOPMENT_PAIR}
