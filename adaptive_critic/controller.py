@@ -138,12 +138,9 @@ class Controller(Handler):
     def override(self, iterations: int, steps: int | None = None) -> None:
         """Use ``steps`` for the next iterations, whatever the law says; the law pauses and goes on afterwards.
 
-        Called between two runs it is for the next one, also where that starts afresh.
-
-        Args:
-            iterations: how many, at least 1.
-            steps: critic updates, at least 0; None means the lower limit (1 without limits), and the critic's own
-                learning rate if the controller has raised it.
+        Called between two runs it is for the next one, also where that starts afresh. In a loop without an Engine call
+        it after ``observe``, and read ``num_discriminator_steps`` anew. ``iterations`` is at least 1, ``steps`` at
+        least 0; None means the lower limit (1 without limits), and the critic's own learning rate if it was raised.
         """
         iterations = integer("iterations", iterations, at_least=1)
         lower_rate = steps is None
@@ -155,7 +152,7 @@ class Controller(Handler):
         self._refresh()
 
     def hold(self, iterations: int) -> None:
-        """Freeze the number of critic updates for the next iterations."""
+        """Freeze the number for the next iterations."""
         self.override(iterations, self.num_discriminator_steps)
 
     def observe(self, output: Any) -> int:
@@ -255,7 +252,8 @@ class Controller(Handler):
         note = self._published.check(engine, asked, self)
         self._alternation.run_is_under_way()
         if self._newest is not None and state.iteration != self._newest + 1:
-            self._decision.skip()  # detached for a while, or a handler or an output failed: those were missed
+            # Detached for a while, or a handler or an output failed: those were missed.
+            self._decision.skip(max(state.iteration - self._newest - 1, 1))
         try:
             self._alternation.advance(state.output, state.metrics, state.iteration)
         except StepOutputError as error:

@@ -120,7 +120,8 @@ class ControllerHistory(Handler):
         if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
             raise ValueError(
                 f"engine.state.{self.param_name}={steps!r}: ControllerHistory expects an int of at least 0, written by "
-                "a controller or by hand before the run"
+                "a controller or by hand before the run; a controller's own param_name= goes to "
+                "ControllerHistory(param_name=...), too"
             )
         steps = int(steps)
         ratio = float(getattr(state, self._ratio_name, steps))

@@ -201,9 +201,9 @@ class OutputWarnings:
             self._log(
                 "share",
                 "the generator's updates have raised the critic's gap over %d iterations, by %.2g of it each. Scores "
-                "of one critic on fresh batches show them lowering it. Is d_fake of an image pool or of older fakes, "
-                "g_fake from after the generator's step, or does the critic change between the two (weights clipped "
-                "before they are scored, another mode)?",
+                "of one critic on fresh batches show them lowering it. Are d_real and d_fake swapped, or g_fake of the "
+                "other sign? Is d_fake of an image pool or older fakes, g_fake from after the generator's step? Does "
+                "the critic change between the two (weights clipped before they are scored, another mode)?",
                 count, -used / gap,
             )  # fmt: skip
 

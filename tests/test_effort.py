@@ -156,13 +156,13 @@ def gan() -> tuple[Any, torch.optim.Optimizer]:
     return create_gan_trainer(generator, critic, optimizer_g, optimizer_d, data=data, latent_dim=2), optimizer_d
 
 
-@pytest.mark.parametrize("kind", ["none", "both"])
+@pytest.mark.parametrize("kind", ["none", "both", "the generator's"])
 def test_an_optimizer_that_is_not_the_critics_alone_is_logged_once(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    run = Run()
+    run = Run(limits=(2, 20))
 
     def step(engine: Engine, batch: Any) -> dict[str, Any]:
         n = published(engine).num_discriminator_steps
-        for _ in range(n + 1 if kind == "both" else 0):
+        for _ in range({"none": 0, "both": n + 1, "the generator's": 1}[kind]):
             run.critic_update()
         return output(healthy(200)[engine.state.iteration - 1], n)
 
@@ -171,7 +171,9 @@ def test_an_optimizer_that_is_not_the_critics_alone_is_logged_once(kind: str, ca
     with caplog.at_level(logging.WARNING, logger="adaptive_critic"):
         trainer.run(range(150))
     (message,) = [record.getMessage() for record in caplog.records]
-    assert ("has not made a step" if kind == "none" else "if it steps the generator too") in message
+    assert {"none": "is it the optimizer that trains", "both": "if it steps the generator too", "the generator's": (
+        "one in each iteration"
+    )}[kind] in message  # fmt: skip
 
 
 def test_a_right_loop_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -180,6 +182,45 @@ def test_a_right_loop_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="adaptive_critic"):
         trainer.run(max_iters=120, epoch_length=60)
     assert caplog.records == []
+
+
+def test_other_runs_saves_and_steps_before_do_not_confuse_the_comparison(caplog: pytest.LogCaptureFixture) -> None:
+    run = Run()
+    with caplog.at_level(logging.WARNING, logger="adaptive_critic"):
+        for _ in range(200):  # the critic is trained before
+            run.critic_update()
+        run.controller.attach(run.trainer)
+        saved: list[Any] = []
+        run.trainer.add_event_handler(
+            Events.ITERATION_COMPLETED(every=10), lambda: saved.append(run.controller.state_dict())
+        )
+        run.trainer.run(range(100))
+        run.trainer.run(range(60))  # another run, from the start
+        for state in saved:
+            other = Run()
+            other.controller.load_state_dict(state)
+            for sample in healthy(60):
+                n = other.controller.num_discriminator_steps
+                for _ in range(n):
+                    other.critic_update()
+                other.controller.observe(output(sample, n))
+    assert [record.getMessage() for record in caplog.records if "optimizer_d" in record.getMessage()] == []
+
+
+def test_a_loop_without_an_engine_detaches() -> None:
+    run = Run()
+    run.controller.detach()
+    assert run.critic_update() == 1.0
+    CriticEffortController(run.optimizer).detach()
+    with pytest.raises(RuntimeError, match="is not attached"):
+        run.controller.detach()
+
+
+def test_rates_stay_as_they_were_given() -> None:
+    controller = Run(rates=(1, 4)).controller
+    with pytest.raises(AttributeError):
+        controller.rates = (1.0, 2.0)  # type: ignore[misc]  # mypy sees it, too
+    assert controller.rates == (1.0, 4.0)
 
 
 def test_an_override_of_the_guard_lowers_the_rate_and_one_of_a_number_does_not() -> None:

@@ -108,6 +108,15 @@ def train(generator: nn.Module, critic: nn.Module, folder: Path) -> Engine:
     return trainer
 
 
+def audited(trainer: Engine, generator: nn.Module, critic: nn.Module, optimizers: list[torch.optim.Optimizer]) -> None:
+    """Watch a few iterations."""
+    try:
+        with ac.AlternationAudit(generator, critic, optimizers[0], optimizers[1]):
+            trainer.run(range(3))
+    except ac.AlternationError as error:
+        raise RuntimeError("never") from error
+
+
 def part(step: ac.GANTrainingStep) -> ac.GANTrainingStep:
     """Take what a trainer is made of."""
     return step

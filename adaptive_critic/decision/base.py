@@ -58,7 +58,7 @@ class Decision(Protocol):
         """
         ...
 
-    def skip(self) -> None:
+    def skip(self, iterations: int = 1) -> None:
         """Leave iterations out, as under an override: nothing is compared across them."""
         ...
 

@@ -194,10 +194,10 @@ class Feedback:
         if not self._law.whole:
             self._carry = carry_over(ratio, self._carry, steps)
 
-    def skip(self) -> None:
-        """Leave an iteration out."""
+    def skip(self, iterations: int = 1) -> None:
+        """Leave iterations out."""
         self._window.pause()
-        self._elapsed += 1
+        self._elapsed += iterations
 
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
         """Take in an iteration, decide if it is time."""

@@ -60,7 +60,7 @@ class OpenLoop:
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
         """An open loop observes nothing."""
 
-    def skip(self) -> None:
+    def skip(self, iterations: int = 1) -> None:
         """An open loop compares nothing."""
 
     def ran(self, steps: int, ratio: float) -> None:

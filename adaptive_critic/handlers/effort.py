@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine
@@ -22,7 +23,7 @@ __all__ = ["CriticEffortController"]
 _INITIAL = 1.0
 _INITIAL_RATE = 8.0
 _LOWEST = 0.25
-_WATCHED = 50  # iterations after which the optimizer's steps are compared with the critic updates
+_COMPARED = 50  # iterations over which the optimizer's steps are compared with the critic updates
 
 _logger = logging.getLogger("adaptive_critic")
 
@@ -37,7 +38,8 @@ class CriticEffortController(FeedbackController):
 
     The rate is multiplied only while ``optimizer_d.step`` runs (:class:`~adaptive_critic.rate.CriticRate`): schedulers,
     checkpoints and ``param_groups`` keep showing your own rate, and a rate of 0 stays 0. It holds from construction on
-    until :meth:`detach`, so that a loop without an Engine needs nothing else.
+    until :meth:`detach`, so that a loop without an Engine needs nothing else. The weight decay of AdamW is multiplied
+    with the rate, as under a schedule.
 
     Beside what every controller publishes, ``engine.state.critic_rate`` is the current multiplier, a float.
 
@@ -73,6 +75,9 @@ class CriticEffortController(FeedbackController):
         (1, 8.0)
     """
 
+    _first: tuple[int, int, int] | None = None
+    """the optimizer's steps, critic and generator updates when the first iteration of a run was over"""
+
     setpoint = LawNumber()
     base = LawNumber()
     contrast = LawNumber()
@@ -97,7 +102,7 @@ class CriticEffortController(FeedbackController):
         warmup: int = 10,
         **options: Unpack[FeedbackOptions],
     ) -> None:
-        low, high = _pair(rates)
+        self._rates = low, high = _pair(rates)
         self._critic_rate = CriticRate(optimizer_d)
         super().__init__(
             CriticEffortLaw(
@@ -113,7 +118,7 @@ class CriticEffortController(FeedbackController):
             initial=initial_within(limits, initial, _INITIAL),
             limits=limits,
             lowest=_LOWEST,
-            rates=(low, high),
+            rates=self._rates,
             initial_rate=min(max(_INITIAL_RATE, low), high),
             **options,
         )
@@ -132,6 +137,39 @@ class CriticEffortController(FeedbackController):
         """Optimizer whose rate is multiplied."""
         return self._critic_rate.optimizer
 
+    @property
+    def rates(self) -> tuple[float, float]:
+        """(low, high) of the multiplier. They stay as they were given."""
+        return self._rates
+
+    def detach(self) -> None:
+        """Leave the engine, if attached to one, and let go of the optimizer: its rate is your own again.
+
+        Raises:
+            RuntimeError: if neither an engine nor the optimizer is held.
+        """
+        if self._engine is None and self._critic_rate.attached:
+            self._critic_rate.detach()
+        else:
+            super().detach()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See :meth:`Controller.load_state_dict`."""
+        super().load_state_dict(state)
+        self._first = None
+
+    def observe(self, output: Any) -> int:
+        """See :meth:`Controller.observe`."""
+        self._check_alone()
+        self._critic_rate.attach()
+        steps = super().observe(output)
+        self._compare_steps()
+        return steps
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._first = None
+
     def _join(self, engine: Engine) -> None:
         self._critic_rate.attach()  # ValueError if another controller multiplies the optimizer's rate
         super()._join(engine)
@@ -141,11 +179,13 @@ class CriticEffortController(FeedbackController):
         self._critic_rate.detach()
         return engine
 
-    def observe(self, output: Any) -> int:
-        """See :meth:`Controller.observe`."""
-        self._check_alone()
-        self._critic_rate.attach()
-        return super().observe(output)
+    def _begin(self, engine: Engine, fresh: bool) -> None:
+        super()._begin(engine, fresh)
+        self._first = None
+
+    def _count(self, engine: Engine) -> None:
+        super()._count(engine)
+        self._compare_steps()
 
     def _show(self) -> None:
         super()._show()
@@ -158,23 +198,26 @@ class CriticEffortController(FeedbackController):
     def _multiply(self) -> None:
         if self._critic_rate.multiplier != self.rate:
             self._critic_rate.multiplier = self.rate
-        if self.generator_updates == _WATCHED and self.critic_updates > 0:
-            self._check_steps()
 
-    def _check_steps(self) -> None:
-        """Log if the optimizer's steps can't be those of the critic's updates."""
-        made = self._critic_rate.steps
+    def _compare_steps(self) -> None:
+        """Log, once per run, if the optimizer's steps can't be those of the critic's updates."""
+        now = self._critic_rate.steps, self.critic_updates, self.generator_updates
+        first = self._first = self._first or now  # what was stepped before the first iteration's end says nothing
+        made, asked, iterations = now[0] - first[0], now[1] - first[1], now[2] - first[2]
+        if iterations != _COMPARED or asked == 0:
+            return
         if made == 0:
-            _logger.warning(
-                "optimizer_d has not made a step in %d iterations with %d critic updates: is it the optimizer that "
-                "trains the critic?", _WATCHED, self.critic_updates,
-            )  # fmt: skip
-        elif made >= self.critic_updates + _WATCHED:
-            _logger.warning(
-                "optimizer_d has made %d steps in %d iterations with %d critic updates: if it steps the generator "
-                "too, the generator's learning rate is multiplied with the critic's. Make one optimizer for each",
-                made, _WATCHED, self.critic_updates,
-            )  # fmt: skip
+            problem = "is it the optimizer that trains the critic?"
+        elif made >= asked + iterations:
+            problem = "if it steps the generator too, the generator's rate is multiplied as well: make one for each"
+        elif made == iterations and abs(asked - made) > made / 4:
+            problem = "one in each iteration: is it the generator's optimizer?"
+        else:
+            return
+        _logger.warning(
+            "optimizer_d has made %d steps in %d iterations with %d critic updates: %s",
+            made, iterations, asked, problem,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         args, kwargs = self._call

@@ -37,13 +37,16 @@ class Twin:
         self._signal = signal
         self._every = controller.update_every
         self._state: tuple[Any, ...] = self.law.init(self.ratio)
+        self._elapsed = 0
         self._since = 0
         self.leave_out()
+        self._elapsed = 0
 
     def leave_out(self) -> None:
         """Leave an iteration out: nothing is compared across it, and what waited for a decision is dropped."""
         self._before: tuple[float, ...] | None = None
         self._waiting: list[tuple[float, ...]] = []
+        self._elapsed += 1
 
     def clamp(self, limits: tuple[int, int]) -> None:
         """Take other limits, which hold at once."""
@@ -68,6 +71,7 @@ class Twin:
                     self._waiting.append(self._combined(row + self._before))
                 self._before = row
         self._since += 1
+        self._elapsed += 1
         if self._since >= self._every:
             self._since = 0
             self._decide()
@@ -89,7 +93,8 @@ class Twin:
         if not all(map(math.isfinite, mean + square)) or not lowest - 1e-3 <= mean[0] <= highest + 1e-3:
             self.held += 1
             return
-        observation = Observation(mean, square, count, count)
+        observation = Observation(mean, square, count, count, self._elapsed)
+        self._elapsed = 0
         self._state, proposed, _ = propose(self.law, self._state, observation, self.ratio, None)
         self.ratio = self.clamped(proposed)
 
