@@ -42,8 +42,8 @@ class Controller(Handler):
     - ``critic_signal``: float, the quantity that the law regulates, NaN while there is none;
     - ``critic_updates``, ``generator_updates``: int, updates so far. The latter counts iterations, the former the
       critic updates that this controller asked of them, minus those that the step reports as skipped by a gradient
-      scaler (``num_critic_updates``). Updates beyond, by a step or a second writer of the attribute, do not count; a
-      warning is logged;
+      scaler (``num_critic_updates``). Another number of updates that a step makes (logged once if its output shows it),
+      or that a second writer of the attribute sets (logged as a warning), does not count;
     - ``samples_seen``: int, real samples consumed so far on this rank, as the step reports them (``num_samples``).
 
     Args:
@@ -138,7 +138,7 @@ class Controller(Handler):
     def override(self, iterations: int, steps: int | None = None) -> None:
         """Use ``steps`` for the next iterations, whatever the law says. The law pauses and goes on afterwards.
 
-An override between two runs is for the next run, also if that run is fresh.
+        An override between two runs is for the next run, also if that run is fresh.
 
         Args:
             iterations: number of iterations, at least 1.

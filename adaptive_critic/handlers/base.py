@@ -160,7 +160,7 @@ class FeedbackController(Controller):
 class LawNumber:
     """Makes ``controller.kp`` the law's ``kp``; an assignment gives the controller a law with the new number.
 
-Without this descriptor an assignment would create an attribute that nothing reads.
+    Without this descriptor an assignment would create an attribute that nothing reads.
     """
 
     def __set_name__(self, owner: type[FeedbackController], name: str) -> None:
