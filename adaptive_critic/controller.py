@@ -42,8 +42,8 @@ class Controller(Handler):
     - ``critic_signal``: float, the quantity that the law regulates, NaN while there is none;
     - ``critic_updates``, ``generator_updates``: int, updates so far. The latter counts iterations, the former the
       critic updates that this controller asked of them, minus those that the step reports as skipped by a gradient
-      scaler (``num_critic_updates``). Another number of updates that a step makes (logged once if its output shows it),
-      or that a second writer of the attribute sets (logged as a warning), does not count;
+      scaler (``num_critic_updates``). If a step or a second writer of the attribute makes another number of updates,
+      the count ignores it; where that shows, a warning is logged;
     - ``samples_seen``: int, real samples consumed so far on this rank, as the step reports them (``num_samples``).
 
     Args:

@@ -116,17 +116,17 @@ def create_gan_trainer(
             precision. Losses, and penalties with their forward passes, are computed in
             single precision.
         scaler: whether to scale gradients, or a ``torch.amp.GradScaler``. Only float16
-            needs it. Default: on with ``autocast=torch.float16``. A scaler reads one
-            flag back to the host at each optimizer step, unless the optimizers are
-            fused.
+            needs it. Default: on with ``autocast=torch.float16``. A scaler is used
+            unchanged. It reads one flag back to the host at each optimizer step, unless
+            the optimizers are fused.
         gradient_accumulation_steps: micro-batches per optimizer step, each a fresh
             batch. The number of critic updates counts optimizer steps.
-        ema: decay of an exponential moving average of the generator, in [0, 1), or an
-            ``AveragedModel`` of this generator. The average moves once per generator
-            update, starts with the weights after the first update, and is in evaluation
-            mode. Averages of float16 and bfloat16 weights are kept in float32. Weights
-            under torch's ``spectral_norm`` are normalised anew, running statistics are
-            averaged, and other buffers are copied.
+        ema: decay of an exponential moving average of the generator, in [0, 1), moved
+            once per generator update. The average starts with the weights after the
+            first update and is in evaluation mode. Averages of float16 and bfloat16
+            weights are kept in float32. Weights under torch's ``spectral_norm`` are
+            normalised anew, running statistics are averaged, and other buffers are
+            copied. An ``AveragedModel`` of this generator is used unchanged.
         param_name: attribute of ``trainer.state`` that holds the number of critic
             updates.
 
@@ -154,12 +154,12 @@ def create_gan_trainer(
             not one per sample.
 
     Note:
-        With ``DistributedDataParallel`` networks: wrap them before calling this, use a
-        ``DistributedSampler``, and give the critic no batch normalisation, or
-        ``broadcast_buffers=False``: it is called twice before each backward pass.
-        Penalties and the generator's update call the bare critic; gradients still meet
-        in one backward pass per update. The critic's parameters require no gradients
-        during the generator's update.
+        Wrap networks in ``DistributedDataParallel`` before calling this, and use a
+        ``DistributedSampler``. Give the critic no batch normalisation, or
+        ``broadcast_buffers=False``, since it is called twice before each backward pass.
+        Penalties and the generator's update call the bare critic; gradients are still
+        averaged in one backward pass per update. The critic's parameters require no
+        gradients during the generator's update.
 
     Example:
         >>> import torch
