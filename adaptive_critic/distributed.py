@@ -21,8 +21,8 @@ __all__ = [
     "world_size",
 ]
 
-# What was summed last. A gloo group of torch 2.3 that is destroyed waits for its threads, and keeps from them the lock
-# that they need to free a tensor: it waits for ever if nobody else holds that tensor any more (pytorch/pytorch#154976).
+# Vectors summed last. A destroyed gloo group of torch 2.3 waits for its threads while it holds the lock that they need
+# to free a tensor. It waits for ever if nothing else holds that tensor (pytorch/pytorch#154976).
 # Several vectors are kept, since on a busy machine a thread may be some decisions late.
 _held: deque[torch.Tensor] = deque(maxlen=8)
 
