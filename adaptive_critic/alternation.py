@@ -76,7 +76,7 @@ class Alternation:
         """Observe and count the iteration that was run with ``next``; set ``next`` for the one with this index.
 
         Raises:
-            StepOutputError: if the output is not what the decision needs. Nothing is counted then.
+            StepOutputError: if the output lacks what the decision needs. Nothing is counted then.
         """
         if self._output_transform is not None:
             output = self._output_transform(output)

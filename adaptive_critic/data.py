@@ -133,7 +133,7 @@ def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
     """Return an endless iterator over the batches of ``loader``.
 
     Every ``next`` gives a fresh batch. So a step that calls it once per critic update never shows the critic the same
-    batch twice in a row, while ``for _ in range(n)`` over the engine's own batch does. An exhausted loader is iterated
+    batch twice in a row. ``for _ in range(n)`` over the engine's own batch does. An exhausted loader is iterated
     anew. Before each pass its number goes to every ``set_epoch`` in the loader (of the loader itself, its
     samplers and its data set), so that every pass has its own order. ``state_dict`` and ``load_state_dict`` save and
     restore the position: pass the result to Ignite's ``Checkpoint``. It has no length.

@@ -58,7 +58,7 @@ class LoaderOrder:
         return self._has_state_methods() or bool(getattr(self._loader, "persistent_workers", False))
 
     def shared_iterator(self) -> tuple[Any, Any]:
-        """Return the iterator that all users of the loader share, if there is one, and what it has yielded so far."""
+        """Return the iterator that all users of the loader share, if there is one, and its count of batches so far."""
         iterator = getattr(self._loader, "_iterator", None) if isinstance(self._loader, DataLoader) else None
         return iterator, getattr(iterator, "_num_yielded", None)
 

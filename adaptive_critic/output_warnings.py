@@ -43,7 +43,7 @@ class OutputWarnings:
     """Logs faults of a training step's output that healthy training never shows, each once per run.
 
     Args:
-        signal: what is read from the output.
+        signal: the signal that is read from the output.
         metrics: whether it is read from running metrics instead; the output may then have any form.
     """
 
@@ -55,7 +55,7 @@ class OutputWarnings:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was logged: another run begins."""
+        """Forget the logged faults for a new run."""
         self._logged: set[str] = set()
         self._iterations = 0
         self._same = 0  # iterations in a row
@@ -77,7 +77,7 @@ class OutputWarnings:
             most: largest number that a step is ever asked for.
 
         Returns:
-            what is wrong with the output, empty if nothing is.
+            the fault of the output in words, empty if there is none.
         """
         if not self._reads_output:
             return ""

@@ -63,11 +63,11 @@ class Signal(Protocol):
         """Return this iteration's scalars, or None if it has none.
 
         Args:
-            output: what the training step returned (StepOutput), after ``output_transform``.
+            output: the training step's output (StepOutput), after ``output_transform``.
             steps: critic updates of this iteration; with 0 the critic's entries may be empty or absent.
 
         Raises:
-            StepOutputError: if the output lacks what is needed.
+            StepOutputError: if the output lacks an entry that is needed.
         """
         ...
 

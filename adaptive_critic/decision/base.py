@@ -55,7 +55,7 @@ class Decision(Protocol):
             steps: critic updates that were asked of the iteration.
 
         Raises:
-            StepOutputError: if the output is not what is needed. Nothing is decided then.
+            StepOutputError: if the output lacks what is needed. Nothing is decided then.
         """
         ...
 

@@ -52,7 +52,7 @@ class Actions:
     Args:
         mode: a mode or a function of (engine, record).
         reactions: "report", "act" or "ignore" by rule; "act" for rules without an entry.
-        snapshots: what a rollback restores, or None.
+        snapshots: the snapshots of a rollback, or None.
         cooldown: iterations after an intervention in which only the rules non_finite and stalled count.
         max_interventions: largest number of interventions.
         override_iterations: iterations at the controller's lower limit.

@@ -34,7 +34,7 @@ class WassersteinGapController(FeedbackController):
     at every iteration. If a generator update uses up much of the critic's advantage, the critic lags: it gets one more
     update for every ``setpoint`` of the advantage. If it removes almost nothing, extra updates are wasted and the
     number falls to ``base``. A gap that swings by more than 1 / ``contrast`` of itself, beyond the noise of finite
-    batches (Var u), shows that the two players chase each other: the number rises.
+    batches (Var u), shows that both players chase each other: the number rises.
     The training step computes all of it anyway, and the law sees it one iteration late. Source: this project,
     docs/control-law.md, with the derivation and the alternatives tried. Invariant under D -> a*D + b, a > 0, so that it
     suits Wasserstein objectives and others.

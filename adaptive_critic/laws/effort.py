@@ -29,7 +29,7 @@ class CriticEffortState(NamedTuple):
     """State of :class:`CriticEffortLaw`."""
 
     used: float
-    """running average of what a generator update takes from the gap"""
+    """running average of the part of the gap that a generator update takes"""
     used_square: float
     """running average of its square"""
     gap: float
@@ -43,7 +43,7 @@ class CriticEffortState(NamedTuple):
     position: float
     """logarithm of the ratio in the middle of the halves"""
     offset: float
-    """current distance from it: 0 at first, then ``dither`` or minus ``dither``"""
+    """current distance from ``position``: 0 at first, then ``dither`` or minus ``dither``"""
     other: float
     """logarithm of the ratio in the half before"""
     since: int
@@ -78,10 +78,10 @@ class CriticEffortLaw:
     m falls twice as fast as it rises, and first rises when the law has seen both halves of the dither. The proposed
     ratio is :math:`r e^{\pm \text{dither}}`: above r for 10 iterations, then below it for 10.
 
-    If all of kappa is the lag of the critic, kappa is proportional to 1 / r. Then :math:`e = (u - \kappa g) /
-    \overline{g}` is about :math:`-\kappa x`, with x the distance of log r from its middle. If effort does not
-    help, e does not depend on x. So :math:`\varphi` is a regression of e on x, combined with a prior of mean :math:`1 -
-    \kappa / \text{saturation}` and standard deviation 0.5:
+    If all of kappa is the lag of the critic, kappa is proportional to 1 / r. Then, with x the distance of log r from
+    its middle, :math:`e = (u - \kappa g) / \overline{g}` is about :math:`-\kappa x`. If effort does not help, e does
+    not depend on x. So :math:`\varphi` is a regression of e on x, combined with a prior of mean
+    :math:`1 - \kappa / \text{saturation}` and standard deviation 0.5:
 
     .. math::
         \varphi = \mathrm{clip}\!\left(

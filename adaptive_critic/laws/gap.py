@@ -1,4 +1,4 @@
-"""Law of WassersteinGapController: critic updates in proportion to what the generator uses up of the critic's lead."""
+"""Law of WassersteinGapController: critic updates in proportion to the share of the gap that the generator uses up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GapShareState(NamedTuple):
     """State of :class:`GapShareLaw`."""
 
     used: float
-    """running average of what a generator update takes from the gap"""
+    """running average of the part of the gap that a generator update takes"""
     used_square: float
     """running average of its square"""
     gap: float
@@ -53,11 +53,11 @@ class GapShareLaw:
 
     A decision over k iterations takes k such steps with the current averages, or 1000 longer ones if k > 1000. At rest
     r = r*: ``base`` critic updates if the generator's update used nothing up, and one more for every ``setpoint`` of
-    the advantage that it used up. r* is larger while the gap swings by more than 1 / ``contrast`` of itself.
+    the advantage that it used up. The target is larger while the gap swings by more than 1 / ``contrast`` of itself.
 
     The ratio is held for the first ``warmup`` observations: an untrained critic has a gap near 0, which makes kappa
-    meaningless. r* at or below 0 (the generator's update seems to have raised the gap) counts as an error of -1. A gap
-    at or below 0 (the critic has no advantage left) counts as +1. Averages and standard deviation scale with the
+    meaningless. A target at or below 0 (the generator's update seems to have raised the gap) counts as an error of -1.
+    A gap at or below 0 (the critic has no advantage left) counts as +1. Averages and standard deviation scale with the
     critic and do not depend on its offset, so the law is invariant under D -> a*D + b, a > 0.
 
     With ``contrast`` 0, an iteration whose generator uses up more never lowers the next ratio. With a larger one it may
@@ -119,7 +119,7 @@ class GapShareLaw:
         target, position = _logarithm(self.target(state)), math.log(ratio)
         steps = min(observation.iterations, _MOST_STEPS)
         slow = self.gain * (observation.iterations / steps)
-        for _ in range(steps):  # plain comparisons: this is most of what a decision costs
+        for _ in range(steps):  # plain comparisons: this is most of the cost of a decision
             gain = slow
             if position > _FASTER_FROM:
                 gain *= _FASTEST if position >= _FASTEST_FROM else math.exp(position - _FASTER_FROM)

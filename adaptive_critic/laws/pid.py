@@ -51,13 +51,13 @@ class PIDLaw(ABC):
 
     for a decision over k iterations; r is the current ratio and exp(u) the proposed one. A critic that is stronger than
     the setpoint makes e negative and gets fewer updates. The second term of I is the back-calculation: the integral
-    loses what limits cut off the last output, with the time constant T_t in decisions (Astrom and Hagglund, Advanced
-    PID Control, 2006, section 3.5).
+    loses the part of the last output that limits cut off, with the time constant T_t in decisions. Source: Astrom and
+    Hagglund, Advanced PID Control, 2006, section 3.5.
 
     The start is bumpless: the first decision proposes the current ratio. Changes of the gains between two updates are
     bumpless too: the difference between the old and the new P term of the last error goes into the integral.
 
-    Subclasses say what the strength is.
+    Subclasses define the strength.
     """
 
     setpoint: float

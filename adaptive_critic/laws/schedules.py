@@ -30,7 +30,7 @@ class Constant:
         return half_up(self.steps * (index + 1)) - half_up(self.steps * index)
 
     def extremes(self) -> tuple[float, float]:
-        """Return the ints next to ``steps``: twice ``steps`` if it is an int."""
+        """Return the ints below and above ``steps``; both are ``steps`` if it is an int."""
         return math.floor(self.steps), math.ceil(self.steps)
 
 

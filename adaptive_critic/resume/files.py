@@ -145,7 +145,7 @@ def _newest(files: dict[int, Path], trainer: str) -> tuple[int, dict[str, Any]]:
             if saved != iteration:
                 raise ValueError(f"it was saved after iteration {saved}")
             return iteration, content
-        except Exception as error:  # the error of torch.load for a truncated or damaged file depends on the place
+        except Exception as error:  # the error of torch.load for a damaged file depends on where the damage is
             _logger.warning("%s does not load: %r", path, str(error).partition("\n")[0] or error)
     return 0, {}
 

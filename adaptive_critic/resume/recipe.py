@@ -54,7 +54,7 @@ def complete_recipe(
 
     Adds to ``objects`` the trainer (``"trainer"``), the objects in ``trainer.state.to_save`` of ``create_gan_trainer``,
     and the global random states (``"random_state"``). Those come last, since loading other objects may draw random
-    numbers. Nothing is added twice. This function does not see what the training step uses: :func:`check_resume` does.
+    numbers. Nothing is added twice. This function can't find objects of the training step: :func:`check_resume` does.
 
     Args:
         trainer: the engine to resume.

@@ -141,11 +141,11 @@ def resume_exactly(
         device: see :func:`complete_recipe`.
 
     Returns:
-        the iteration that it goes on from (0: none), the file, the files that were passed over, and what it saves.
+        the iteration that it goes on from (0: none), the loaded file, the skipped files, and the saved objects.
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not hold what is to be saved.
+        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint holds other objects.
             While running: if the first file can't be read back under ``weights_only=True``.
         RuntimeError: if the folder can't be read, or there are checkpoints, but none that can be gone on from.
 
