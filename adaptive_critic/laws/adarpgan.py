@@ -34,7 +34,7 @@ class LossVarianceLaw:
 
     Adapted: the original observes each critic update. Here each generator update observes the loss of the last critic
     update before it; window and cooldown count those losses. The averages forget exponentially, with the mean age of
-    the original's window, so that the state is four numbers. A new loss weighs :math:`\alpha = 2 / (\text{window} + 1)`,
+    the original's window, so that the state is four numbers. A loss weighs :math:`\alpha = 2 / (\text{window} + 1)`,
     or 1 over the number of losses if that is larger. The original's adaptive weight of the gradient penalty is left
     out. The variance depends on the scale of the loss, as in the original.
 
