@@ -1,4 +1,4 @@
-"""Critic and generator updates in turn: what the next iteration gets, overrides of it, and what was made so far."""
+"""Alternation of critic and generator updates: the next number, overrides of it, and counts of updates."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["Alternation", "AlternationState", "Next"]
 
 
 class Next(NamedTuple):
-    """What the next iteration is to be run with, or the one that is running."""
+    """Numbers of the next iteration, or of the running one."""
 
     steps: int
     """critic updates"""
     ratio: float
-    """real-valued number behind it"""
+    """real-valued number behind ``steps``"""
     rate: float | None
-    """multiplier of the critic's learning rate, None if it is left alone"""
+    """multiplier of the critic's learning rate, None if the decision leaves it alone"""
     decided: bool
-    """whether ``steps`` is the decision's number, and not an override's"""
+    """whether ``steps`` comes from the decision, not from an override"""
 
 
 class AlternationState(NamedTuple):
@@ -36,7 +36,7 @@ class AlternationState(NamedTuple):
 
 
 class Alternation:
-    """Asks a decision for each iteration's number, counts what was made, and lets a number be overridden.
+    """Reads each iteration's number from a decision, overrides it on request, and counts updates.
 
     Args:
         decision: decides the number.
@@ -48,9 +48,9 @@ class Alternation:
         self._output_transform = output_transform
         self._override_steps = 0
         self._rate_lowered = False
-        self._waits = False  # an override, for a run that is yet to begin and must not begin without it
+        self._waits = False  # whether an override is for the next run
         self.overridden = 0
-        """iterations that are left with another number than the decision's"""
+        """remaining iterations of an override"""
         self.clear()
         self.refresh()
 
@@ -60,7 +60,7 @@ class Alternation:
         self.generator_updates = 0
         self.samples_seen = 0
         self.index = 0
-        """index of the next iteration (from 0): what a schedule depends on"""
+        """index of the next iteration (from 0), which a schedule reads"""
         self.decision.clear()
 
     def refresh(self) -> None:
@@ -73,10 +73,10 @@ class Alternation:
         self.next = Next(steps, float(steps) if ratio is None else ratio, rate, decided)
 
     def advance(self, output: Any, metrics: Mapping[str, Any], index: int) -> None:
-        """Take in the iteration that was run with ``next``, and count it; ``next`` is then the one with this index.
+        """Observe and count the iteration that was run with ``next``; set ``next`` for the one with this index.
 
         Raises:
-            StepOutputError: if the output is not what the decision needs. Nothing is counted then.
+            StepOutputError: if the output lacks what the decision needs. Nothing is counted then.
         """
         if self._output_transform is not None:
             output = self._output_transform(output)
@@ -103,9 +103,9 @@ class Alternation:
 
         Args:
             steps: critic updates of each.
-            iterations: how many.
-            lower_rate: whether a multiplied learning rate goes back to the user's own for as long.
-            waits: whether they are those of a run yet to begin.
+            iterations: number of iterations.
+            lower_rate: whether a raised learning rate falls back to the user's own meanwhile.
+            waits: whether the override is for a run that has not begun yet.
         """
         self._override_steps, self.overridden = steps, iterations
         self._rate_lowered, self._waits = lower_rate, self._waits or waits
@@ -115,18 +115,18 @@ class Alternation:
         self._override_steps, self.overridden, self._rate_lowered, self._waits = 0, 0, False, False
 
     def begin_fresh(self) -> None:
-        """Forget what an override of an earlier run has left, keep one that waits for this run."""
+        """Clear an override of an earlier run; keep one that waits for this run."""
         if not self._waits:
             self.clear_override()
 
     def run_is_under_way(self) -> None:
-        """Note that an iteration of the run was seen: an override is this run's."""
+        """Note that the run has made an iteration: an override now belongs to it."""
         self._waits = False
 
     # --- state --------------------------------------------------------------------------------------------------
 
     def fingerprint(self) -> Any:
-        """Return what must be equal on all ranks when a run begins."""
+        """Return the values that must be equal on all ranks when a run begins."""
         override = self._override_steps, self.overridden, self._rate_lowered
         return self.decision.settings(), self.decision.fingerprint(), override
 
@@ -141,14 +141,14 @@ class Alternation:
         }
 
     def read_state(self, state: Mapping[str, Any]) -> AlternationState:
-        """Return a state, checked; nothing is changed.
+        """Return a state, checked. Changes nothing.
 
         Raises:
             StateError: if entries are missing or out of range.
         """
         counts = [saved.integer(state, key) for key in ("critic_updates", "generator_updates", "samples_seen")]
         override = saved.integers(state, "override", 2 if state["version"] == 1 else 3)
-        # A state of format 1 has the number that had been decided, and the carry that is left after it.
+        # A state of format 1 has the number already decided, and the carry after it.
         steps = saved.integer(state, "steps") if state["version"] == 1 else None
         if override[1] > 0:
             steps = None

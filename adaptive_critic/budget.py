@@ -1,4 +1,4 @@
-"""Ending a run at equal compute: with an adaptive number of critic updates, iterations say nothing about cost."""
+"""End of a run at equal compute: with an adaptive number of critic updates, iterations do not show the cost."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FORMAT = 1
 
 
 class Spent(NamedTuple):
-    """What a run has used so far."""
+    """Updates and cost of a run so far."""
 
     critic_updates: int
-    """critic updates of the iterations that were completed"""
+    """critic updates of completed iterations"""
     generator_updates: int
-    """iterations that were completed"""
+    """completed iterations"""
     cost: float
     """critic_cost * critic_updates + generator_cost * generator_updates"""
 
@@ -32,17 +32,17 @@ class Spent(NamedTuple):
 class StopAtBudget(Handler):
     """Terminates a run after the iteration in which a budget is used up.
 
-    It reads ``engine.state.<param_name>`` as each iteration begins, so it works with any controller and with an
-    attribute that was set by hand, and counts when the iteration is completed. The last iteration is not cut short:
-    less than one iteration's cost may be spent beyond the budget. COMPLETED fires as at any end of a run. A run that
-    is started again with its budget used up ends at once; ``reset()`` gives it a new one. Let ``trainer.run`` have
+    It reads ``engine.state.<param_name>`` when each iteration begins, and counts when it is completed. So it works with
+    any controller, and with an attribute that was set by hand. The last iteration is not cut short: the run may exceed
+    the budget by less than one iteration's cost. COMPLETED fires as at any end of a run. A run that starts with its
+    budget used up ends at once; ``reset()`` gives it a new budget. Let ``trainer.run`` have
     enough iterations for the budget to come first. ``engine.state.cost_spent`` holds the cost for loggers
     (``<param_name>_cost_spent`` with a ``param_name`` of your own).
 
     Args:
         critic_updates: budget of critic updates, at least 1, or None for no such budget.
         cost: budget of cost = critic_cost * critic updates + generator_cost * generator updates, above 0, or None.
-            With both budgets, the first that is used up counts.
+            With both budgets, the first to be used up ends the run.
         critic_cost: cost of one critic update, at least 0. Count it in FLOPs of your networks; 2.5 is about right for
             WGAN-GP with networks of equal size, where the penalty's gradient is differentiated a second time.
         generator_cost: cost of one generator update, at least 0.
@@ -50,7 +50,7 @@ class StopAtBudget(Handler):
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: if there is no budget, or a number is out of its range.
+        ValueError: if no budget is given, or a number is out of its range.
 
     Example:
         >>> from ignite.engine import Engine
@@ -87,11 +87,11 @@ class StopAtBudget(Handler):
     def _clear(self) -> None:
         self._critic_updates = 0
         self._generator_updates = 0
-        self._steps: int | None = None  # critic updates of the iteration that is running
+        self._steps: int | None = None  # critic updates of the running iteration
 
     @property
     def spent(self) -> Spent:
-        """What was used so far."""
+        """Updates and cost so far."""
         critic, generator = self._critic_updates, self._generator_updates
         return Spent(critic, generator, self.critic_cost * critic + self.generator_cost * generator)
 
@@ -106,7 +106,7 @@ class StopAtBudget(Handler):
     _also_listens: ClassVar[dict[Events, str]] = {Events.ITERATION_STARTED: "_on_iteration_started"}
 
     def _join(self, engine: Engine) -> None:
-        self._steps = None  # of an iteration that another engine was in, or this one before detach()
+        self._steps = None  # of another engine, or of this one before detach()
         super()._join(engine)
 
     def _begin(self, engine: Engine, fresh: bool) -> None:
@@ -114,7 +114,7 @@ class StopAtBudget(Handler):
         self._finish(engine)
 
     def _on_iteration_started(self, engine: Engine) -> None:
-        # Read before the iteration: afterwards a controller may have written the next one's already.
+        # Read before the iteration: afterwards a controller may already have written the next number.
         steps = getattr(engine.state, self.param_name, None)
         if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
             raise ValueError(
@@ -142,8 +142,8 @@ class StopAtBudget(Handler):
     def state_dict(self) -> dict[str, Any]:
         """Return the counts.
 
-        Called at ITERATION_COMPLETED by a handler that was attached before this one, it counts the iteration first, so
-        that a resume loses nothing.
+        If a handler that was attached before this one calls it at ITERATION_COMPLETED, it counts the iteration first,
+        so that a resume loses nothing.
         """
         self._catch_up()
         return {

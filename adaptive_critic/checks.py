@@ -29,15 +29,15 @@ __all__ = [
 ]
 
 LARGEST = 2**63
-"""the largest int that an argument or a state may hold: any that is meant fits, and converts to a float"""
+"""largest int that an argument or a state may hold; it converts to a float"""
 
 
-# What the repr of equal settings shows differently on each rank: an address in memory, the rank's device.
+# Parts of the repr of equal settings that differ between ranks: an address in memory, the rank's device.
 _OF_ONE_RANK = re.compile(r" at 0x[0-9a-fA-F]+|, index=\d+(?=\))|(?<=cuda):\d+|(?<=[hnx]pu):\d+")
 
 
 def describe(value: object) -> str:
-    """Return ``repr(value)`` as it is on every rank, a function's name for a function."""
+    """Return ``repr(value)`` in a form that is equal on every rank; for a function, its name."""
     if inspect.isroutine(value):
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, (set, frozenset)):
@@ -46,7 +46,7 @@ def describe(value: object) -> str:
 
 
 def shortened(value: object) -> str:
-    """Return ``repr(value)``, its beginning if it is long; an int of thousands of digits has no repr at all."""
+    """Return ``repr(value)``, shortened if it is long; an int of thousands of digits has no repr."""
     try:
         text = repr(value)
     except ValueError:
@@ -102,7 +102,7 @@ def real(
     at_most: float | None = None,
     below: float | None = None,
 ) -> float:
-    """Return ``value`` as a finite float within the bounds that are given.
+    """Return ``value`` as a finite float within the given bounds.
 
     Raises:
         TypeError: if it is not a number.
@@ -174,7 +174,7 @@ def attribute_name(name: str, value: object) -> str:
 
     Raises:
         TypeError: if it is not a str.
-        ValueError: if it is no name, or a keyword.
+        ValueError: if it is not a name, or is a keyword.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r}: expected a str, got {type(value).__name__}")

@@ -34,25 +34,25 @@ class ControllerOptions(TypedDict, total=False):
 class Controller(Handler):
     """Writes ``engine.state.<param_name>``, the number of critic updates, for the training step to read.
 
-    Published on ``engine.state`` for loggers, before the first and after every iteration (with a ``param_name`` of
-    your own, each is prefixed with it and an underscore):
+    Published on ``engine.state`` for loggers, before the first and after every iteration. A ``param_name`` of your own
+    and an underscore precede each other name:
 
     - ``num_discriminator_steps``: int, critic updates of the next iteration;
     - ``critic_ratio``: float, the real-valued ratio behind it;
-    - ``critic_signal``: float, what the law regulates, NaN while there is nothing;
-    - ``critic_updates``, ``generator_updates``: int, updates so far: iterations, and the critic updates that this
-      controller asked of them, without those that a gradient scaler skipped as the step reports them
-      (``num_critic_updates``). A step that makes another number (logged once where its output shows it), or a second
-      writer of the attribute (which is warned about), is not in the count;
+    - ``critic_signal``: float, the quantity that the law regulates, NaN while there is none;
+    - ``critic_updates``, ``generator_updates``: int, updates so far. The latter counts iterations, the former the
+      critic updates that this controller asked of them, minus those that the step reports as skipped by a gradient
+      scaler (``num_critic_updates``). If a step or a second writer of the attribute makes another number of updates,
+      the count ignores it; where that shows, a warning is logged;
     - ``samples_seen``: int, real samples consumed so far on this rank, as the step reports them (``num_samples``).
 
     Args:
         decision: decides the number.
         output_transform: turns the step's output into a StepOutput, or None.
         param_name: name of the attribute of ``engine.state``.
-        on_divergence: None, a mode of :class:`DivergenceGuard`, or a configured guard; it is attached, detached and
-            saved together with the controller. A guard made from a mode has this ``output_transform`` too, a
-            configured one has its own.
+        on_divergence: None, a mode of :class:`DivergenceGuard`, or a configured guard. It is attached, detached and
+            saved together with the controller. A guard made from a mode has this ``output_transform`` too; a configured
+            guard has its own.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Controller(Handler):
 
     def _clear(self) -> None:
         self._alternation.clear()
-        self._newest: int | None = None  # iteration of the engine that was taken in last; None: not known, or none
+        self._newest: int | None = None  # iteration of the engine that was counted last; None: not known, or none
         self._published.forget()
 
     @property
@@ -86,12 +86,12 @@ class Controller(Handler):
 
     @property
     def ratio(self) -> float:
-        """Real-valued number of critic updates per generator update behind it."""
+        """Real-valued number of critic updates per generator update, before rounding."""
         return self._alternation.next.ratio
 
     @property
     def critic_updates(self) -> int:
-        """Critic updates that were asked of the iterations so far."""
+        """Critic updates asked of the iterations so far."""
         return self._alternation.critic_updates
 
     @property
@@ -106,17 +106,17 @@ class Controller(Handler):
 
     @property
     def signal(self) -> float:
-        """What the law regulates, NaN while there is nothing to show."""
+        """Quantity that the law regulates, NaN while there is none."""
         return self._decision.signal
 
     @property
     def limits(self) -> tuple[int, int] | None:
-        """(lower, upper) of the integer, or None. Others may take their place.
+        """(lower, upper) of the integer, or None. They can be assigned.
 
-        They hold at once: number and ratio are clamped to them and published, and a start (``initial``) outside of them
-        is the nearest bound in later runs. An iteration that is running keeps its number, an :meth:`override` its own.
-        In a distributed run every rank must assign the same, between two runs or at the same iteration. An assignment
-        raises what the constructor raises.
+        New limits apply at once: the controller clamps number and ratio to them and publishes both. Later runs start at
+        the bound nearest to ``initial`` if that is outside. A running iteration and an :meth:`override` keep their
+        numbers. In a distributed run every rank must assign the same, between two runs or at the same iteration. An
+        assignment raises the same errors as the constructor.
         """
         return self._decision.limits
 
@@ -126,7 +126,7 @@ class Controller(Handler):
         self._refresh()
 
     def _refresh(self) -> None:
-        """Publish what was decided anew, unless an iteration is running: it keeps what it was begun with."""
+        """Publish a new decision, unless an iteration is running: it keeps its number."""
         if self._is_within_iteration():
             return
         before = self.num_discriminator_steps
@@ -136,7 +136,7 @@ class Controller(Handler):
             self._published.announce(self._engine, before, self.num_discriminator_steps)
 
     def override(self, iterations: int, steps: int | None = None) -> None:
-        """Use ``steps`` for the next iterations, whatever the law says; the law pauses and goes on afterwards.
+        """Use ``steps`` for the next iterations, whatever the law says. The law pauses and goes on afterwards.
 
         Called between two runs it is for the next one, also where that starts afresh. In a loop without an Engine call
         it after ``observe``, and read ``num_discriminator_steps`` anew. ``iterations`` is at least 1, ``steps`` at
@@ -161,8 +161,8 @@ class Controller(Handler):
         Before the first iteration read ``num_discriminator_steps``. In a distributed run every rank must call it.
 
         Raises:
-            RuntimeError: if the controller is attached to an engine, which calls it already, or has a guard
-                (``on_divergence``), which acts through an engine.
+            RuntimeError: if the controller is attached to an engine, which already observes for it. Also if it has a
+                guard (``on_divergence``), which acts through an engine.
             StepOutputError: if the output is not what this controller needs.
         """
         self._check_alone()
@@ -197,14 +197,14 @@ class Controller(Handler):
         self._check_free(engine)
         ranks = distributed.world_size()
         if ranks > 1:
-            settings = self._decision.settings()  # law and limits may have been replaced since this was made
+            settings = self._decision.settings()  # law and limits may have been replaced since construction
             distributed.all_equal(repr(self) if settings == self._made_with else f"{self!r} with {settings}")
         overwritten = self._published.claim(engine, self)
         try:
             self._join(engine)
             if self.guard is not None:
                 self.guard.attach(engine)
-        except (RuntimeError, ValueError):  # such as that the guard watches another engine: leave this one as it was
+        except (RuntimeError, ValueError):  # such as a guard that watches another engine: leave this engine as it was
             if self._engine is not None:
                 self._leave()
             self._published.release(engine)
@@ -220,7 +220,7 @@ class Controller(Handler):
     def detach(self) -> None:
         """Stop writing; the attribute keeps its value and can be claimed. RuntimeError if it is not attached."""
         self._published.release(self._leave())
-        if self.guard is not None and self.guard._engine is not None:  # it may have been detached by itself
+        if self.guard is not None and self.guard._engine is not None:  # the guard may have been detached separately
             self.guard.detach()
 
     def reset(self) -> None:
@@ -241,7 +241,7 @@ class Controller(Handler):
         self._alternation.index = self._counted
         self._alternation.refresh()
         if self._ranks > 1:
-            # Ranks that disagree on n hang at the first collective that one of them makes alone.
+            # Ranks that disagree on n hang at the first collective that only one of them makes.
             distributed.same_start(
                 f"{type(self).__name__} at iteration {self._counted}, n={self.num_discriminator_steps}, "
                 f"ratio {self.ratio:g}, state {distributed.fingerprint(self._alternation.fingerprint())}"
@@ -272,8 +272,8 @@ class Controller(Handler):
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, floats, strings, lists and dicts of them. Configuration is not part of it.
 
-        Called at ITERATION_COMPLETED by a handler that was attached before the controller, it observes the iteration
-        first, so that a resume loses nothing.
+        If a handler that was attached before the controller calls this at ITERATION_COMPLETED, the controller observes
+        the iteration first, so that a resume loses nothing.
         """
         self._catch_up()
         state: dict[str, Any] = {"version": _FORMAT, "handler": type(self).__name__, **self._alternation.state_dict()}
@@ -290,7 +290,7 @@ class Controller(Handler):
         """
         state = saved.header(state, type(self).__name__, _FORMAT)
         read = self._alternation.read_state(state)
-        if self.guard is not None and "guard" in state:  # the last thing that can fail; it changes nothing then, either
+        if self.guard is not None and "guard" in state:  # the last check; it changes nothing if it fails
             self.guard.load_state_dict(saved.mapping(state, "guard"))
         self._alternation.restore(read)
         self._newest = None

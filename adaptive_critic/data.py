@@ -1,4 +1,4 @@
-"""An endless source of batches: a fresh one for every critic update, and a position that can be saved."""
+"""Endless source of batches: a fresh batch for every critic update, and a position that can be saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class InfiniteBatches(Iterator[BatchT]):
     Attributes:
         loader: the iterable it draws from.
         passes: complete passes over the loader so far.
-        batches: batches drawn from the current pass. One that could not be read counts, too.
+        batches: batches drawn from the current pass, including any that could not be read.
     """
 
     def __init__(self, loader: Iterable[BatchT]) -> None:
@@ -76,15 +76,15 @@ class InfiniteBatches(Iterator[BatchT]):
         """Go to a saved position, such that the next batch is the one that would have come next.
 
         A loader that has ``state_dict`` and ``load_state_dict``, such as torchdata's ``StatefulDataLoader``, goes there
-        itself, as exactly as its own state allows. From any other, the batches of this pass that were drawn before are
-        drawn once more and thrown away. That costs their loading time. It is exact if the order is drawn when the pass
-        begins, from torch's, Python's or NumPy's global generator or from the ``generator`` of the loader or a sampler,
-        or follows from ``set_epoch``.
+        itself, as exactly as its own state allows. With any other loader, the earlier batches of this pass are drawn
+        again and thrown away, which costs their loading time. That is exact if the order follows from ``set_epoch``, or
+        is drawn when the pass begins. The draw may use torch's, Python's or NumPy's global generator, or the
+        ``generator`` of the loader or a sampler.
 
-        Not exact are: a loader whose ``generator`` is used elsewhere as well; a data set that draws random numbers in
-        persistent workers; a data set or sampler with a random generator of its own, unless it seeds that for each
-        pass; and a stream that draws its order bit by bit (a shuffle buffer) from a global generator that the training
-        uses, too: a warning says so.
+        It is not exact for a loader whose ``generator`` is used elsewhere as well, or a data set that draws random
+        numbers in persistent workers. Nor for a data set or sampler with its own random generator, unless it seeds that
+        for each pass. Nor for a stream that draws its order bit by bit (a shuffle buffer) from a global generator that
+        the training uses too; a warning says so.
 
         Global random states are left as they were. Load a :class:`~adaptive_critic.random_state.RandomState` after this
         if the data set draws random numbers in this process, as augmentations do. :func:`complete_recipe`,
@@ -132,14 +132,14 @@ class InfiniteBatches(Iterator[BatchT]):
 def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
     """Return an endless iterator over the batches of ``loader``.
 
-    Every ``next`` gives a fresh batch, so a step that calls it once per critic update never shows the critic the same
-    batch twice in a row, which ``for _ in range(n)`` over the engine's own batch does. When the loader is exhausted it
-    is iterated anew. Before each pass its number goes to every ``set_epoch`` in the loader (of the loader itself, its
+    Every ``next`` gives a fresh batch. So a step that calls it once per critic update never shows the critic the same
+    batch twice in a row. ``for _ in range(n)`` over the engine's own batch does. An exhausted loader is iterated
+    anew. Before each pass its number goes to every ``set_epoch`` in the loader (of the loader itself, its
     samplers and its data set), so that every pass has its own order. ``state_dict`` and ``load_state_dict`` save and
     restore the position: pass the result to Ignite's ``Checkpoint``. It has no length.
 
     Args:
-        loader: what gives the batches; it must be possible to iterate it more than once.
+        loader: gives the batches; it must be possible to iterate it more than once.
 
     Raises:
         TypeError: if ``loader`` is not an iterable of batches: a data set or a tensor gives single samples.
@@ -164,7 +164,7 @@ def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
 
 
 def _refuse_single_samples(loader: Any) -> None:
-    """Refuse what gives single samples, or nothing that could be a batch, and say what to pass instead."""
+    """Refuse sources of single samples, or of no possible batch; the error says what to pass instead."""
     kind = type(loader).__name__
     if isinstance(loader, Dataset):
         raise TypeError(

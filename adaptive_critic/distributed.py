@@ -21,9 +21,9 @@ __all__ = [
     "world_size",
 ]
 
-# What was summed last. A gloo group of torch 2.3 that is destroyed waits for its threads, and keeps from them the lock
-# that they need to free a tensor: it waits for ever if nobody else holds that tensor any more (pytorch/pytorch#154976).
-# Several, since on a busy machine a thread may be some decisions late.
+# Vectors summed last. A destroyed gloo group of torch 2.3 waits for its threads while it holds the lock that they need
+# to free a tensor. It waits for ever if nothing else holds that tensor (pytorch/pytorch#154976).
+# Several vectors are kept, since on a busy machine a thread may be some decisions late.
 _held: deque[torch.Tensor] = deque(maxlen=8)
 
 
@@ -110,7 +110,7 @@ def first_message(message: str) -> str:
 
 
 def fingerprint(state: object) -> str:
-    """Return eight letters that stand for a state: messages between ranks are short."""
+    """Return a digest of eight letters for a state, since messages between ranks are short."""
     return hashlib.sha256(repr(state).encode()).hexdigest()[:8]
 
 

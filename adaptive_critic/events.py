@@ -1,4 +1,4 @@
-"""Custom events, and who owns which attribute of ``engine.state``."""
+"""Custom events, and the owners of the attributes of ``engine.state``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class CriticEvents(EventEnum):
     They are registered when a controller or a guard is attached, so attach those before ``engine.on(CriticEvents...)``.
 
     - ``STEPS_CHANGED``: ``num_discriminator_steps`` has a new value (already written). Fired only on a change.
-    - ``DIVERGED``: the guard found a divergence and is about to act; ``engine.state.divergence`` says what and why
-      (``<param_name>_divergence`` with a ``param_name`` of your own).
+    - ``DIVERGED``: the guard found a divergence and is about to act. ``engine.state.divergence`` has the record, with
+      the reason (``<param_name>_divergence`` with a ``param_name`` of your own).
 
     Example:
         >>> from adaptive_critic import StepDecayController
@@ -38,7 +38,7 @@ class CriticEvents(EventEnum):
 
 
 class Overridable(Protocol):
-    """What the guard asks of a controller."""
+    """Protocol of controllers: the methods that the guard calls."""
 
     def hold(self, iterations: int) -> None:
         """Freeze the number of critic updates for the next iterations."""
@@ -50,7 +50,7 @@ class Overridable(Protocol):
 
 
 def register_events(engine: Engine) -> None:
-    """Register CriticEvents with ``engine`` unless they are (Ignite 0.5.2 can't be asked which ones are)."""
+    """Register CriticEvents with ``engine`` once (Ignite 0.5.2 can't say which events are registered)."""
     if not engine.__dict__.get(_REGISTERED, False):
         engine.register_events(*CriticEvents)
         engine.__dict__[_REGISTERED] = True
@@ -93,5 +93,5 @@ def claim(engine: Engine, param_name: str, controller: Overridable) -> bool:
 
 
 def release(engine: Engine, param_name: str) -> None:
-    """Let the attribute have no owner."""
+    """Remove the owner of the attribute."""
     _owners(engine)[param_name] = None

@@ -1,4 +1,4 @@
-"""Base class of all handlers: one engine at a time, fresh runs, each iteration counted once, names on engine.state."""
+"""Base class of all handlers: one engine at a time, fresh runs, iterations counted once, names on engine.state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _written: set[str] = set()
 _SelfT = TypeVar("_SelfT", bound="Handler")
 
 
-# Handlers of ITERATION_COMPLETED fire our events, and those that follow find them as the engine's last event.
+# Handlers of ITERATION_COMPLETED fire our events, so later handlers see those as the engine's last event.
 _AFTER_THE_STEP = (Events.ITERATION_COMPLETED, *CriticEvents)
 _BETWEEN_RUNS = (None, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT, Events.EXCEPTION_RAISED)
 
@@ -27,14 +27,14 @@ _BETWEEN_RUNS = (None, Events.COMPLETED, Events.TERMINATE, Events.INTERRUPT, Eve
 class Handler:
     """Base class of the handlers: attached to one engine at a time.
 
-    A subclass says what it does with an iteration (``_count``), what a fresh run forgets (``_clear``), and to what else
-    it listens. A run is fresh if it starts at iteration 0 and no state was loaded since the last run.
+    A subclass defines what it does with an iteration (``_count``), what a fresh run forgets (``_clear``), and further
+    events to listen to. A run is fresh if it starts at iteration 0 and no state was loaded since the last run.
     """
 
     _call: tuple[tuple[Any, ...], dict[str, Any]]
     _engine: Engine | None = None
     _loaded = False
-    """whether a state was loaded that the next run goes on from"""
+    """whether a state was loaded from which the next run goes on"""
     _counted = 0
     """engine.state.iteration when an iteration was last counted, or when the run began"""
     _also_listens: ClassVar[dict[Events, str]] = {}
@@ -46,19 +46,19 @@ class Handler:
         self._call = (args, kwargs)
         return self
 
-    # --- what a subclass says -----------------------------------------------------------------------------------
+    # --- hooks of a subclass ------------------------------------------------------------------------------------
 
     def _clear(self) -> None:
         """Forget the run."""
 
     def _begin(self, engine: Engine, fresh: bool) -> None:
-        """Begin a run, after ``_clear`` if it is a fresh one."""
+        """Begin a run; a fresh run is cleared before."""
 
     def _count(self, engine: Engine) -> None:
-        """Take in the iteration whose training step has returned, once."""
+        """Count the iteration whose training step has returned. Called once per iteration."""
 
     def _publish(self, engine: Engine) -> None:
-        """Write what is shown on ``engine.state``."""
+        """Write the published attributes on ``engine.state``."""
 
     # --- use ----------------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Handler:
         self._publish(engine)
 
     def detach(self) -> None:
-        """Leave the engine. The state stays, and so does what was written on ``engine.state``.
+        """Leave the engine. The state and the attributes on ``engine.state`` stay.
 
         Raises:
             RuntimeError: if the handler is not attached.
@@ -88,7 +88,7 @@ class Handler:
         self._show()
 
     def _show(self) -> None:
-        """Publish, if attached, what has changed otherwise than by an iteration."""
+        """Publish a change that no iteration made, if attached."""
         if self._engine is not None:
             self._publish(self._engine)
 
@@ -113,11 +113,11 @@ class Handler:
         for event, handler in self._events():
             engine.add_event_handler(event, handler)
         self._engine = engine
-        begun = engine.last_event_name is Events.ITERATION_STARTED  # an iteration that its step is yet to run
+        begun = engine.last_event_name is Events.ITERATION_STARTED  # an iteration whose step has not run yet
         self._counted = engine.state.iteration - begun
 
     def _leave(self) -> Engine:
-        """Stop listening; return the engine that was listened to.
+        """Stop listening; return the engine.
 
         Raises:
             RuntimeError: if this is not attached.
@@ -142,37 +142,37 @@ class Handler:
         self._publish(engine)
 
     def _on_iteration_completed(self, engine: Engine) -> None:
-        if engine.state.iteration != self._counted:  # else a checkpoint has made it count this iteration already
-            # First: an output that is refused must not be counted again by state_dict.
+        if engine.state.iteration != self._counted:  # else a checkpoint has already counted this iteration
+            # Set first, so that state_dict does not count a refused output again.
             self._counted = engine.state.iteration
-            self._loaded = False  # a load in the middle of a run does not keep the next one from starting afresh
+            self._loaded = False  # after a load within a run the next run may still be fresh
             self._count(engine)
 
     def _catch_up(self) -> None:
-        """Count the iteration whose step has returned, if a handler that was attached before asks for the state."""
+        """Count the iteration whose step has returned, for an earlier handler that asks for the state."""
         engine = self._engine
         if engine is None or engine.last_event_name in _BETWEEN_RUNS:
             return
-        # Ignite clears the output before each iteration. A step that returns none is known by its event.
+        # Ignite clears the output before each iteration. For a step that returns None the last event tells.
         if engine.state.output is not None or engine.last_event_name in _AFTER_THE_STEP:
             self._on_iteration_completed(engine)
 
     def _is_within_iteration(self) -> bool:
-        """Return whether an iteration has begun that is still to be counted."""
+        """Return whether an iteration has begun that is not counted yet."""
         engine = self._engine
         return engine is not None and not self._is_before_a_run() and engine.state.iteration != self._counted
 
     def _is_before_a_run(self) -> bool:
-        """Return whether what is asked for now is for a run that is yet to begin."""
+        """Return whether a request made now is for a run that has not begun yet."""
         return self._engine is None or self._engine.last_event_name in (Events.STARTED, *_BETWEEN_RUNS)
 
     # --- copies and repr ----------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle holds.
+        """Return the attributes for a copy or a pickle.
 
         Raises:
-            TypeError: if this is attached: an engine's handlers and data can't be copied along.
+            TypeError: if attached: the engine's handlers and data can't be copied with it.
         """
         if self._engine is not None:
             raise TypeError(
@@ -182,7 +182,7 @@ class Handler:
         return vars(self)
 
     def __copy__(self: _SelfT) -> _SelfT:
-        """Copy deeply: a shallow copy would go on observing into the original's sums."""
+        """Copy deeply: a shallow copy would add its observations to the original's sums."""
         return copy.deepcopy(self)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a controller did: recorded with bounded memory, and drawn."""
+"""History of a controller, recorded in bounded memory, and its plot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMAT = 1
 
 
 class HistoryPoint(NamedTuple):
-    """What happened in one iteration, or in several that follow one another."""
+    """Record of one iteration, or of several consecutive ones."""
 
     first: int
     """first iteration, from 1"""
@@ -47,7 +47,7 @@ class HistoryPoint(NamedTuple):
         return self.critic_updates / self.iterations
 
     def and_then(self, other: HistoryPoint) -> HistoryPoint:
-        """Return one point for this one and a later one."""
+        """Return one point for this point and the next."""
         count = self.iterations + other.iterations
         rate = (self.iterations * self.rate + other.iterations * other.rate) / count
         return HistoryPoint(
@@ -66,10 +66,10 @@ class HistoryPoint(NamedTuple):
 class ControllerHistory(Handler):
     """Records the critic updates, the ratio and the signal with which each iteration begins.
 
-    Memory is bounded: when there are more than ``max_points``, neighbours are merged in pairs, and from then on each
-    point stands for twice as many iterations as before. No critic update is lost by that: a point holds their sum, the
-    fewest and the most. It may be attached before the controller or after it. If the run goes back to an earlier
-    iteration, as a new run does, what was recorded from there on is dropped.
+    Memory is bounded: above ``max_points`` the history merges neighbours in pairs, and each point covers twice as many
+    iterations as before. No critic update is lost: a point holds their sum, the fewest and the most. Attach the history
+    before the controller or after it. If the run goes back to an earlier iteration, as a new run does, the history
+    drops the points from there on.
 
     Args:
         max_points: number of points kept, at least 2.
@@ -108,13 +108,13 @@ class ControllerHistory(Handler):
 
     @property
     def points(self) -> tuple[HistoryPoint, ...]:
-        """What was recorded, in order."""
+        """Recorded points, in order."""
         return tuple(self._points)
 
     _also_listens: ClassVar[dict[Events, str]] = {Events.ITERATION_STARTED: "_on_iteration_started"}
 
     def _on_iteration_started(self, engine: Engine) -> None:
-        # As an iteration begins all controllers have written, whatever the order in which handlers were attached.
+        # When an iteration begins all controllers have written, whatever the order of attachment.
         state, iteration = engine.state, engine.state.iteration
         steps = getattr(state, self.param_name, None)
         if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
@@ -148,7 +148,7 @@ class ControllerHistory(Handler):
             self._span *= 2
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was recorded: ints, floats and lists of them."""
+        """Return the recorded points: ints, floats and lists of them."""
         return {
             "version": _FORMAT,
             "handler": type(self).__name__,
@@ -190,13 +190,13 @@ def _point(row: Sequence[float]) -> HistoryPoint:
 
 
 def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure: Any = None) -> Any:
-    """Draw what a controller did: critic updates and ratio, the critic's rate, the signal, against iterations.
+    """Draw a controller's history over iterations: critic updates and ratio, the critic's rate, the signal.
 
-    Where a point stands for several iterations, the line shows their mean and the shaded range the fewest and the most.
-    What a controller does not have (an open loop has no signal, most have no rate) has no panel.
+    If a point covers several iterations, the line shows their mean and the shaded range the fewest and the most.
+    Quantities that a controller lacks have no panel: an open loop has no signal, and most controllers set no rate.
 
     Args:
-        history: what was recorded.
+        history: the recorded history or its points.
         figure: matplotlib figure to draw into, None for a new one of ``matplotlib.pyplot``.
 
     Returns:

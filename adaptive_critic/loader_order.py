@@ -1,4 +1,4 @@
-"""Reads and restores what decides the order of a loader's batches: random generators, number of the pass, own state."""
+"""Reads and restores the order of a loader's batches: random generators, number of the pass, the loader's state."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Position(NamedTuple):
 
 
 class LoaderOrder:
-    """Reads and restores what decides the order of a loader's batches.
+    """Reads and restores the state that decides the order of a loader's batches.
 
     Args:
-        loader: what gives the batches.
+        loader: gives the batches.
     """
 
     def __init__(self, loader: Iterable[Any]) -> None:
@@ -54,11 +54,11 @@ class LoaderOrder:
 
     @property
     def has_one_iterator(self) -> bool:
-        """Whether every ``iter(loader)`` resets one and the same iterator, or may."""
+        """Whether every ``iter(loader)`` may reset the same iterator."""
         return self._has_state_methods() or bool(getattr(self._loader, "persistent_workers", False))
 
     def shared_iterator(self) -> tuple[Any, Any]:
-        """Return the iterator that all users of the loader share, if there is one, and what it has yielded so far."""
+        """Return the iterator that all users of the loader share, if there is one, and its count of batches so far."""
         iterator = getattr(self._loader, "_iterator", None) if isinstance(self._loader, DataLoader) else None
         return iterator, getattr(iterator, "_num_yielded", None)
 
@@ -67,7 +67,7 @@ class LoaderOrder:
         return PassStart(GlobalStates.now(), self._states(), not self._workers_run())
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell the number of the pass to everything in the loader that has ``set_epoch``."""
+        """Call every ``set_epoch`` in the loader with the number of the pass."""
         dataset = getattr(self._loader, "dataset", None)
         parts = [*self._samplers(), dataset]
         while isinstance(dataset, Subset):
@@ -96,7 +96,7 @@ class LoaderOrder:
         return state if loader is None else {**state, "loader": loader}
 
     def read(self, state_dict: Mapping[str, Any]) -> Position:
-        """Return the position in a state dict.
+        """Return the position from a state dict.
 
         Raises:
             StateError: if there is none, or it is one of another kind of loader.
@@ -134,7 +134,7 @@ class LoaderOrder:
                 self._skip(iter(self._loader), 1)
             self.set_epoch(position.passes)
             iterator = self._iterate(position) if position.batches else None
-            # A Python generator over a loader that has loaded its state draws the order later, with the first batch.
+            # A Python generator over a loader that has loaded its state draws the order only with the first batch.
             if position.loader is None or not isinstance(iterator, Generator):
                 self._set_states("generators", position.generators)
         finally:
@@ -153,7 +153,7 @@ class LoaderOrder:
             self._loader.load_state_dict(position.loader)  # type: ignore[attr-defined]  # read() looked
             return iter(self._loader)
         if persistent and start.starts_workers and self._workers_run():
-            # Starting them draws their seed before the order is drawn.
+            # Starting the workers draws their seed before the order is drawn.
             torch.empty((), dtype=torch.int64).random_(generator=getattr(self._loader, "generator", None))
         iterator = iter(self._loader)
         drawn = self._skip(iterator, position.batches)
@@ -165,7 +165,7 @@ class LoaderOrder:
         return iterator
 
     def restore_states(self, states: list[torch.Tensor]) -> None:
-        """Put back the states of the loader's own generators; those made since are left alone."""
+        """Restore the states of the loader's own generators; newer generators keep theirs."""
         for generator, state in zip(self._generators(), states, strict=False):
             generator.set_state(state)
 

@@ -1,4 +1,4 @@
-"""An Ignite metric of the critic's scores, to attach and to read by name."""
+"""Ignite metric of the critic's scores, to attach and to read by name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WassersteinGap(Metric):
             only under a Wasserstein or hinge objective.
         alpha: weight of the past in the average, in [0, 1).
         output_transform: turns the step's output into a StepOutput.
-        device: where the average is kept; scores are moved there.
+        device: device of the average; scores are moved there.
 
     Raises:
         ValueError: if ``phase`` or ``alpha`` is out of range.
@@ -72,7 +72,7 @@ class WassersteinGap(Metric):
 
     @reinit__is_reduced
     def update(self, output: Any) -> None:
-        """Take in one iteration's output. Without critic updates or with a non-finite gap, nothing changes."""
+        """Add one iteration's output. Without critic updates or with a non-finite gap, nothing changes."""
         gap = self._gap(output)
         if gap is None:
             return
@@ -87,7 +87,7 @@ class WassersteinGap(Metric):
 
     def _gap(self, output: Any) -> Scalar | None:
         if _without_updates(output):
-            if self.phase == "after":  # the critic stayed as it was: this generator update is the one to compare with
+            if self.phase == "after":  # the critic did not change: compare with this generator update
                 self._g_fake = self._generated(output)
             return None
         if self.phase == "updates":
@@ -135,7 +135,7 @@ def _single(score: Scalar) -> Scalar:
 
 
 def _mean(output: Any, key: str) -> Scalar:
-    value = _single(first(output, key))  # checks what is there
+    value = _single(first(output, key))  # checks the entry
     entries = output[key]
     if isinstance(entries, torch.Tensor):
         return entries.mean(dtype=torch.promote_types(entries.dtype, torch.float32))

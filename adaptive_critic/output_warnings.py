@@ -22,15 +22,15 @@ NO_G_FAKE = (
 )
 """logged where the objective is not known"""
 
-_ITERATIONS_CHECKED = 200  # early iterations, in which the output's form is looked at
-# The longest that was seen in a run with nothing wrong is 191: the critic's rate 1/25 of the generator's, n fixed at 1.
+_ITERATIONS_CHECKED = 200  # early iterations in which the form of the output is checked
+# The longest seen in a healthy run is 191: the critic's rate 1/25 of the generator's, n fixed at 1.
 _NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap
-_NEGATIVE_DECISIONS = 50  # and decisions, where means over many iterations hide the ones that are positive
-_MOST_ENTRIES = 20  # a loop that does not read the number may make so many updates; a batch has more samples
+_NEGATIVE_DECISIONS = 50  # decisions in a row: means over many iterations hide positive gaps
+_MOST_ENTRIES = 20  # updates that a loop which ignores the number may make; a batch has more samples
 _SAME_ITERATIONS = 10  # iterations in a row with one number for loss and score
 _RAISED_ITERATIONS = 200  # iterations over which generator updates raise the gap on average
-_RAISED_ERRORS = 5.0  # by so many standard errors
-_RAISED_SHARE = -0.02  # and so much of it
+_RAISED_ERRORS = 5.0  # by this many standard errors
+_RAISED_SHARE = -0.02  # and by this share of the gap
 _HELD_DECISIONS = 20  # decisions in a row without a finite observation
 _SLACK = 1e-3  # a mean in half precision may lie beyond its bounds by this much
 
@@ -40,10 +40,10 @@ _logger = logging.getLogger("adaptive_critic")
 
 
 class OutputWarnings:
-    """Logs what in a training step's output can be told from healthy training without doubt, each once per run.
+    """Logs faults of a training step's output that healthy training never shows, each once per run.
 
     Args:
-        signal: what is read from the output.
+        signal: the signal that is read from the output.
         metrics: whether it is read from running metrics instead; the output may then have any form.
     """
 
@@ -55,7 +55,7 @@ class OutputWarnings:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was logged: another run begins."""
+        """Forget the logged faults for a new run."""
         self._logged: set[str] = set()
         self._iterations = 0
         self._same = 0  # iterations in a row
@@ -69,7 +69,7 @@ class OutputWarnings:
             _logger.warning(text, *values)
 
     def check_output(self, output: Any, steps: int, most: float) -> str:
-        """Look at the form of an iteration's output; nothing is read from the device.
+        """Check the form of an iteration's output, without a read of the device.
 
         Args:
             output: the step's output.
@@ -77,7 +77,7 @@ class OutputWarnings:
             most: largest number that a step is ever asked for.
 
         Returns:
-            what is wrong with the output, empty if nothing is.
+            the fault of the output in words, empty if there is none.
         """
         if not self._reads_output:
             return ""
@@ -100,7 +100,7 @@ class OutputWarnings:
                     "a batch's samples? Return their mean for each critic update, such as "
                     f"{{{key!r}: [loss.mean() for each update], ...}}"
                 )
-        # Fewer are no fault beside one that is complete: a score that costs something may be taken in the first alone.
+        # Fewer are not a fault beside a complete entry: a costly score may be taken in the first update alone.
         wrong = {key: length for key, length in lengths.items() if length > steps or steps not in lengths.values()}
         for key, length in wrong.items():
             self._log(
@@ -112,7 +112,7 @@ class OutputWarnings:
         return ""
 
     def _check_score(self, output: Mapping[str, Any]) -> None:
-        """Compare g_fake with g_loss. Of tensors only one that is returned twice is found: values would be read."""
+        """Compare g_fake with g_loss. Of tensors, find only one returned twice: values would be read."""
         self._same = self._same + 1 if _is_one_number(output.get("g_fake"), output.get("g_loss")) else 0
         if self._same >= _SAME_ITERATIONS:
             self._log(
@@ -124,7 +124,7 @@ class OutputWarnings:
             )
 
     def is_impossible(self, mean: Sequence[float]) -> bool:
-        """Return whether the signal's first component can't have this mean; log it if it can't."""
+        """Return whether this mean of the signal's first component is impossible; log it if so."""
         lowest, highest = self._signal.domain
         if lowest - _SLACK <= mean[0] <= highest + _SLACK:
             return False
@@ -140,7 +140,7 @@ class OutputWarnings:
         self._held = 0
 
     def check_held(self, entries: Any) -> None:
-        """Count a decision without a finite observation; after many in a row log what is not finite in the latest.
+        """Count a decision without a finite observation; after many in a row log the non-finite entries of the latest.
 
         Args:
             entries: the step's output, or the running metrics that are read instead.
@@ -151,7 +151,7 @@ class OutputWarnings:
         entries = entries if isinstance(entries, Mapping) else {}
         numbers = {key: _numbers(value) for key, value in entries.items() if key in _KEYS}
         bad = {key: found for key, found in numbers.items() if not all(map(math.isfinite, found))}
-        shown = bad or numbers  # finite ones can lead to a component that is not, or another rank has what is bad
+        shown = bad or numbers  # finite entries can give a non-finite component, or another rank has the bad one
         self._log(
             "held",
             "%d decisions in a row have found no finite observation of %s, so the number of critic updates is held. "
@@ -162,9 +162,9 @@ class OutputWarnings:
         )  # fmt: skip
 
     def check_gap(self, mean: Sequence[float], square: Sequence[float], iterations: int) -> None:
-        """Log what a gap shows of scores that are not what they should be.
+        """Log gaps that show wrong scores.
 
-        Real samples that are scored below generated ones for longer than any critic that learns leaves it; and
+        Two faults are found: real samples scored below generated ones for longer than with any critic that learns, and
         generator updates that raise the gap.
 
         Args:
@@ -176,7 +176,7 @@ class OutputWarnings:
             return
         used, gap = mean
         self._check_share(used, square[0], gap, iterations)
-        if gap >= used:  # d_real - d_fake of one critic is what the generator's update has left of the gap
+        if gap >= used:  # d_real - d_fake of one critic is the rest of the gap after the generator's update
             self._negative = (0, 0)
             return
         self._negative = (self._negative[0] + iterations, self._negative[1] + 1)
@@ -216,7 +216,7 @@ def _is_one_number(one: Any, other: Any) -> bool:
 
 
 def _numbers(value: Any) -> list[float]:
-    """Return what is in an entry."""
+    """Return the values of an entry."""
     if isinstance(value, torch.Tensor):
         return [float(number) for number in value.detach().flatten().tolist()]
     if isinstance(value, (tuple, list)):

@@ -1,4 +1,4 @@
-"""The attributes of ``engine.state`` that a controller writes: whose they are, and writing them."""
+"""Attributes of ``engine.state`` that a controller writes: their owner, their values, a check for other writers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _BESIDE = writes("critic_ratio", "critic_signal", "critic_updates", "generator_u
 
 
 class Published:
-    """Writes the number of critic updates, and what goes with it for loggers, for one controller.
+    """Writes the number of critic updates of one controller, and further values for loggers.
 
     Args:
-        param_name: name of the number; with one of your own, the others carry it as a prefix.
+        param_name: name of the number; a name of your own is also a prefix of the other attributes.
 
     Raises:
         TypeError: if ``param_name`` is not a str.
-        ValueError: if it can't be an attribute's name, or means something else already.
+        ValueError: if it can't be an attribute's name, or already has another meaning.
     """
 
     def __init__(self, param_name: str) -> None:
@@ -39,7 +39,7 @@ class Published:
         self._warned = False
 
     def claim(self, engine: Engine, controller: Overridable) -> str:
-        """Make ``controller`` the owner; return what to warn of, empty if the attribute was free.
+        """Make ``controller`` the owner; return the text of a warning, empty if the attribute was free.
 
         Raises:
             RuntimeError: if another controller owns it.
@@ -52,7 +52,7 @@ class Published:
         return f"engine.state.{self.param_name}={found!r} is overwritten by {controller!r}"
 
     def release(self, engine: Engine) -> None:
-        """Let another controller own the attribute, which keeps its value."""
+        """Let another controller own the attribute. Its value stays."""
         release(engine, self.param_name)
 
     def check(self, engine: Engine, asked: int, controller: Overridable) -> str:
@@ -70,7 +70,7 @@ class Published:
         return f"; something else had written engine.state.{self.param_name}={found!r}"
 
     def write(self, engine: Engine, what: Next, *beside: Any) -> None:
-        """Write what the next iteration gets, then signal, critic updates, generator updates and samples seen."""
+        """Write the numbers of the next iteration, then signal, critic and generator updates, and samples seen."""
         state = engine.state
         setattr(state, self.param_name, what.steps)
         for name, value in zip(self._names, (what.ratio, *beside), strict=True):

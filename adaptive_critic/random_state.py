@@ -18,7 +18,7 @@ _NUMPY_GENERATOR = "MT19937"
 
 
 class GlobalStates(NamedTuple):
-    """The random states of torch on the CPU, of Python and of NumPy."""
+    """Random states of torch on the CPU, of Python and of NumPy."""
 
     cpu: torch.Tensor
     python: tuple[Any, ...]
@@ -38,7 +38,7 @@ class GlobalStates(NamedTuple):
         np.random.set_state(self.numpy)  # noqa: NPY002
 
     def same_as(self, other: GlobalStates) -> bool:
-        """Return whether nothing was drawn between the two."""
+        """Return whether no random number was drawn between the two."""
         same = torch.equal(self.cpu, other.cpu) and self.python == other.python
         return same and repr(self.numpy) == repr(other.numpy)
 
@@ -69,7 +69,7 @@ class GlobalStates(NamedTuple):
         """Return the states in a :meth:`state_dict`, the current ones of Python and NumPy if it lacks those.
 
         Raises:
-            ValueError: if they are no random states.
+            ValueError: if they are not random states.
         """
         _, python, numpy = cls.now()
         try:
@@ -97,9 +97,9 @@ class GlobalStates(NamedTuple):
 class RandomState:
     """The global random states of torch on the CPU and, for a CUDA device, on that device, of Python and of NumPy.
 
-    A run resumed with it draws the latents that it would have drawn uninterrupted. In a distributed run it is
-    restored only on the rank that saved it: the others keep the state they have, as one state for all would give
-    every process the same latents. :func:`adaptive_critic.resume_exactly` saves one on each rank.
+    A run resumed with it draws the latents that it would have drawn uninterrupted. In a distributed run only the rank
+    that saved it restores it. The others keep their own states, since one state for all would give every process the
+    same latents. :func:`adaptive_critic.resume_exactly` saves one on each rank.
 
     Load it after the position in the data: data sets may draw random numbers while that is restored.
 
@@ -134,7 +134,7 @@ class RandomState:
         """Restore the states, on the rank that saved them. Python's and NumPy's stay as they are where none was saved.
 
         Raises:
-            ValueError: if an entry is missing, or no random state. Nothing is changed then.
+            ValueError: if an entry is missing, or not a random state. Nothing is changed then.
         """
         missing = [key for key in ("rank", "cpu") if key not in state_dict]
         if missing:

@@ -17,7 +17,7 @@ from adaptive_critic.checks import real
 
 __all__ = ["CriticRate"]
 
-# The code of the function that torch puts around a class's step, the one that runs the hooks.
+# Code of torch's wrapper of a class's step, which runs the hooks.
 _RUNS_HOOKS = Optimizer.profile_hook_step(lambda: None).__code__
 
 
@@ -28,14 +28,14 @@ class CriticRate:
     for bit, also if the step raises. Schedulers, checkpoints and ``param_groups`` never show the product, and nothing
     accumulates. A rate of 0 stays 0. Hooks of ``step`` that were registered before :meth:`attach` see the user's rate.
 
-    Rates that are tensors are multiplied in place, without a host read, by a factor that is a tensor too: a compiled
-    step is not compiled again when the multiplier changes, and a captured graph follows it.
+    Rates that are tensors are multiplied in place, without a host read, by a factor that is a tensor too. So a new
+    multiplier causes no recompilation of a compiled step, and a captured graph follows it.
 
     An optimizer that multiplies its weight decay by the rate, such as AdamW, decays by the product too, as under a
     learning-rate schedule. The weights at which loss and decay balance do not depend on the multiplier then.
 
-    Keep this object: the optimizer holds it weakly, and steps at the user's rate once it is gone. ASGD follows the
-    multiplier one step late, as it computes each step's rate at the end of the step before.
+    Keep this object: the optimizer holds it weakly, and steps at the user's rate without it. ASGD follows the
+    multiplier one step late, since it computes each step's rate at the end of the step before.
 
     Args:
         optimizer: any optimizer with ``"lr"`` in its groups, except Rprop.
@@ -105,22 +105,22 @@ class CriticRate:
                 )
         this = weakref.ref(self)
         undo = _install(self.optimizer, _hook(this, CriticRate._multiply), _hook(this, CriticRate._restore))
-        # The hooks do not keep this alive: they are gone when it is.
+        # The hooks do not keep this object alive and end with it.
         self._undo = weakref.finalize(self, undo)
 
     def detach(self) -> None:
-        """Leave the optimizer as it was found. Does nothing if not attached."""
+        """Restore the optimizer as found. Does nothing if not attached."""
         self._restore()
         if self._undo is not None:
             self._undo()
             self._undo = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Return how a copy is made: of a copy of the optimizer, not attached."""
+        """Return the recipe of a copy: for a copy of the optimizer, not attached."""
         return type(self), (self.optimizer, self.multiplier)
 
     def _multiply(self) -> None:
-        """Put every group's rate times the multiplier in place of the rate."""
+        """Multiply every group's rate."""
         # Rates are multiplied already if this is the step of a base class, whose hooks run too.
         if not self._restore():
             self.steps += 1
@@ -134,10 +134,10 @@ class CriticRate:
                 rate.mul_(self._factor(rate))
 
     def _restore(self) -> bool:
-        """Put the user's rates back; returns whether any was multiplied."""
+        """Restore the user's rates; return whether any was multiplied."""
         multiplied = bool(self._replaced or self._scaled)
         for group, rate, product in self._replaced:
-            if group.get("lr") is product:  # else it was assigned during the step, and that counts
+            if group.get("lr") is product:  # else it was assigned during the step, and the new value counts
                 group["lr"] = rate
         for rate, own in self._scaled:
             rate.copy_(own)
@@ -172,7 +172,7 @@ def _check_optimizer(optimizer: object) -> None:
 
 
 def _hook(owner: weakref.ReferenceType[CriticRate], call: Callable[[CriticRate], object]) -> Callable[..., None]:
-    """Return a hook that makes this call outside of compiled code, so that a new multiplier compiles nothing again."""
+    """Return a hook that makes this call outside of compiled code, so that a new multiplier causes no recompilation."""
 
     def hook(stepping: Optimizer, args: Any, kwargs: Any) -> None:
         rate = owner()
@@ -186,11 +186,11 @@ def _hook(owner: weakref.ReferenceType[CriticRate], call: Callable[[CriticRate],
 
 
 def _install(optimizer: Optimizer, before: Callable[..., None], after: Callable[..., None]) -> Callable[[], None]:
-    """Call ``before`` and ``after`` around the optimizer's steps; returns a function that undoes it.
+    """Call ``before`` and ``after`` around the optimizer's steps; return a function that undoes it.
 
-    Hooks do it, as they also run where something holds an earlier ``optimizer.step`` (accelerate, a compiled step).
-    Torch runs no hook after a step that raised, so ``optimizer.step`` is replaced by a function that calls ``after``
-    in any case.
+    Hooks make the calls, since they also run where other code holds an earlier ``optimizer.step`` (accelerate, a
+    compiled step). Torch runs no hook after a step that raised. So ``optimizer.step`` is replaced by a function that
+    calls ``after`` in any case.
     """
     hooks = [optimizer.register_step_pre_hook(before), optimizer.register_step_post_hook(after)]
     # First of the post hooks: one that steps a scheduler works on the user's rate.
@@ -199,7 +199,7 @@ def _install(optimizer: Optimizer, before: Callable[..., None], after: Callable[
 
     def step(stepping: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if getattr(type(stepping).step, "__code__", None) is not _RUNS_HOOKS:
-            # Older versions of torch take the hooks off all optimizers of torch.optim at the first torch.compile.
+            # Older versions of torch remove the hooks of all optimizers of torch.optim at the first torch.compile.
             before(stepping, args, kwargs)
         try:
             if replaced is None or stepping is not optimizer:

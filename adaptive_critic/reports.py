@@ -1,4 +1,4 @@
-"""Collects what a round reports, one update after the other, into one StepOutput."""
+"""Collects the reports of a round, one update after the other, into one StepOutput."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RoundReports:
             num_samples: real samples consumed.
 
         Raises:
-            StepOutputError: if a value is not a 0-d tensor or a float, or an update before has lacked it. Nothing is
+            StepOutputError: if a value is not a 0-d tensor or a float, or an earlier update lacked it. Nothing is
                 added then.
         """
         given = _checked(values)

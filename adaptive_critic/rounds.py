@@ -36,7 +36,7 @@ class _LoopEngine(Engine):
 
 
 class Rounds:
-    """Drives a controller from any training loop, which reports each update that it has made.
+    """Drives a controller from any training loop that reports each of its updates.
 
     A round is n critic updates and the generator update that follows. The loop calls :meth:`critic` after each critic
     update and :meth:`generator` after each generator update. ``critic_due`` and ``generator_due`` say what comes next:
@@ -52,22 +52,22 @@ class Rounds:
                 ...                                            # generator update
                 rounds.generator(g_fake=g_fake)
 
-    All counts are those of updates that were made. A loop that makes another number than n gets an error that says
-    what to change. A loop may begin with the generator: its update before the first critic update belongs to no round,
-    and is in ``rounds.generator_updates`` alone.
+    All counts are of updates made. A loop that makes another number than n gets an error that says what to change. A
+    loop may begin with the generator. Its update before the first critic update belongs to no round, and counts only in
+    ``rounds.generator_updates``.
 
-    Each round is one iteration of ``rounds.engine``, an Ignite Engine that is never run. Attach to it what you would
-    attach to a trainer, before the first update: ``ControllerHistory``, ``StopAtBudget``, ``Checkpoint``, loggers,
-    metrics. It fires STARTED, ITERATION_STARTED (when the first update of a round is reported), ITERATION_COMPLETED,
-    TERMINATE and COMPLETED. A guard (``on_divergence=``) or a budget ends the training by ``rounds.should_stop``, which
-    the loop has to look at.
+    Each round is one iteration of ``rounds.engine``, an Ignite Engine that is never run. Before the first update attach
+    to it the handlers of a trainer: ``ControllerHistory``, ``StopAtBudget``, ``Checkpoint``, loggers, metrics. It fires
+    STARTED, ITERATION_STARTED (at the report of the first update of a round), ITERATION_COMPLETED, TERMINATE and
+    COMPLETED. A guard (``on_divergence=``) or a budget ends the training by ``rounds.should_stop``, which the loop has
+    to check.
 
     Scores are means over a batch, as in :doc:`/step_output`. With gradient accumulation report optimizer steps, not
     micro-batches. In a distributed run every rank makes the same calls. In the step of an Engine of your own, whose
     iteration is one critic update or one batch, use it in the same way.
 
     Args:
-        controller: decides. It is attached to ``rounds.engine``.
+        controller: decides the number. It is attached to ``rounds.engine``.
 
     Raises:
         TypeError: if ``controller`` is not a controller.
@@ -92,9 +92,9 @@ class Rounds:
         self.controller = controller
         self.engine: Engine = _LoopEngine()
         self.critic_updates = 0
-        """critic updates that were reported, those of the current round among them"""
+        """critic updates reported, including the current round"""
         self.generator_updates = 0
-        """generator updates that were reported"""
+        """generator updates reported"""
         self._reports = RoundReports()
         self._started = False
         self._open = False  # whether ITERATION_STARTED has fired for the current round
@@ -102,7 +102,7 @@ class Rounds:
 
     @property
     def steps(self) -> int:
-        """Critic updates of the current round; between two rounds those of the next."""
+        """Critic updates of the current round; between two rounds, of the next."""
         return self.controller.num_discriminator_steps
 
     @property
@@ -132,7 +132,7 @@ class Rounds:
         d_penalty: Scalar | None = None,
         num_samples: int = 0,
     ) -> bool:
-        """Report a critic update. A value may be left out, from some update of a round on or always.
+        """Report a critic update. Values may be left out, always or from some update of a round on.
 
         Args:
             d_real: mean critic score of the real batch before the critic's step, () or float, on any device.
@@ -173,7 +173,7 @@ class Rounds:
         g_fake_accuracy: Scalar | None = None,
         num_samples: int = 0,
     ) -> None:
-        """Report a generator update. It ends the round, and the controller decides on the next.
+        """Report a generator update. It ends the round; the controller then decides on the next.
 
         Args:
             g_loss: generator loss before the generator's step, () or float, on any device.
@@ -215,7 +215,7 @@ class Rounds:
             )
 
     def _begin(self) -> None:
-        """Fire the events that begin the run and the round, unless they have been fired."""
+        """Fire the events that begin the run and the round, once each."""
         engine = self.engine
         if not self._started:
             self._started = True

@@ -1,4 +1,4 @@
-"""Signals: scalars of a step's output, and the numbers that a law gets from them. No device-to-host copy."""
+"""Signals: scalars of a step's output, and the numbers that a law gets from them, without device-to-host copies."""
 
 from __future__ import annotations
 
@@ -33,49 +33,49 @@ NumberT = TypeVar("NumberT", torch.Tensor, float)
 
 
 class Picked(NamedTuple):
-    """What one iteration gave."""
+    """Scalars of one iteration."""
 
     scalars: tuple[Scalar, ...]
-    """always as many, in the same order"""
+    """always the same number, in the same order"""
     observed: bool
-    """False if this iteration is not an observation by itself and only serves the next one"""
+    """False if the iteration only serves the next one and is not an observation itself"""
 
 
 class Signal(Protocol):
     """Turns step outputs into rows of scalars without a device-to-host copy.
 
-    ``pick`` runs at every iteration and only collects scalars; ``combine`` runs when a decision is due, on all that was
-    collected since the last one.
+    ``pick`` runs at every iteration and only collects scalars. ``combine`` runs when a decision is due, on all scalars
+    collected since the last decision.
     """
 
     names: ClassVar[tuple[str, ...]]
     """names of the components that ``combine`` returns, as the law expects them"""
     width: ClassVar[int]
-    """how many scalars ``pick`` returns"""
+    """number of scalars that ``pick`` returns"""
     paired: ClassVar[bool]
     """True if ``combine`` compares an iteration with the one before it"""
     domain: ClassVar[tuple[float, float]]
-    """lowest and highest value that a mean of the first component can have; beyond, it is something else"""
+    """lowest and highest possible mean of the first component; a value outside is not this quantity"""
     hint: ClassVar[str]
-    """what it probably is then, and what to do; empty where any number will do"""
+    """probable cause of a value outside, and what to do; empty if any number is possible"""
 
     def pick(self, output: Any, steps: int) -> Picked | None:
-        """Return this iteration's scalars, or None if there is nothing in it.
+        """Return this iteration's scalars, or None if it has none.
 
         Args:
-            output: what the training step returned (StepOutput), after ``output_transform``.
+            output: the training step's output (StepOutput), after ``output_transform``.
             steps: critic updates of this iteration; with 0 the critic's entries may be empty or absent.
 
         Raises:
-            StepOutputError: if the output lacks what is needed.
+            StepOutputError: if the output lacks an entry that is needed.
         """
         ...
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
         """Turn the picked scalars into components, one for each name.
 
-        Called with this iteration's scalars, followed by those of the iteration before if ``paired``: floats, or
-        columns (iterations,) in float64.
+        Called with this iteration's scalars, followed by those of the iteration before if ``paired``. They are floats,
+        or columns (iterations,) in float64.
         """
         ...
 
@@ -83,12 +83,12 @@ class Signal(Protocol):
 class GapShare:
     """Components ``used`` and ``gap`` of iteration t, seen one iteration later with the same critic.
 
-    gap = d_real[0] at t+1 - g_fake at t: the gap after t's critic updates, before the generator's update;
-    used = d_fake[0] at t+1 - g_fake at t: what that generator update took from it. Both are offset-free and scale
-    with the critic. An iteration without critic updates gives nothing to observe, but its g_fake serves the next.
+    gap = d_real[0] at t+1 - g_fake at t is the gap after t's critic updates, before the generator's update. used =
+    d_fake[0] at t+1 - g_fake at t is the part of it that the generator's update took. Both are offset-free and scale
+    with the critic. An iteration without critic updates is not an observation, but its g_fake serves the next.
 
     Args:
-        wasserstein: whether the objective is known to be one, so that g_fake may be left out.
+        wasserstein: whether the objective is known to be Wasserstein, so that g_fake may be left out.
     """
 
     names: ClassVar[tuple[str, ...]] = ("used", "gap")
@@ -114,7 +114,7 @@ class GapShare:
 
 
 class GapShareFromMetrics:
-    """The same components from two running gaps: before the critic's updates and after them."""
+    """Components ``used`` and ``gap`` from two running gaps: before the critic's updates and after them."""
 
     names: ClassVar[tuple[str, ...]] = ("used", "gap")
     width: ClassVar[int] = 2
@@ -133,7 +133,7 @@ class GapShareFromMetrics:
 
 
 class CriticLoss:
-    """The loss of the last critic update, of an objective that has an ideal: never negative."""
+    """Loss of the last critic update, of an objective that has an ideal loss: never negative."""
 
     names: ClassVar[tuple[str, ...]] = ("d_loss",)
     width: ClassVar[int] = 1
@@ -151,14 +151,14 @@ class CriticLoss:
 
 
 class LastLoss(CriticLoss):
-    """The loss of the last critic update, of any objective."""
+    """Loss of the last critic update, of any objective."""
 
     domain: ClassVar[tuple[float, float]] = _ANY_NUMBER
     hint: ClassVar[str] = ""
 
 
 class BothLosses:
-    """The loss of the last critic update and the generator's loss."""
+    """Loss of the last critic update and the generator's loss."""
 
     names: ClassVar[tuple[str, ...]] = ("d_loss", "g_loss")
     width: ClassVar[int] = 2
@@ -177,7 +177,7 @@ class BothLosses:
 
 
 class CriticLossChecked(BothLosses):
-    """The loss of the last critic update, where a non-finite loss of the generator counts as a bad observation too."""
+    """Loss of the last critic update. A non-finite loss of the generator makes it a bad observation too."""
 
     names: ClassVar[tuple[str, ...]] = ("d_loss",)
     domain: ClassVar[tuple[float, float]] = (0.0, math.inf)
@@ -191,7 +191,7 @@ class CriticLossChecked(BothLosses):
         return Picked((d_loss, scalar(output, "g_loss") if "g_loss" in output else d_loss), True)
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
-        """Return d_loss, not finite unless g_loss is finite."""
+        """Return d_loss, made non-finite if g_loss is not finite."""
         d_loss, g_loss = picked
         return (d_loss + 0.0 * g_loss,)
 
@@ -214,13 +214,13 @@ class RelativeLossChanges(LossChanges):
     names: ClassVar[tuple[str, ...]] = ("d_rate", "g_rate")
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
-        """Return the absolute relative differences; a loss that was exactly 0 has none, which is held."""
+        """Return the absolute relative differences; a loss that was exactly 0 has none: a bad observation."""
         d_now, g_now, d_before, g_before = picked
         return abs((d_now - d_before) / d_before), abs((g_now - g_before) / g_before)
 
 
 class GeneratedAccuracy:
-    """Share of the generator's batch that the critic calls fake; every iteration has it, also with n = 0."""
+    """Share of the generator's batch that the critic calls fake; measured in every iteration, also with n = 0."""
 
     names: ClassVar[tuple[str, ...]] = ("g_fake_accuracy",)
     width: ClassVar[int] = 1

@@ -12,11 +12,11 @@ __all__ = ["StateError", "entry", "floats", "header", "integer", "integers", "ma
 
 
 class StateError(ValueError):
-    """A state dict can't be loaded. Nothing was changed; the message says what is wrong with it."""
+    """A state dict can't be loaded. Nothing was changed; the message names the fault."""
 
 
 def entry(state: Mapping[str, Any], key: str) -> Any:
-    """Return the entry ``key``, whatever it is.
+    """Return the entry ``key``, of any type.
 
     Raises:
         StateError: if there is none.
@@ -97,7 +97,7 @@ def _numbers(value: Any, name: str, length: int | None) -> tuple[float, ...]:
 
 
 def packed(state: Mapping[str, Any], key: str, length: int) -> tuple[float, ...]:
-    """Return the entry ``key``, no numbers or ``length`` of them, of which the first two are counts."""
+    """Return the entry ``key``, empty or ``length`` numbers, of which the first two are counts."""
     values = floats(state, key)
     if len(values) not in (0, length):
         raise StateError(f"state[{key!r}]={shortened(state[key])}: expected no numbers or {length}, got {len(values)}")

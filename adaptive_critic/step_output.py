@@ -1,4 +1,4 @@
-"""What a training step returns (StepOutput), and reading its entries without waiting for the device."""
+"""StepOutput, the dict that a training step returns, and readers of its entries that never wait for the device."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Entries: TypeAlias = "torch.Tensor | Sequence[Scalar]"
 
 
 class StepOutput(TypedDict, total=False):
-    """What the training step of one iteration returns: n critic updates and one generator update.
+    """Output of the training step of one iteration: n critic updates and one generator update.
 
     Scores are logits, higher means more real. Losses leave penalties out. With n = 0 the critic's entries are empty or
-    absent. A rule names the entries that it needs; nothing else has to be there. Other keys are left alone.
+    absent. Each controller names the entries that it needs; the others are optional. Other keys are ignored.
     """
 
     d_real: Entries
@@ -52,7 +52,7 @@ class StepOutput(TypedDict, total=False):
     d_fake_std: Entries
     """(n,), standard deviation of the generated batch's scores"""
     d_accuracy: Entries
-    """(n,), share of both batches that the critic tells right, in [0, 1]"""
+    """(n,), share of both batches that the critic classifies correctly, in [0, 1]"""
     d_penalty: Entries
     """(n,), the penalty as it enters the critic's loss"""
     g_fake_accuracy: Scalar
@@ -60,11 +60,11 @@ class StepOutput(TypedDict, total=False):
     num_samples: int
     """real samples of this iteration"""
     num_critic_updates: int
-    """critic updates that were made, where a gradient scaler has skipped some; all that were asked for if absent"""
+    """critic updates made, if a gradient scaler skipped some; absent: all that were asked for"""
 
 
 class StepOutputError(ValueError):
-    """The training step's output is not what a controller needs. The message says what is there and what would do."""
+    """The training step's output lacks what a controller needs. The message says what it has and what would do."""
 
 
 def _describe(value: Any) -> str:
@@ -78,7 +78,7 @@ def _describe(value: Any) -> str:
 
 
 def _lookup(output: Any, key: str) -> Any:
-    if not isinstance(output, (dict, Mapping)):  # a dict is told apart much faster than a Mapping
+    if not isinstance(output, (dict, Mapping)):  # a check for dict is much faster than for Mapping
         what = "None; does the training step return its output?" if output is None else _describe(output)
         raise StepOutputError(
             f"the training step must return a dict with the key {key!r}, got {what} "
@@ -120,7 +120,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def tensor_entry(value: Any, index: int) -> torch.Tensor | None:
-    """Return an entry that is a 0-d tensor, the frequent case; None for all that has to be looked at more closely."""
+    """Return an entry that is a 0-d tensor, the frequent case; None for all that need a closer look."""
     if isinstance(value, (torch.Tensor, tuple, list)):
         try:
             entry = value[index]
@@ -179,7 +179,7 @@ def last(output: Any, key: str) -> Scalar:
 
 
 def lacks_g_fake(output: Any) -> bool:
-    """Return whether g_fake is absent and g_loss is there to stand for it."""
+    """Return whether g_fake is absent and g_loss is there to replace it."""
     return isinstance(output, (dict, Mapping)) and "g_fake" not in output and "g_loss" in output
 
 
@@ -218,5 +218,5 @@ def _count(output: Any, key: str, absent: int) -> int:
 
 
 def kept(value: Scalar) -> Scalar:
-    """Return a copy that later iterations can't overwrite: steps may write into the same buffer every time."""
+    """Return a copy: steps may write into the same buffer in every iteration."""
     return value.detach().clone() if isinstance(value, torch.Tensor) else value

@@ -1,4 +1,4 @@
-"""Rows of scalars on the device: a copy for each iteration, one read for all of them, over ranks or one read late."""
+"""Rows of scalars on the device: copied in each iteration, read together, summed over ranks, maybe one read late."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from adaptive_critic.step_output import Scalar, StepOutputError
 __all__ = ["LaggedRead", "Row", "as_tensors", "device_of", "numbers", "pack", "precise", "received", "sent"]
 
 Row: TypeAlias = "torch.Tensor | tuple[float, ...]"
-"""scalars of one iteration, copied: a tensor (n,), or floats where there was no tensor among them"""
+"""copied scalars of one iteration: a tensor (n,), or floats if none of them is a tensor"""
 
 
 def precise(device: torch.device) -> torch.dtype:
-    """Return the data type that numbers are summed in."""
+    """Return the data type for sums."""
     return torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64
 
 
 def pack(values: Sequence[Scalar]) -> Row:
     """Copy scalars into one row: one stack for tensors, no tensor at all for floats.
 
-    A copy, since steps may write into the same buffers at every iteration.
+    A copy is needed, since steps may write into the same buffers at every iteration.
     """
     if isinstance(values[0], torch.Tensor):
         try:
-            row = torch.stack(values)  # type: ignore[arg-type]  # a TypeError where there are floats among them
-        except (TypeError, RuntimeError):  # or tensors on several devices
+            row = torch.stack(values)  # type: ignore[arg-type]  # a TypeError if there are floats among them
+        except (TypeError, RuntimeError):  # also tensors on several devices
             pass
         else:
             return row.detach() if row.requires_grad else row
@@ -39,7 +39,7 @@ def pack(values: Sequence[Scalar]) -> Row:
     if not tensors:
         return tuple(float(value) for value in values)
     device = tensors[0].device
-    # A float among tensors may be beyond their range.
+    # A float among tensors may exceed the range of their data type.
     least = precise(device) if len(tensors) < len(values) else torch.float32
     dtype = reduce(torch.promote_types, (tensor.dtype for tensor in tensors), least)
     return torch.stack([torch.as_tensor(value, dtype=dtype, device=device) for value in values]).detach()
@@ -51,7 +51,7 @@ def device_of(rows: Sequence[Row]) -> torch.device:
 
 
 def as_tensors(rows: Sequence[Row], device: torch.device) -> list[torch.Tensor]:
-    """Return the rows on the device, in the precision that numbers are summed in."""
+    """Return the rows on the device, in the data type for sums."""
     return [torch.as_tensor(row, dtype=precise(device), device=device) for row in rows]
 
 
@@ -80,17 +80,17 @@ def _as_floats(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def sent(vector: torch.Tensor, error: str, ranks: int) -> torch.Tensor:
-    """Return the sums of a vector over the ranks, and behind them how many ranks have an error. One all_reduce.
+    """Return the sums of a vector over the ranks, then the number of ranks with an error. One all_reduce.
 
-    Every rank sends as many numbers as the others, whatever its own step returned. A rank that ended alone would leave
-    the others waiting for ever, so it sends an error instead.
+    Every rank sends the same number of values, whatever its own step returned. A rank that raised its error alone would
+    leave the others waiting for ever, so it sends the error instead.
     """
     vector = torch.cat((vector, vector.new_tensor([1.0 if error else 0.0])))
     return distributed.sum_over_ranks(vector) if ranks > 1 else vector
 
 
 def received(values: list[float], error: str) -> list[float]:
-    """Return the sums that :func:`sent` gave, read on the host.
+    """Return the sums from :func:`sent`, read on the host.
 
     Raises:
         StepOutputError: on every rank, with the first rank's error, if one had an error.
@@ -102,9 +102,9 @@ def received(values: list[float], error: str) -> list[float]:
 
 
 class LaggedRead:
-    """Hands out the vector that was submitted one call earlier.
+    """Returns the vector that was submitted one call earlier.
 
-    On CUDA the copy goes to pinned memory and has had a whole decision period to arrive, so that nothing waits for the
+    On CUDA the copy goes to pinned memory and has a whole decision period to arrive, so that nothing waits for the
     device. The lag is always exactly one call, so decisions do not depend on timing.
     """
 
@@ -113,7 +113,7 @@ class LaggedRead:
         self._arrived: torch.cuda.Event | None = None
 
     def exchange(self, vector: torch.Tensor) -> list[float] | None:
-        """Start copying ``vector``, return the one submitted before it, None at the first call."""
+        """Start copying ``vector``; return the vector submitted before it, None at the first call."""
         earlier = self.pending()
         if vector.device.type == "cuda":
             self._host = torch.empty(vector.shape, dtype=vector.dtype, pin_memory=True)
@@ -139,6 +139,6 @@ class LaggedRead:
         self._arrived = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle holds: the numbers, since an event can be neither."""
+        """Return the attributes for a copy or a pickle: the numbers, without the CUDA event."""
         values = self.pending()
         return {"_host": None if values is None else torch.tensor(values, dtype=torch.float64), "_arrived": None}

@@ -1,4 +1,4 @@
-"""For loops that were written elsewhere and read their number of critic updates from an attribute."""
+"""Adapters for loops written elsewhere that read their number of critic updates from an attribute."""
 
 from adaptive_critic.adapters.attribute import AttributeActuator
 

@@ -1,4 +1,4 @@
-"""AttributeActuator: loops that were written elsewhere, driven through the attribute that they read."""
+"""AttributeActuator: drives loops written elsewhere through the attribute that they read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _logger = logging.getLogger("adaptive_critic")
 class AttributeActuator:
     """Lets an attribute of an object read as the number of critic updates of the current round.
 
-    For loops that were written elsewhere and take their number of critic updates from ``obj.<name>``. Reading changes
-    nothing, so the loop may read it as often as it likes, also once per batch. What moves the rounds on are the
-    updates: let hooks, callbacks or overridden methods call ``rounds.critic(...)`` and ``rounds.generator(...)``.
-    Rounds refuses a loop that makes another number of updates than it has read. Writing the attribute is refused.
+    For loops written elsewhere that read their number of critic updates from ``obj.<name>``. Reading changes nothing,
+    so the loop may read it at any time, also once per batch. Updates advance the rounds: let hooks, callbacks or
+    overridden methods call ``rounds.critic(...)`` and ``rounds.generator(...)``. Rounds refuses a loop that makes
+    another number of updates than it has read. Writing the attribute is refused.
 
-    While the object is driven there is a descriptor on its class. It leaves the other objects of the class alone,
-    copies of the driven one too.
+    While the actuator drives the object, a descriptor stands on its class. It does not affect other objects of the
+    class, including copies of the driven object.
 
     Args:
         obj: the object that holds the attribute.
@@ -79,7 +79,7 @@ class AttributeActuator:
         return self.rounds.steps
 
     def restore(self) -> None:
-        """Let the attribute be what it was. A second call changes nothing."""
+        """Restore the attribute. A second call changes nothing."""
         if not self._driven.remove(self._obj, self):
             return
         if self._reads > 1 and self.rounds.generator_updates == self._updates:
@@ -99,7 +99,7 @@ class AttributeActuator:
 
 
 class _Driven:
-    """Stands on a class in place of an attribute, while actuators drive it on some of the class's objects."""
+    """Replaces an attribute of a class, while actuators drive it on some of the class's objects."""
 
     def __init__(self, cls: type, name: str) -> None:
         self._cls, self._name = cls, name
@@ -108,7 +108,7 @@ class _Driven:
 
     @classmethod
     def on(cls, owner: type, name: str) -> _Driven:
-        """Return the one of this class and attribute, a new one if there is none yet."""
+        """Return the descriptor of this class and attribute, a new one if there is none yet."""
         found = vars(owner).get(name)
         return found if isinstance(found, cls) else cls(owner, name)
 
@@ -157,7 +157,7 @@ class _Driven:
             vars(obj)[self._name] = value
 
     def _found(self, owner: type) -> Any:
-        """Return what the classes have under this name without this descriptor."""
+        """Return the value of the classes under this name without this descriptor."""
         for cls in owner.__mro__:
             found = vars(cls).get(self._name, _NOTHING)
             found = self._before if found is self else found

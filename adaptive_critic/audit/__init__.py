@@ -1,4 +1,4 @@
-"""Looks at a training loop for some iterations, and says what is wrong with its alternation."""
+"""Audit of a training loop: finds faults in its alternation within some iterations."""
 
 from adaptive_critic.audit.alternation import AlternationAudit, AlternationError
 

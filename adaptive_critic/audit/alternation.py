@@ -1,4 +1,4 @@
-"""AlternationAudit: watches a training loop for some iterations and names the first thing that is wrong."""
+"""AlternationAudit: watches a training loop for some iterations and names the first fault."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from adaptive_critic.rounds import Rounds
 __all__ = ["AlternationAudit", "AlternationError"]
 
 _CHECKS = ("updates", "weights", "schedulers", "batches", "gap")
-_GENERATED_KEPT = 1000  # batches that the generator has made, so that they are not taken for real ones
+_GENERATED_KEPT = 1000  # batches that the generator has made, so that they do not count as real ones
 
 
 class AlternationError(RuntimeError):
-    """A training loop does not alternate as it should. The message says what it did, and what would be right."""
+    """A training loop does not alternate correctly. The message says what it did, and what would be right."""
 
 
 class AlternationAudit:
-    """Watches a loop's critic and generator updates, and raises at the first thing that is wrong.
+    """Watches a loop's critic and generator updates, and raises at the first fault.
 
     Run it for a few iterations, within one pass over the data, beside any loop. It hooks the optimizers' steps and the
     networks' forward passes, so that the traceback of the error points at the line of the loop. What it checks:
@@ -37,14 +37,14 @@ class AlternationAudit:
       forward pass of the critic since the previous step;
     - *weights*: a step moves its own network's weights, and no weights of the other network;
     - *schedulers*: no learning-rate scheduler ticks twice without a step of its optimizer in between;
-    - *batches*: no critic update is shown a batch that one of this round or the round before was shown. Batches that
-      the generator has made may come again, as from an image pool;
+    - *batches*: no critic update gets a batch of another critic update of this round or the round before. Batches of
+      the generator may come again, as from an image pool;
     - *gap*: the critic is the same, and in the same mode, when it scores the generator's batch before the generator's
       step and when it first scores afterwards. Weights that are clipped before the critic update, and not right
       after the optimizer's step, are found by this.
 
-    It copies the weights at each step and reads every batch: it is slow, and for looking at a loop, not for training.
-    Batches that are augmented before the critic differ each time, so that a batch that is used again is not found.
+    It copies the weights at each step and reads every batch, so it is too slow for training. It does not find a batch
+    that is used again after a new augmentation, since augmented batches differ.
 
     Args:
         generator: the network.
@@ -105,14 +105,14 @@ class AlternationAudit:
         self._checks = set(_CHECKS) - ignored
         self._undo: list[Callable[[], None]] = []
         self.updates = {"critic": 0, "generator": 0}
-        """updates that were seen"""
+        """updates seen"""
         self._made = 0  # critic updates of the current round
         self._asked: int | None = None  # for the current round, read at its first step
         self._calls = 0  # forward passes of the critic since the last step
         self._turn: set[bytes] = set()  # batches of those
         self._shown: deque[tuple[int, int, set[bytes]]] = deque()  # round, critic update, its batches
         self._generated: deque[bytes] = deque(maxlen=_GENERATED_KEPT)
-        self._before: dict[str, list[Tensor]] = {}  # weights before the step that is running
+        self._before: dict[str, list[Tensor]] = {}  # weights before the running step
         self._scored: NetworkState | None = None  # the critic at its latest forward pass
         self._compared: NetworkState | None = None  # as it scored the generator's batch, until it scores again
 
@@ -132,10 +132,10 @@ class AlternationAudit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take the hooks away.
+        """Remove the hooks.
 
         Raises:
-            AlternationError: if one of the two networks got no update, unless an exception is on its way already.
+            AlternationError: if one of the two networks got no update, unless an exception is already propagating.
         """
         while self._undo:
             self._undo.pop()()
@@ -218,7 +218,7 @@ class AlternationAudit:
     # --- checks ---------------------------------------------------------------------------------------------------
 
     def _check_number(self, name: str) -> None:
-        """Compare the updates of this round with what was asked for."""
+        """Compare the updates of this round with the number asked for."""
         asked, made = self._asked, self._made + (name == "critic")
         if name == "critic" and self._calls == 0:
             raise AlternationError(
@@ -269,7 +269,7 @@ class AlternationAudit:
 
 
 def _checked_steps(steps: Any) -> Callable[[], int | None]:
-    """Return a function that says how many critic updates the next round is to have."""
+    """Return a function that gives the critic updates of the next round."""
     if isinstance(steps, Controller):
         return lambda: steps.num_discriminator_steps
     if isinstance(steps, Rounds):

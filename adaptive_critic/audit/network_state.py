@@ -1,4 +1,4 @@
-"""What an audit remembers of networks and of the batches that they are shown."""
+"""Snapshots of networks and digests of batches, for an audit."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class NetworkState(NamedTuple):
 
     @classmethod
     def now(cls, modules: Sequence[nn.Module]) -> NetworkState:
-        """Return the present state of a network that consists of these modules."""
+        """Return the current state of a network that consists of these modules."""
         return cls(copies(modules), [part.training for module in modules for part in module.modules()])
 
     def change(self, later: NetworkState) -> str:
-        """Return what has changed, empty if nothing has."""
+        """Return the change in words, empty if nothing has changed."""
         if not all(map(torch.equal, self.weights, later.weights)):
             return "its weights have changed"
         return "its mode has changed (train or eval)" if self.modes != later.modes else ""

@@ -1,4 +1,4 @@
-"""Decisions: how many critic updates the next iteration gets. They know outputs and numbers, no engine."""
+"""Decisions: how many critic updates the next iteration gets. They see outputs and numbers, but no engine."""
 
 from adaptive_critic.decision.base import Decision
 from adaptive_critic.decision.feedback import LOWEST_RATIO, Feedback, Limits, any_limits

@@ -1,4 +1,4 @@
-"""What a controller asks of a decision."""
+"""Protocol of decisions: the methods that a controller calls."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ __all__ = ["Decision"]
 class Decision(Protocol):
     """Decides the number of critic updates of each iteration.
 
-    Reading changes nothing. In each iteration the controller calls ``observe``, or ``skip`` under an override, then
-    ``ran`` if the iteration was run with the number that ``steps`` gave, and reads ``steps`` for the next one.
+    Reading ``steps`` changes nothing. In each iteration the controller calls ``observe``, or ``skip`` under an
+    override. It calls ``ran`` if the iteration was run with the number that ``steps`` gave. Then it reads ``steps`` for
+    the next.
     """
 
     limits: tuple[int, int] | None
-    """(lower, upper) of the integer, or None. Others that are assigned are checked, and hold at once"""
+    """(lower, upper) of the integer, or None. New limits are checked and apply at once"""
 
     @property
     def ratio(self) -> float | None:
-        """Real-valued number behind ``steps``; None if there is none but the number itself."""
+        """Real-valued number behind ``steps``; None if there is none."""
         ...
 
     @property
     def rate(self) -> float | None:
-        """Multiplier of the critic's learning rate; None if the decision is about the number alone."""
+        """Multiplier of the critic's learning rate; None if the decision leaves the rate alone."""
         ...
 
     @property
     def signal(self) -> float:
-        """What the law regulates, NaN while there is nothing to show."""
+        """Quantity that the law regulates, NaN while there is none."""
         ...
 
     def steps(self, index: int) -> int:
@@ -42,11 +43,11 @@ class Decision(Protocol):
         ...
 
     def begin(self, ranks: int) -> None:
-        """Begin a run, or go on with one, on so many ranks."""
+        """Begin a run, or go on with one, on ``ranks`` ranks."""
         ...
 
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
-        """Take in an iteration that made ``steps`` critic updates; decide if it is time.
+        """Observe an iteration of ``steps`` critic updates; decide if a decision is due.
 
         Args:
             output: a StepOutput.
@@ -54,7 +55,7 @@ class Decision(Protocol):
             steps: critic updates that were asked of the iteration.
 
         Raises:
-            StepOutputError: if the output is not what is needed. Nothing was decided then.
+            StepOutputError: if the output lacks what is needed. Nothing is decided then.
         """
         ...
 
@@ -79,11 +80,11 @@ class Decision(Protocol):
         ...
 
     def read_state(self, state: Mapping[str, Any], steps: int | None) -> Any:
-        """Return a state of ``state_dict`` as this decision holds it, checked; nothing is changed.
+        """Return a state of ``state_dict`` in the form that this decision holds, checked. Changes nothing.
 
         Args:
             state: what ``state_dict`` returned.
-            steps: the number that had been decided, in states of format 1, which hold the carry after it; else None.
+            steps: in states of format 1 the number already decided, since their carry is the one after it; else None.
 
         Raises:
             StateError: if entries are missing or out of range.

@@ -24,7 +24,7 @@ Limits: TypeAlias = "tuple[int, int] | None"
 
 
 def any_limits(law: Any, limits: Limits) -> Limits:
-    """Return the limits: most laws keep any."""
+    """Return the limits: most laws can keep all."""
     return limits
 
 
@@ -36,7 +36,7 @@ class FeedbackState(NamedTuple):
     rate: float | None
     """multiplier of the critic's learning rate, None for a law of the ratio alone"""
     carry: float
-    """what rounding the iterations so far has left over, in [-1/2, 1/2]"""
+    """rounding error carried over from the iterations so far, in [-1/2, 1/2]"""
     law: tuple[Any, ...]
     """the law's state"""
     since: int
@@ -44,36 +44,36 @@ class FeedbackState(NamedTuple):
     elapsed: int
     """iterations since the last decision that had an observation"""
     waited: int
-    """iterations before the first observation so far"""
+    """iterations so far that came before the first observation"""
     bad_observations: int
-    """decisions that were held since an observation was not finite, or impossible"""
+    """decisions held because an observation was not finite, or impossible"""
     window: MeasurementState
-    """what waits for the next decision"""
+    """observations that wait for the next decision"""
 
 
 class Feedback:
     """Observes every iteration, lets the law decide every ``update_every``, rounds with the error carried over.
 
-    An observation that is not finite, or that the signal can't have (an accuracy of 80), never reaches the law: the
-    ratio is held and ``bad_observations`` counts it.
+    The law never gets an observation that is not finite or that is impossible (an accuracy of 80). The ratio is held
+    then, and ``bad_observations`` counts it.
 
     Args:
         law: proposes the real-valued ratio.
         signal: gives the law's inputs; its names must be the law's.
-        initial: ratio at the start, within the limits; clamped to others that are assigned later.
+        initial: ratio at the start, within the limits; clamped to limits that are assigned later.
         limits: (lower, upper) of the integer. With lower = 0 the ratio may sink to ``lowest``, so that some iterations
             skip the critic. None bounds it below only: at 1, or at 0 for laws of whole numbers.
         update_every: iterations between decisions, at least 1. Gains are per iteration.
-        lagged: True decides on what was observed one decision earlier, so that nothing waits for the device; None
+        lagged: True decides on the observations of one decision earlier, so that nothing waits for the device. None
             means True for signals on CUDA.
         start_after: iterations before the first observation, at least 0; ratio and rate stay as they start.
         metrics: reads entries of StepOutput from running metrics, ``{"d_loss": "name in engine.state.metrics"}``,
             instead of from the step's output.
-        check_limits: returns limits, or others in their place, for a law that can't keep all; called with law and
-            limits. It raises ValueError for limits that won't do.
-        regulates: says what the law's state is about, where one kind of law regulates several things: a state that was
-            saved about something else is refused.
-        lowest: lowest real-valued ratio where the lower limit is below it, above 0.
+        check_limits: function of law and limits, for a law that can't keep all limits. It returns the limits or others
+            in their place, and raises ValueError if none would do.
+        regulates: name of the regulated quantity, for a kind of law that can regulate several. A state saved with
+            another name is refused.
+        lowest: lowest real-valued ratio if the lower limit is below it; above 0.
         rates: (low, high) of the multiplier of the critic's learning rate, for a law that decides it too.
         initial_rate: multiplier at the start, within ``rates``.
     """
@@ -158,7 +158,7 @@ class Feedback:
 
     @property
     def law(self) -> Law:
-        """What proposes the ratio. Another one of its class may take its place; it goes on from the state."""
+        """Law that proposes the ratio. Another law of its class may replace it and goes on from the state."""
         return self._law
 
     @law.setter
@@ -178,19 +178,19 @@ class Feedback:
 
     @property
     def signal(self) -> float:
-        """What the law regulates, NaN before the first decision."""
+        """Quantity that the law regulates, NaN before the first decision."""
         return self._law.measurement(self._law_state)
 
     def steps(self, index: int) -> int:
-        """Return the ratio rounded, with what earlier roundings left over."""
+        """Return the ratio rounded, with the error carried over from earlier roundings."""
         return rounded(self.ratio, self._carry)
 
     def begin(self, ranks: int) -> None:
-        """Begin a run on so many ranks."""
+        """Begin a run on ``ranks`` ranks."""
         self._window.begin(ranks)
 
     def ran(self, steps: int, ratio: float) -> None:
-        """Carry over what ``steps`` is short of ``ratio``."""
+        """Carry over the difference between ``ratio`` and ``steps``."""
         if not self._law.whole:
             self._carry = carry_over(ratio, self._carry, steps)
 
@@ -200,7 +200,7 @@ class Feedback:
         self._elapsed += iterations
 
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
-        """Take in an iteration, decide if it is time."""
+        """Observe an iteration; decide if a decision is due."""
         if self._waited < self._start_after:
             self._waited += 1
             return
@@ -248,7 +248,7 @@ class Feedback:
         return f"law={self._law!r}, limits={self._limits!r}"
 
     def fingerprint(self) -> Any:
-        """Return the state without what only this rank has observed."""
+        """Return the state without this rank's own observations."""
         window = self._window.shared_state()
         return self.ratio, self.rate, self._carry, tuple(self._law_state), self._since, self.bad_observations, window
 
@@ -267,7 +267,7 @@ class Feedback:
         return state | {key: value for key, value in more.items() if value}
 
     def read_state(self, state: Mapping[str, Any], steps: int | None) -> FeedbackState:
-        """Return the state, checked; the law makes a decision from it for a trial."""
+        """Return the state, checked. The law makes a trial decision from it."""
         found = state.get("regulates", self._regulates)  # early states don't say
         if found != self._regulates:
             raise saved.StateError(

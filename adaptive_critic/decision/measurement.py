@@ -16,14 +16,14 @@ __all__ = ["Measurement", "MeasurementState"]
 
 
 class MeasurementState(NamedTuple):
-    """What waits for the next decision."""
+    """State of a measurement: observations that wait for the next decision."""
 
     moments: Moments
-    """what was gathered since the last one"""
+    """moments gathered since the last decision"""
     in_flight: tuple[float, ...]
     """sums that were sent one decision earlier, empty if there are none"""
     sent_by: int
-    """number of ranks that they are of, 0 for as many as there are now"""
+    """number of ranks that sent them, 0 for the current number"""
 
 
 class Measurement:
@@ -31,8 +31,8 @@ class Measurement:
 
     Args:
         signal: picks and combines scalars.
-        metrics: entries of StepOutput by the names of running metrics that they are read from, empty for none.
-        lagged: whether what is read was observed one decision earlier; None: on CUDA.
+        metrics: names of the running metrics to read instead of the output, by StepOutput's keys; empty for none.
+        lagged: whether to read the observations of one decision earlier; None: on CUDA.
     """
 
     def __init__(self, signal: Signal, metrics: Mapping[str, str], lagged: bool | None) -> None:
@@ -46,34 +46,34 @@ class Measurement:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: another run begins."""
+        """Forget everything for a new run."""
         self.moments.reset()
         self._read.restore(None)
-        self._sent_by = 0  # how many ranks the sums on their way are of; 0 for as many as there are now
+        self._sent_by = 0  # number of ranks that sent the sums on their way; 0 for the current number
         self._missing = 0
         self._error = ""
 
     def begin(self, ranks: int) -> None:
-        """Begin a run on so many ranks."""
+        """Begin a run on ``ranks`` ranks."""
         self.ranks = ranks
         self._missing = 0
 
     def pause(self) -> None:
-        """Leave iterations out: signals that compare neighbouring ones must not compare across them."""
+        """Skip an iteration: signals that compare neighbouring iterations must not compare across it."""
         self.moments.reset()
 
     def gather(self, output: Any, metrics: Mapping[str, Any], steps: int, problem: str = "") -> None:
-        """Take in an iteration of ``steps`` critic updates.
+        """Observe an iteration of ``steps`` critic updates.
 
         Args:
             output: a StepOutput.
-            metrics: running metrics, which are read instead if the measurement was made with names of some.
+            metrics: running metrics, read instead of the output if the measurement has names of metrics.
             steps: critic updates of the iteration.
-            problem: what was found wrong with the output already, empty if nothing.
+            problem: fault of the output that was found before, empty if none.
 
         Raises:
-            StepOutputError: if there is a problem, or something is missing; with several ranks, at the next
-                :meth:`read`, on all of them.
+            StepOutputError: if there is a problem, or an entry is missing. With several ranks it is raised on all of
+                them, at the next :meth:`read`.
         """
         try:
             if problem:
@@ -103,10 +103,10 @@ class Measurement:
         return None
 
     def read(self) -> tuple[list[float] | None, int]:
-        """Return count, bad count, sums and sums of squares (None if nothing has arrived), and of how many ranks.
+        """Return count, bad count, sums and sums of squares (None if nothing has arrived), and the number of ranks.
 
         Raises:
-            StepOutputError: on all ranks, if one of them could not take in an iteration.
+            StepOutputError: on all ranks, if one of them could not observe an iteration.
             RuntimeError: if the process group is gone.
         """
         values, ranks = self._values()
@@ -116,13 +116,13 @@ class Measurement:
     def _values(self) -> tuple[list[float] | None, int]:
         lagged = self._lagged
         if lagged is None:
-            # All ranks must answer alike, also one whose step gave nothing to observe.
+            # All ranks must answer alike, also a rank whose step gave nothing to observe.
             lagged = self.moments.on_cuda() if self.ranks == 1 else distributed.on_cuda()
         if self.ranks == 1 and not lagged:
             return self.moments.read(), 1
         vector = sent(self.moments.vector(), self._error, self.ranks)
         ranks = self.ranks
-        if lagged:  # what arrives was sent one decision earlier, maybe before a resume on another number of ranks
+        if lagged:  # the values were sent one decision earlier, maybe before a resume on another number of ranks
             values = self._read.exchange(vector)
             ranks, self._sent_by = self._sent_by or ranks, ranks
         else:
@@ -135,7 +135,7 @@ class Measurement:
         return received(values, error), ranks
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what waits for the next decision."""
+        """Return the observations that wait for the next decision."""
         return {
             "moments": self.moments.state_dict(),
             "in_flight": self._read.pending() or [],
@@ -147,7 +147,7 @@ class Measurement:
         return self._read.pending() or [], self._sent_by
 
     def read_state(self, state: Mapping[str, Any]) -> MeasurementState:
-        """Return the entries of a state, checked; nothing is changed.
+        """Return the entries of a state, checked. Changes nothing.
 
         Raises:
             StateError: if one is missing or out of range.
@@ -155,7 +155,7 @@ class Measurement:
         moments = Moments(self.signal)
         moments.load_state_dict(saved.mapping(state, "moments"))
         in_flight = saved.packed(state, "in_flight", 3 + 2 * len(self.signal.names))
-        in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # the error of a run that ended is not this one's
+        in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # an earlier run's error is not this run's
         sent_by = saved.integer(state, "in_flight_ranks") if "in_flight_ranks" in state else 0  # early states lack it
         return MeasurementState(moments, in_flight, sent_by)
 

@@ -14,17 +14,17 @@ from adaptive_critic.window import Row, as_tensors, device_of, numbers, pack
 
 __all__ = ["Moments"]
 
-_ROWS_KEPT = 32  # rows are folded into the sums when this many wait, so that memory stays bounded
+_ROWS_KEPT = 32  # rows that wait before they are folded into the sums, to bound the memory
 
 
 class Moments:
     """Count, sum and sum of squares of the components of a signal.
 
-    ``add`` costs one stack of 0-d tensors and no synchronisation; rows are combined and summed when a decision is due
-    or when many wait. A row with a non-finite component is left out of the sums and counted instead.
+    ``add`` costs one stack of 0-d tensors and no synchronisation. Rows are combined and summed when a decision is due
+    or when many wait. The sums leave out a row with a non-finite component, and count it instead.
 
     Args:
-        signal: whose ``combine`` turns the picked scalars into components.
+        signal: turns picked scalars into components by ``combine``.
     """
 
     def __init__(self, signal: Signal) -> None:
@@ -37,11 +37,11 @@ class Moments:
     def reset(self) -> None:
         """Forget everything."""
         self._rows: list[Row] = []
-        self._observed: list[int] = []  # indices of rows that are observations, with the row before each if paired
+        self._observed: list[int] = []  # indices of rows that are observations
         self._sums: torch.Tensor | None = None
 
     def next_window(self) -> None:
-        """Start a new window; the last row stays for the iteration that is compared with it."""
+        """Start a new window. If ``paired``, the last row stays for comparison with the next."""
         self._sums = None
         self._drop_rows()
 
@@ -89,7 +89,7 @@ class Moments:
         if self._sums is not None:
             values: list[float] = self.vector().tolist()
             return values
-        # Windows of a few iterations are the frequent case: once the rows are read, float arithmetic is the fastest.
+        # Windows of a few iterations are frequent. Once their rows are read, float arithmetic is the fastest.
         total = [0.0] * (2 + 2 * self._components)
         if not self._observed:
             return total
@@ -110,7 +110,7 @@ class Moments:
         return total
 
     def on_cuda(self) -> bool:
-        """Return whether what was added lies on a CUDA device."""
+        """Return whether the newest scalars are on a CUDA device."""
         newest = self._rows[-1] if self._rows else self._sums
         return isinstance(newest, torch.Tensor) and newest.device.type == "cuda"
 

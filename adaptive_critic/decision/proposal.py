@@ -1,4 +1,4 @@
-"""What a law proposes, whether it is about the ratio alone or about the critic's learning rate too; and its state."""
+"""Proposals of laws for the ratio, and for the critic's learning rate if they set it; and the laws' states."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Law: TypeAlias = "FeedbackLaw[Any] | RatedLaw[Any]"
 
 
 class Proposal(NamedTuple):
-    """What a law returns."""
+    """Proposal of a law."""
 
     state: tuple[Any, ...]
-    """its next state"""
+    """next state of the law"""
     ratio: float
     """critic updates per generator update"""
     rate: float | None
@@ -26,7 +26,7 @@ class Proposal(NamedTuple):
 
 
 def propose(law: Law, state: tuple[Any, ...], observation: Observation, ratio: float, rate: float | None) -> Proposal:
-    """Let the law decide, given the current ratio and rate; it is pure."""
+    """Return the decision of the law at the current ratio and rate. Changes nothing."""
     if rate is None:
         state, ratio = law.update(state, observation, ratio)  # type: ignore[call-arg, misc]  # of the ratio alone
         return Proposal(state, ratio, None)
@@ -37,7 +37,7 @@ def check_goes_on(law: Law, state: tuple[Any, ...], ratio: float, rate: float | 
     """Check that the law can decide from this state.
 
     Raises:
-        ValueError: if it can't, or what it leads to is not finite.
+        ValueError: if it can't, or the result is not finite.
     """
     for value in (0.0, 1e6):  # on either side of a law's thresholds
         mean = (value,) * len(law.inputs)
@@ -53,7 +53,7 @@ def check_goes_on(law: Law, state: tuple[Any, ...], ratio: float, rate: float | 
 def read_law_state(
     law: Law, state: Mapping[str, Any], initial: float, ratio: float, rate: float | None
 ) -> tuple[Any, ...]:
-    """Return the entry ``values``: the law's state, of the kinds that a new state has, and usable by the law.
+    """Return the law's state from the entry ``values``, after checks of its types and of its use by the law.
 
     Args:
         law: whose state it is.

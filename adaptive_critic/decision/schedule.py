@@ -18,8 +18,8 @@ class OpenLoop:
     Args:
         schedule: gives a whole number for each index; iteration 1 reads the value at 0.
         limits: (lower, upper), or None for the schedule's own values.
-        configured: (lowest, highest) value of the schedule that limits have to include: clamping a number that the
-            user wrote down would hide a mistake. None for values that limits may clamp.
+        configured: (lowest, highest) value of the schedule that limits have to include. Clamping a number that the user
+            gave would hide a mistake. None for values that limits may clamp.
     """
 
     ratio = None
@@ -52,34 +52,34 @@ class OpenLoop:
         return steps if self._limits is None else min(max(steps, self._limits[0]), self._limits[1])
 
     def clear(self) -> None:
-        """An open loop holds nothing."""
+        """Do nothing: an open loop has no state."""
 
     def begin(self, ranks: int) -> None:
-        """An open loop has nothing to do with ranks."""
+        """Do nothing: an open loop is the same on all ranks."""
 
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:
-        """An open loop observes nothing."""
+        """Do nothing: an open loop observes nothing."""
 
     def skip(self, iterations: int = 1) -> None:
         """An open loop compares nothing."""
 
     def ran(self, steps: int, ratio: float) -> None:
-        """An open loop carries nothing over."""
+        """Do nothing: an open loop carries nothing over."""
 
     def settings(self) -> str:
         """Return the limits."""
         return f"limits={self._limits!r}"
 
     def fingerprint(self) -> Any:
-        """An open loop has no state that ranks could disagree on."""
+        """Return None: an open loop has no state that ranks could disagree on."""
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: the iteration is the engine's."""
+        """Return an empty dict: the engine holds the iteration."""
         return {}
 
     def read_state(self, state: Mapping[str, Any], steps: int | None) -> None:
-        """There is nothing to read."""
+        """Return None: there is no state to read."""
 
     def restore(self, state: None) -> None:
-        """There is nothing to restore."""
+        """Do nothing: there is no state to restore."""

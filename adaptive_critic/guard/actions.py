@@ -1,4 +1,4 @@
-"""What the guard does about a divergence, and the records of what it did."""
+"""Interventions of the guard on a divergence, and their records."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _logger = logging.getLogger("adaptive_critic")
 
 
 class Plan(NamedTuple):
-    """What to do about a divergence."""
+    """Planned reaction to a divergence."""
 
     action: str
     """one of MODES, "call" or "report" """
     why: str = ""
-    """why it is not what was asked for, empty if it is"""
+    """why it differs from the requested action, empty if it does not"""
     restore: bool = False
     """whether the promoted snapshot is restored first"""
 
 
 class ActionsState(NamedTuple):
-    """What the guard remembers of its interventions."""
+    """Past interventions of the guard."""
 
     interventions: int = 0
     cooldown_left: int = 0
@@ -51,12 +51,12 @@ class Actions:
 
     Args:
         mode: a mode or a function of (engine, record).
-        reactions: "report", "act" or "ignore" by rule; "act" for those that are not there.
-        snapshots: what a rollback restores, or None.
+        reactions: "report", "act" or "ignore" by rule; "act" for rules without an entry.
+        snapshots: the snapshots of a rollback, or None.
         cooldown: iterations after an intervention in which only the rules non_finite and stalled count.
-        max_interventions: how many are made.
+        max_interventions: largest number of interventions.
         override_iterations: iterations at the controller's lower limit.
-        param_name: the attribute whose controller is asked.
+        param_name: attribute of the controller that the guard asks.
     """
 
     def __init__(
@@ -90,19 +90,19 @@ class Actions:
         """Act on a verdict, unless the cooldown forbids it.
 
         Args:
-            engine: what is watched.
-            verdict: what a check found, or None.
-            iterations: how many iterations the check was over.
-            in_epoch: whether an epoch is under way, which can be terminated.
+            engine: the watched engine.
+            verdict: verdict of a check, or None.
+            iterations: number of iterations of the check.
+            in_epoch: whether an epoch is running that can be terminated.
 
         Returns:
-            whether there was a verdict that the cooldown put off.
+            whether the cooldown put off a verdict.
         """
         cooling = self.state.cooldown_left > 0
         self.state = self.state._replace(cooldown_left=max(self.state.cooldown_left - iterations, 0))
         if verdict is None:
             return False
-        # A cooldown lets the levels settle that the others are judged by. These two need no levels.
+        # During a cooldown the levels settle, by which the other rules judge. These two rules need no levels.
         if cooling and verdict.rule not in ("non_finite", "stalled"):
             return True
         planned = self._plan(owner_of(engine, self._param_name) is not None, relapse=cooling)
@@ -119,7 +119,7 @@ class Actions:
         return False
 
     def _plan(self, controlled: bool, relapse: bool) -> Plan:
-        """Return what to do, if there is a controller to ask, or this is within the cooldown of an intervention."""
+        """Return the plan, given whether there is a controller to ask and whether a cooldown is running."""
         made, maximum = self.state.interventions, self._max_interventions
         exhausted = f"{made} of {maximum} interventions were made" if made >= maximum else ""
         if self._mode == "terminate":
@@ -130,7 +130,7 @@ class Actions:
             refusal = self._snapshots.refusal()
             if refusal:
                 return Plan("terminate", f"{refusal}, so the run is terminated")
-            if relapse:  # what was restored diverges again at once: restoring it over and over would never end
+            if relapse:  # the restored copy diverges again at once: restoring it repeatedly would never end
                 exhausted = "this is within the cooldown of the last rollback"
             if not exhausted:
                 return Plan("rollback", restore=True)
@@ -145,7 +145,7 @@ class Actions:
     def publish(self, engine: Engine) -> None:
         """Write the latest record that was acted on, and the number of interventions, to ``engine.state``."""
         found = [record for record in self.state.records if self.reactions.get(record["rule"], "act") == "act"]
-        # Two guards on one engine, one for each of two controllers, must not write over each other's.
+        # Two guards of two controllers on one engine must not overwrite each other's attributes.
         for name, value in zip(_PUBLISHED, (found[-1] if found else None, self.state.interventions), strict=True):
             setattr(engine.state, prefix(self._param_name) + name, value)
 

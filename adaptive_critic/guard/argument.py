@@ -1,4 +1,4 @@
-"""The guard that a controller's ``on_divergence=`` stands for."""
+"""Guard from a controller's ``on_divergence=`` argument."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["as_guard"]
 def as_guard(
     on_divergence: Any, param_name: str, output_transform: Callable[[Any], Any] | None = None
 ) -> DivergenceGuard | None:
-    """Return the guard that a controller's ``on_divergence=`` stands for.
+    """Return the guard for a controller's ``on_divergence=``.
 
     Raises:
-        TypeError: if it is none of None, a mode, a function and a DivergenceGuard.
-        ValueError: if it is an unknown mode, ``"rollback"``, which has to be told what to restore, or a guard with
-            another ``param_name``, which would ask another controller.
+        TypeError: if it is not None, a mode, a function or a DivergenceGuard.
+        ValueError: if it is an unknown mode, ``"rollback"``, which needs ``to_restore``, or a guard with another
+            ``param_name``, which would ask another controller.
     """
     if isinstance(on_divergence, DivergenceGuard) and on_divergence.param_name != param_name:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The rules of divergence together: what DivergenceGuard finds at a check, and the numbers that decide it."""
+"""All rules of divergence together, as DivergenceGuard applies them at a check, and their numbers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from adaptive_critic.guard.rules import Collapse, OutsideLimits, Patience, Rules
 __all__ = ["DivergenceRules", "Judgement", "RuleNumbers"]
 
 _COUNTS = ("suspicious", "significant", "flat")
-_LATER_COUNTS = ("idle", "longest_idle")  # which the states of 0.1.0 do not have
+_LATER_COUNTS = ("idle", "longest_idle")  # states of 0.1.0 have none
 
 
 class Judgement(NamedTuple):
-    """What a check concludes."""
+    """Conclusion of a check."""
 
     verdict: Verdict | None
-    """a divergence, None while there is none"""
+    """a divergence, or None"""
     clean: bool
-    """no verdict, and none on its way but a collapse"""
+    """whether there is no verdict, and no finding that waits for patience except a collapse"""
 
 
 class RuleNumbers(TypedDict, total=False):
@@ -47,37 +47,37 @@ class DivergenceRules:
     """The rules of :class:`~adaptive_critic.DivergenceGuard`, applied to one check at a time.
 
     - *non_finite*: a loss, a score or the penalty is NaN or infinite. One check is enough.
-    - *stalled*: no optimizer made a step at ``patience`` checks in a row with critic updates, and at more than ever
-      before, or the loss scale of the gradient scaler fell below 2**-24. Losses look healthy then: no weight moves.
+    - *stalled*: no optimizer made a step at ``patience`` checks in a row with critic updates, and longer than ever
+      before. Or the loss scale of the gradient scaler fell below 2**-24. No weight moves then, so losses look healthy.
     - *explosion*: at ``patience`` checks in a row a level is above m + threshold * max(MAD, floor, relative_floor * m),
-      with its running median m and median absolute deviation MAD: with the defaults at least 10 score units, and ten
-      times the median, above the median. The defaults are wide, since a healthy run's gap grows by orders of magnitude
-      while the critic learns. Levels are the critic's gap abs(E[D(x)] - E[D(G(z))]), the spread of its scores
+      with its running median m and median absolute deviation MAD. With the defaults that is at least 10 score units,
+      and ten times the median, above the median. The defaults are wide, since a healthy run's gap grows by orders of
+      magnitude while the critic learns. Levels are the critic's gap abs(E[D(x)] - E[D(G(z))]), the spread of its scores
       (``d_real_std`` and ``d_fake_std``), abs(d_loss) and the penalty (``d_penalty``).
     - *explosion*, of an update: one step of an optimizer moves its weights by more than 1 % of their norm and
-      ``update_limit`` times the usual share, and the share stays above the usual one at ``patience`` checks in a row.
+      ``update_limit`` times the usual share. The share then stays above the usual one at ``patience`` checks in a row.
       Usual is the second largest share so far, or the latest if that is larger, without the first ``warmup``. A share
-      that was found is usual from then on: a rate that was raised on purpose is found once.
-    - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row: the
-      critic no longer responds to what it is shown.
-    - *collapse*: the gap is within two standard errors of 0 at ``patience`` checks in a row, after it was outside at as
-      many. It is found once, until the gap has been outside again.
+      that was found counts as usual afterwards, so a rate raised on purpose is found once.
+    - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row. The
+      critic no longer responds to its input.
+    - *collapse*: the gap is within two standard errors of 0 at ``patience`` checks in a row, after as many checks
+      outside. It is found again only after the gap has been outside again.
     - *spike*: while all levels are within their limits, a single value is beyond ``spike_limit`` times the limit of an
       explosion.
 
-    A run that is wrong from its first iterations has no healthy past to compare with. It is found when something is not
-    finite.
+    A run that is wrong from its first iterations has no healthy past to compare with. The rules find it when a value is
+    not finite.
 
     Args:
-        patience: checks in a row that a finding has to last, at least 1.
-        window: checks that the running median is taken over, at least 3.
-        warmup: checks before levels are judged, and twice as many before updates are; from 1 to ``window``.
+        patience: checks in a row for which a finding must persist, at least 1.
+        window: checks of the running median, at least 3.
+        warmup: checks before levels are judged; updates are judged after twice as many. From 1 to ``window``.
         threshold: deviations above the median that make an explosion, above 0.
         floor: lower bound of the deviation in the units of the score, above 0.
         relative_floor: lower bound of the deviation as a share of the median, at least 0.
         dead: share of the running median below which a gap or a spread is dead, at least 0, below 1; 0 disables it.
-        update_limit: largest normal update, as a multiple of the usual share, above 1. None disables the check, as for
-            a schedule that raises the rate at once far above all that it was.
+        update_limit: largest normal update, as a multiple of the usual share, above 1. None disables the check, for
+            schedules that raise the rate suddenly and far.
         spike_limit: largest normal single value, as a multiple of the limit of an explosion, at least 1.
 
     Raises:
@@ -155,11 +155,11 @@ class DivergenceRules:
         return state, Judgement(None, clean=not stall.is_begun(state))
 
     def arm(self, state: RulesState) -> RulesState:
-        """Return a state in which a collapse that was found can be found again."""
+        """Return a state after which a collapse can be found again."""
         return state._replace(significant=self.patience)
 
     def state_dict(self, state: RulesState) -> dict[str, Any]:
-        """Return a state as lists and ints; of updates, by the names that reports give them."""
+        """Return a state as lists and ints, with updates under their names in reports."""
         history = {**state.levels, **{update_of(name): sizes for name, sizes in state.updates.items()}}
         counts = {name: getattr(state, name) for name in (*_COUNTS, *_LATER_COUNTS)}
         return {"history": {name: list(values) for name, values in history.items()}, **counts}

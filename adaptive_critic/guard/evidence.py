@@ -10,14 +10,14 @@ from typing import NamedTuple
 __all__ = ["LEVELS", "Evidence", "summarise", "update_of"]
 
 LEVELS = ("gap", "spread", "d_loss", "d_penalty")
-"""what is watched for explosion; a constant added to the critic changes none of them, unless it changes the loss"""
+"""levels watched for explosion; a constant added to the critic changes none of them, or only the loss"""
 
 
 class Evidence(NamedTuple):
-    """What one check sees of the iterations since the check before."""
+    """Summary of the iterations since the last check."""
 
     non_finite: tuple[str, ...]
-    """names with a NaN or an infinity among their values, or with a level too large for a float"""
+    """names whose values include a NaN or an infinity, or whose level is too large for a float"""
     levels: dict[str, float]
     """medians of abs(gap), of the larger spread, of abs(d_loss) and of abs(d_penalty), where there are values"""
     peaks: dict[str, float]
@@ -27,13 +27,13 @@ class Evidence(NamedTuple):
     gap: tuple[float, float] | None
     """mean of the gap and its standard error; None with fewer than two critic updates"""
     idle: bool | None = None
-    """whether no optimizer made a step while there were critic updates; None if that is not known"""
+    """whether no optimizer made a step despite critic updates; None if not known"""
     loss_scale: float = math.inf
     """scale of the losses under a gradient scaler, infinite without one"""
 
 
 def update_of(optimizer: str) -> str:
-    """Return how reports and states call the updates of this optimizer."""
+    """Return the name of this optimizer's updates in reports and states."""
     return f"update of {optimizer}"
 
 
@@ -48,8 +48,7 @@ def summarise(
         columns: values by name: ``d_loss`` of every critic update; ``d_real``, ``d_fake``, ``d_real_std``,
             ``d_fake_std`` and ``d_penalty`` of each iteration's last critic update; ``g_loss`` and ``g_fake`` of each
             iteration. Any may be absent.
-        updates: sizes of each optimizer's updates, as shares of the norm of its weights; no sizes for one that made no
-            step.
+        updates: sizes of each optimizer's updates, as shares of the norm of its weights; empty if it made no step.
         loss_scale: scale of the losses under a gradient scaler, infinite without one.
     """
     non_finite = tuple(
@@ -65,7 +64,7 @@ def summarise(
     sizes = {name: [abs(value) for value in values] for name, values in zip(LEVELS, watched, strict=True) if values}
     levels = {name: median(values) for name, values in sizes.items()}
     peaks = {name: max(values) for name, values in sizes.items()}
-    # A size is not finite if all weights were 0, or are infinite on purpose. A size of 0 says nothing of the next ones.
+    # A size is not finite if all weights were 0, or are infinite on purpose. A size of 0 predicts no later size.
     moved = {name: [size for size in sizes if 0.0 < size < math.inf] for name, sizes in (updates or {}).items()}
     moves = {name: median(sizes) for name, sizes in moved.items() if sizes}
     reported = levels | {update_of(name): size for name, size in moves.items()}

@@ -1,4 +1,4 @@
-"""The handler that watches losses and scores and acts on a divergence."""
+"""Handler that watches losses and scores and acts on a divergence."""
 
 from __future__ import annotations
 
@@ -32,46 +32,47 @@ _FORMAT = 1
 class DivergenceGuard(Handler):
     """Watches the losses and scores of a training step, and acts when they diverge.
 
-    It gathers them on the device and judges them every ``check_every`` iterations, by
-    :class:`~adaptive_critic.guard.DivergenceRules`: with one device-to-host read and, in a distributed run, one
-    all_reduce, so that all ranks act together. What it does then is ``on_divergence``:
+    It gathers them on the device and judges them every ``check_every`` iterations by
+    :class:`~adaptive_critic.guard.DivergenceRules`. A check costs one device-to-host read and, in a distributed run,
+    one all_reduce, so that all ranks act together. ``on_divergence`` is the action:
 
     - ``"hold"`` asks the controller to freeze the number of critic updates for ``cooldown`` iterations;
     - ``"terminate_epoch"`` ends the epoch and asks the controller for its lower limit during ``override_iterations``.
-      EPOCH_COMPLETED does not fire for that epoch, else its handlers would save the diverged model; handlers of
+      EPOCH_COMPLETED does not fire for that epoch, since its handlers would save the diverged model. Handlers of
       TERMINATE_SINGLE_EPOCH need a parameter named ``iter_counter``. With ``trainer.run(..., max_iters=N)`` (Ignite
       0.5.5) a shortened epoch costs no iterations. After ``max_interventions`` it terminates the run;
     - ``"terminate"`` ends the run. COMPLETED fires, as with Ignite's TerminateOnNan;
     - ``"rollback"`` restores ``to_restore`` from a copy that was followed by ``patience`` clean checks, asks the
-      controller for its lower limit during ``override_iterations``, and goes on. Iterations, random states and data go
-      on: the same batches and noise would diverge again. After ``max_interventions``, or within the cooldown of the
-      last one, it restores a last time and terminates; without a copy that fits it terminates;
+      controller for its lower limit during ``override_iterations``, and goes on. It does not restore iterations, random
+      states and data: the same batches and noise would diverge again. After ``max_interventions``, or within the
+      cooldown of the last one, it restores a last time and terminates. Without a copy that fits it terminates;
     - a function is called with (engine, record), on every rank.
 
-    First it fires ``CriticEvents.DIVERGED``, with ``engine.state.divergence`` set to the record of what was found: a
-    dict with ``iteration``, ``rule``, ``reason``, ``values``, ``action`` and ``interventions``. Records are kept in
-    ``history`` (the last 100) and written to the logger ``adaptive_critic``; ``engine.state.guard_interventions``
-    counts. The guard never writes ``num_discriminator_steps`` itself; without a controller, ``"hold"`` only reports.
+    Before the action it fires ``CriticEvents.DIVERGED`` and sets ``engine.state.divergence`` to the record, a dict with
+    ``iteration``, ``rule``, ``reason``, ``values``, ``action`` and ``interventions``. ``history`` keeps the last 100
+    records, and the logger ``adaptive_critic`` writes them. ``engine.state.guard_interventions`` counts interventions.
+    The guard never writes ``num_discriminator_steps`` itself; without a controller, ``"hold"`` only reports.
 
     Args:
         on_divergence: a mode, or a function of (engine, record).
-        to_restore: for ``"rollback"``: models, optimizers, EMA, gradient scaler, ... by name; no engine. Two copies of
-            them are held in memory. A controller's counts go back, too. While the guard is attached, each torch
-            optimizer has two hooks on its ``step``, which copy its weights in the first step after each check and
-            measure how far it moves them.
+        to_restore: for ``"rollback"``: models, optimizers, EMA, gradient scaler, ... by name; no engine. The guard
+            holds two copies of them in memory. A controller's counts go back too. While the guard is attached, two
+            hooks on the ``step`` of each torch optimizer measure how far the first step after each check moves the
+            weights.
         check_every: iterations from check to check, at least 1. Collapse needs two iterations with critic updates.
-        cooldown: iterations after an intervention in which levels may settle, at least 1: explosion, dead and collapse
-            wait. What is not finite or stalled is acted on at once, but reported no more often than this.
-        max_interventions: at least 1. Afterwards ``"hold"`` and a function are no longer carried out, only reported.
+        cooldown: iterations after an intervention in which levels may settle, at least 1. Explosion, dead and collapse
+            wait. The guard acts on non-finite values and stalled training at once, but reports them no more often.
+        max_interventions: at least 1. Afterwards the guard only reports instead of ``"hold"`` or the function.
         override_iterations: iterations at the controller's lower limit, at least 1.
         on_collapse: ``"report"`` (history and log, no event, at most once in ``cooldown`` iterations), ``"act"`` as on
             any divergence, or ``"ignore"``. The end of a successful training looks like a collapse.
-        on_spike: the same of a spike. Most runs recover from one by themselves.
+        on_spike: the same for a spike. Most runs recover from a spike by themselves.
         snapshot_every: iterations from copy to copy, at least 1.
-        save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, and a resumed run
-            can't roll back until a new copy has been trusted.
+        save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, but a resumed run
+            can't roll back until a new copy is trusted.
         output_transform: turns the step's output into a StepOutput, or None.
-        param_name: the attribute whose controller is asked; one of your own is a prefix of what the guard publishes.
+        param_name: attribute of the controller that the guard asks. A name of your own is a prefix of the guard's
+            attributes.
         rules: numbers of :class:`~adaptive_critic.guard.DivergenceRules` by name, such as ``patience=5``.
 
     Raises:
@@ -149,7 +150,7 @@ class DivergenceGuard(Handler):
 
     @property
     def history(self) -> list[Record]:
-        """Records of what was found, oldest first, the last 100."""
+        """Records of the last 100 findings, oldest first."""
         return list(self._actions.state.records)
 
     def attach(self, engine: Engine) -> None:
@@ -168,10 +169,10 @@ class DivergenceGuard(Handler):
         self._updates.watch(self._iteration_to_measure)
 
     def _iteration_to_measure(self, optimizer: str) -> int | None:
-        """Return the number of the iteration that is running, if an update of this optimizer is to be measured."""
+        """Return the number of the running iteration, if an update of this optimizer is to be measured."""
         if self._engine is None or self._window.has(update_of(optimizer)):
             return None
-        # Rounds begins an iteration when its first update has been made: after one that was gathered comes the next.
+        # Rounds begins an iteration after its first update, so an iteration that was gathered is followed by the next.
         iteration = self._engine.state.iteration
         return iteration + (iteration == self._counted)
 
@@ -235,13 +236,13 @@ class DivergenceGuard(Handler):
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, floats, strings, lists and dicts of them, and the snapshots' tensors.
 
-        Called by a handler that was attached before the guard, it gathers the iteration first, so that a resume loses
-        nothing. Iterations since the last check are held with this rank's values: in a distributed run save at
-        multiples of ``check_every``, where there are none.
+        If a handler that was attached before the guard calls this, the guard gathers the iteration first, so that a
+        resume loses nothing. The state has only this rank's values of the iterations since the last check. So in a
+        distributed run save at multiples of ``check_every``, where there are none.
         """
         if self.snapshots is not None and self.snapshots.busy:
             return {}  # a controller is being copied: the guard does not forget what it has done
-        self._saving = True  # what is due is checked in the guard's own turn
+        self._saving = True  # a due check is made in the guard's own turn
         try:
             self._catch_up()
         finally:
@@ -280,10 +281,10 @@ class DivergenceGuard(Handler):
             self._publish(self._engine)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle holds.
+        """Return the attributes for a copy or a pickle.
 
         Raises:
-            TypeError: if there are objects to restore: those of a copy would not be the ones that are trained.
+            TypeError: if there are objects to restore, since copies of them would not be trained.
         """
         if self.snapshots is not None:
             raise TypeError(
@@ -294,6 +295,6 @@ class DivergenceGuard(Handler):
 
     def _describe(self, name: str, value: Any) -> str:
         if name == "to_restore" and isinstance(value, Mapping):
-            # What the objects hold does not belong here; the names are the same on every rank.
+            # The contents of the objects do not belong here; the names are the same on every rank.
             return f"{{{', '.join(f'{key!r}: {key}' for key in value)}}}"
         return super()._describe(name, value)

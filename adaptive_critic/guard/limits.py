@@ -1,4 +1,4 @@
-"""Limits of levels and updates, each set by the past of the value: floats in, what is beyond out."""
+"""Limits of levels and updates, each set by the past of the value: values in, values beyond their limits out."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TypeAlias
 
 __all__ = ["Dead", "Explosion", "LargeUpdate", "Limit", "Outside", "Past", "Spike", "judged"]
 
-# Share of their own norm by which one step may move the weights whatever is usual: 1 %. Below it a schedule may begin
+# Share of their own norm by which one step may always move the weights: 1 %. Below it a schedule may begin
 # with a tenth or a thousandth of its rate.
 _SMALL_UPDATE = 0.01
 
 Past: TypeAlias = "Mapping[str, tuple[float, ...]]"
 Outside: TypeAlias = "dict[str, tuple[float, float]]"
-"""value and the limit that it is beyond, by name"""
+"""value and its limit, by name, of values beyond the limit"""
 
 
 class Limit(ABC):
-    """Base class of rules that compare a value with a limit, which the past of that value sets."""
+    """Base class of rules that compare a value with a limit set by the past of that value."""
 
     @abstractmethod
     def limit(self, past: Sequence[float]) -> float:
@@ -31,7 +31,7 @@ class Limit(ABC):
         return value > limit
 
     def find(self, values: Mapping[str, float], past: Past) -> Outside:
-        """Return the values that are beyond their limits; those without a past have none."""
+        """Return the values beyond their limits; values without a past have no limit."""
         limits = {name: self.limit(past[name]) for name in values if name in past}
         return {name: (values[name], limit) for name, limit in limits.items() if self.is_beyond(values[name], limit)}
 
@@ -41,7 +41,7 @@ class Explosion(Limit):
     """Finds levels far above their running median.
 
     The limit is m + threshold * max(MAD, floor, relative_floor * m), with the median m and the median absolute
-    deviation MAD of the level's past, which single outliers do not move (Leys et al. 2013,
+    deviation MAD of the level's past. Single outliers move neither (Leys et al. 2013,
     https://doi.org/10.1016/j.jesp.2013.03.013).
 
     Example:
@@ -81,7 +81,7 @@ class Spike(Limit):
 class Dead(Limit):
     """Finds levels that are a tiny share of their running median: the critic no longer responds.
 
-    A critic that merely can't tell real from generated still has noise in its gap and in the spread of its scores.
+    A critic that only can't tell real from generated still has noise in its gap and in the spread of its scores.
 
     Example:
         >>> Dead(1e-4).find({"gap": 0.0}, {"gap": (2.0, 2.0, 2.0)})
@@ -101,11 +101,11 @@ class Dead(Limit):
 
 @dataclass(frozen=True)
 class LargeUpdate(Limit):
-    """Finds updates that move weights by far more than is usual, as after a learning rate that is too high by so much.
+    """Finds updates that move weights by far more than usual, as with a learning rate that is far too high.
 
-    Usual is the second largest size so far, or the latest if that is larger: one that was large for once does not
-    count, and updates may grow. The first ``warmup`` are not compared with: those of RMSprop are larger than any later
-    one, and out of small weights updates grow.
+    Usual is the second largest size so far, or the latest if that is larger. So a single large update does not count,
+    and updates may grow. The first ``warmup`` sizes are left out: the first updates of RMSprop are the largest, and
+    updates of small weights grow.
 
     Example:
         >>> rule = LargeUpdate(update_limit=5.0, warmup=1)
@@ -123,5 +123,5 @@ class LargeUpdate(Limit):
 
 
 def judged(past: Past, checks: int) -> Past:
-    """Return the pasts that are long enough to judge by."""
+    """Return the pasts that are long enough for a judgement."""
     return {name: values for name, values in past.items() if len(values) >= checks}

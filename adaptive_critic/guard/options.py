@@ -18,7 +18,7 @@ _REACTIONS = ("report", "act", "ignore")
 
 
 def expected_modes() -> str:
-    """Return what ``on_divergence=`` may be, for an error message."""
+    """Return the possible values of ``on_divergence=``, for an error message."""
     return f"expected one of {', '.join(map(repr, MODES))}, or a function of (engine, record)"
 
 
@@ -39,7 +39,7 @@ def checked_mode(on_divergence: Any) -> str | Callable[..., None]:
         inspect.signature(on_divergence).bind(None, None)
     except TypeError:
         raise TypeError(f"on_divergence={on_divergence!r}: it is called with (engine, record), and can't be") from None
-    except ValueError:  # a builtin that does not tell its signature
+    except ValueError:  # a builtin without a signature
         pass
     return on_divergence  # type: ignore[no-any-return]  # a callable is all that can be known
 
@@ -48,7 +48,7 @@ def checked_objects(to_restore: Any, mode: str | Callable[..., None]) -> dict[st
     """Return ``to_restore`` as a dict, empty if there is none.
 
     Raises:
-        TypeError: if it is no mapping from names to objects with state_dict and load_state_dict, or holds an engine.
+        TypeError: if it is not a mapping from names to objects with state_dict and load_state_dict, or has an engine.
         ValueError: if it is empty, or the mode does not go with it.
     """
     if to_restore is None:
@@ -86,11 +86,11 @@ def checked_objects(to_restore: Any, mode: str | Callable[..., None]) -> dict[st
 
 
 def checked_reactions(**reactions: Any) -> dict[str, str]:
-    """Return what is to be done by rule, from ``on_collapse=`` and ``on_spike=``.
+    """Return the reaction to each rule, from ``on_collapse=`` and ``on_spike=``.
 
     Raises:
         TypeError: if one is not a str.
-        ValueError: if one is none of "report", "act" and "ignore".
+        ValueError: if one is not "report", "act" or "ignore".
     """
     expected = f"expected one of {', '.join(map(repr, _REACTIONS))}"
     for name, value in reactions.items():

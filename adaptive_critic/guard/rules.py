@@ -15,7 +15,7 @@ __all__ = ["Collapse", "OutsideLimits", "Patience", "RulesState", "Stalled", "Ve
 # Under a smaller scale, a gradient that float16 can hold stands for one above 65504 * 2**24, or 1e12.
 _SMALLEST_SCALE = 2.0**-24
 
-_MAY_DIE = ("gap", "spread")  # losses are 0 for a critic that always wins, updates at the end of a schedule
+_MAY_DIE = ("gap", "spread")  # losses of a critic that always wins are 0, and so are updates at the end of a schedule
 
 
 class Verdict(NamedTuple):
@@ -30,12 +30,12 @@ class Verdict(NamedTuple):
 
 
 class RulesState(NamedTuple):
-    """What the rules remember."""
+    """State of the rules."""
 
     levels: dict[str, tuple[float, ...]]
-    """each level at the latest checks except suspicious ones"""
+    """each level at the latest checks, without suspicious ones"""
     updates: dict[str, tuple[float, ...]]
-    """of the updates of each optimizer the first, the largest, and the latest"""
+    """the first, the largest and the latest update sizes of each optimizer"""
     suspicious: int
     """checks in a row with a level or an update beyond one of its limits"""
     significant: int
@@ -45,12 +45,12 @@ class RulesState(NamedTuple):
     idle: int = 0
     """checks in a row with critic updates but without a step of any optimizer"""
     longest_idle: int = 0
-    """the most of them that steps have followed"""
+    """largest such number that a step has followed"""
 
 
 @dataclass(frozen=True)
 class OutsideLimits:
-    """Finds levels and updates that are outside their limits; the past grows by those that are not."""
+    """Finds levels and updates outside their limits, and adds the others to the past."""
 
     explosion: Explosion
     dead: Dead
@@ -65,7 +65,7 @@ class OutsideLimits:
         below = self.dead.find({name: evidence.levels[name] for name in _MAY_DIE if name in evidence.levels}, past)
         usual = {name: level for name, level in evidence.levels.items() if name not in above and name not in below}
         grown = {name: (*state.levels.get(name, ()), level)[-self.window :] for name, level in usual.items()}
-        # A raised rate makes the weights grow, of which the next updates are a smaller share.
+        # A raised rate makes the weights grow, so that the next updates are a smaller share of them.
         multiple = 1.0 if state.suspicious and self.update_limit < math.inf else self.update_limit
         large = LargeUpdate(multiple, self.warmup).find(evidence.updates, judged(state.updates, 2 * self.warmup))
         moved = {name: size for name, size in evidence.updates.items() if name not in large}
@@ -81,7 +81,7 @@ class OutsideLimits:
         return state._replace(updates={**state.updates, **grown})
 
     def kept(self, sizes: Sequence[float]) -> tuple[float, ...]:
-        """Return the sizes to remember: the first, to be known as such, the largest in ascending order, the latest.
+        """Return the sizes to remember: the first ones, the largest in ascending order, and the latest.
 
         A critic that has won may have small updates for long, then go on as before.
         """
@@ -91,7 +91,7 @@ class OutsideLimits:
 
 @dataclass(frozen=True)
 class Patience:
-    """Wraps a rule whose finding counts only when it has been made at ``patience`` checks in a row."""
+    """Wraps a rule, whose finding counts only after ``patience`` checks in a row."""
 
     rule: OutsideLimits
     patience: int
@@ -102,7 +102,7 @@ class Patience:
         suspicious = 0 if found is None else state.suspicious + 1
         if found is None or suspicious < self.patience:
             return state._replace(suspicious=suspicious), None
-        # Large updates that are reported are usual from now on: a rate that was raised on purpose is found once.
+        # Large updates that are reported count as usual afterwards: a rate raised on purpose is found once.
         large = {name: size for name, size in evidence.updates.items() if update_of(name) in found.values}
         state = self.rule.remember(state._replace(suspicious=0), large, times=2)
         return state, found._replace(reason=f"{found.reason} at {suspicious} checks in a row")
@@ -110,10 +110,10 @@ class Patience:
 
 @dataclass(frozen=True)
 class Stalled:
-    """Finds training that moves no weight any more, as under a gradient scaler that meets NaN gradients for good.
+    """Finds training that no longer moves a weight, as under a gradient scaler with NaN gradients in every step.
 
-    Losses and scores of weights that stay as they are look healthy. Found is a loss scale too small for any gradient,
-    at once, or that no optimizer made a step at more checks in a row than ever before, at least ``patience``.
+    Losses and scores of frozen weights look healthy. The rule finds a loss scale too small for any gradient at once. It
+    also finds that no optimizer made a step for more checks in a row than ever before, at least ``patience``.
     """
 
     patience: int
@@ -140,9 +140,9 @@ class Stalled:
 
 @dataclass(frozen=True)
 class Collapse:
-    """Finds a gap that became indistinguishable from 0: within two standard errors, after it was outside of them.
+    """Finds a gap that became indistinguishable from 0: within two standard errors, after it was outside.
 
-    Both have to last for ``patience`` checks in a row.
+    Both must persist for ``patience`` checks in a row.
     """
 
     patience: int

@@ -1,4 +1,4 @@
-"""The losses and scores that the guard watches: rows of named scalars, read together at a check."""
+"""Losses and scores that the guard watches: rows of named scalars, read together at a check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adaptive_critic.window import Row, as_tensors, device_of, numbers, pack, pr
 
 __all__ = ["Scores"]
 
-# In this order, since saved states tell by a bit for each which of them a row has: sizes of updates have the next bits.
+# The order is fixed: saved states have one bit for each name that a row has, then bits for the sizes of updates.
 _SCALARS = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
 
 
@@ -49,14 +49,14 @@ def _pack(names: Sequence[str], values: list[Any], losses: torch.Tensor | None) 
 
 
 class Scores:
-    """The watched values of the iterations since the last check.
+    """Gathers the watched values of the iterations since the last check.
 
-    ``add`` costs one stack of 0-d tensors, which copies, and no synchronisation. ``read`` is one read on the host and,
-    in a distributed run, one all_reduce: values become means over the ranks, and a NaN or an infinity on one rank makes
-    the mean of all of them non-finite. An output that is refused is raised there too, on all ranks.
+    ``add`` costs one stack of 0-d tensors, which copies, and no synchronisation. ``read`` costs one read on the host
+    and, in a distributed run, one all_reduce. Values become means over the ranks, so a NaN or an infinity on one rank
+    makes the mean non-finite. ``read`` also raises the error of a refused output, on all ranks.
 
     Args:
-        updates: names of what ``add`` is given beside the output.
+        updates: names of the update sizes that ``add`` gets beside the output.
     """
 
     def __init__(self, updates: Sequence[str] = ()) -> None:
@@ -72,7 +72,7 @@ class Scores:
     def clear(self) -> None:
         """Forget all iterations."""
         self._rows: list[Row] = []
-        self._names: list[tuple[str, ...]] = []  # of the scalars of each row; the critic's losses follow them
+        self._names: list[tuple[str, ...]] = []  # names of the scalars of each row; the critic's losses follow them
         self._error = ""
 
     def has(self, update: str) -> bool:
@@ -132,14 +132,14 @@ class Scores:
 
     @property
     def device(self) -> torch.device:
-        """Where the values are."""
+        """Device of the values."""
         return device_of(self._rows)
 
     def read(self, loss_scale: Scalar = math.inf) -> tuple[dict[str, list[float]], float]:
-        """Return the values of all iterations by name (those that there are), and the loss scale: means over the ranks.
+        """Return the available values of all iterations by name, and the loss scale, as means over the ranks.
 
         Raises:
-            StepOutputError: on every rank, if one was given an output that it can't read.
+            StepOutputError: on every rank, if one rank can't read its output.
             RuntimeError: if the process group is gone.
         """
         if self.ranks > 1:
@@ -156,10 +156,10 @@ class Scores:
         return columns, float(rows[-1][0])
 
     def _means(self, loss_scale: Scalar) -> tuple[dict[str, list[float]], float]:
-        """Return means over the ranks, by one all_reduce of as many numbers on each rank.
+        """Return means over the ranks, by one all_reduce of the same length on each rank.
 
-        The losses of an iteration's critic updates become their mean: their number must not decide the message's
-        length, or a rank that lacks a key would end the other ranks' processes.
+        The losses of an iteration's critic updates become their mean. If their number decided the length of the
+        message, a rank that lacks a key would end the processes of the other ranks.
         """
         known, device = (*self._known, "d_loss"), device_of(self._rows)
         shape = (2, len(self._rows), len(known))
@@ -192,7 +192,7 @@ class Scores:
         return columns, scales / self.ranks
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rows as floats, with one read, masks that tell their names by bits, and what updates are of."""
+        """Return the rows as floats, by one read, bit masks of their names, and the names of the updates."""
         return {
             "updates": list(self._updates),
             "masks": [sum(1 << self._known.index(name) for name in names) for names in self._names],
@@ -202,7 +202,7 @@ class Scores:
     def read_state(self, state: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Row]]:
         """Return names and values of the rows that ``state_dict`` wrote.
 
-        Sizes of updates that are not measured here are left out.
+        Leaves out sizes of updates that are not measured here.
 
         Raises:
             StateError: if an entry is missing, of the wrong type or out of range.

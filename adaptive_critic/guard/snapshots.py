@@ -1,4 +1,4 @@
-"""Copies of models and optimizers that a rollback goes back to."""
+"""Copies of models and optimizers for rollbacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Restorable", "Snapshot", "Snapshots", "SnapshotsState"]
 
 
 class Restorable(Protocol):
-    """What a rollback can restore: a model, an optimizer, a gradient scaler, a controller, ..."""
+    """Protocol of objects that a rollback can restore: a model, an optimizer, a controller, ..."""
 
     def state_dict(self) -> Any:
         """Return the state."""
@@ -37,7 +37,7 @@ class Snapshot(NamedTuple):
 
 
 def _misfit(value: Restorable, state: Any) -> str:
-    """Return why an object can't load this state, as far as a look at both can tell; "" if it can."""
+    """Return why an object can't load this state, judged without loading it; "" if no reason is found."""
     if isinstance(value, torch.optim.Optimizer):
         try:
             sizes = [len(group["params"]) for group in state["param_groups"]]
@@ -55,7 +55,7 @@ def _misfit(value: Restorable, state: Any) -> str:
                 lacking = "it lacks" if key in now else "the network has not"
                 return f"is of another network: look at {key!r}, which {lacking}"
         for key, weight in value.named_parameters():
-            # One that is lazy has no shape yet; buffers may have another one, as those of observers do.
+            # A lazy weight has no shape yet. Buffers may change shape, as those of observers do.
             shaped = key in now and not torch.nn.parameter.is_lazy(weight)
             if shaped and not _alike(now[key], state[key]):
                 found = state[key]
@@ -69,7 +69,7 @@ def _alike(left: Any, right: Any) -> bool:
 
 
 def _refusal(value: Restorable, state: Any) -> str:
-    """Return why an object does not load this state, "" if it does: where a look can't tell, it is tried and undone."""
+    """Return why an object does not load this state, "" if it does. In doubt, load it and undo that."""
     misfit = _misfit(value, state)
     if misfit or isinstance(value, torch.optim.Optimizer):
         return misfit
@@ -89,24 +89,24 @@ def _refusal(value: Restorable, state: Any) -> str:
 
 
 class SnapshotsState(NamedTuple):
-    """The two snapshots that are kept."""
+    """State of :class:`Snapshots`: two snapshots."""
 
     promoted: Snapshot | None = None
-    """the one that a rollback restores"""
+    """snapshot that a rollback restores"""
     candidate: Snapshot | None = None
-    """one that is not trusted yet"""
+    """snapshot that is not trusted yet"""
     clean_checks: int = 0
     """clean checks since the candidate was taken"""
 
 
 class Snapshots:
-    """Takes snapshots of objects, and restores the latest that is trusted.
+    """Takes snapshots of objects, and restores the latest trusted one.
 
-    A divergence is found some time after it began, so a state is not to be trusted because its own check was clean: a
-    candidate is promoted after ``patience`` further clean checks, and dropped at the first that is not.
+    A divergence is found some time after it began, so one clean check does not make a state trustworthy. A candidate is
+    promoted after ``patience`` further clean checks, and dropped at the first check that is not clean.
 
     Args:
-        objects: what is copied and restored, by name.
+        objects: the objects to copy and restore, by name.
         patience: clean checks before a candidate is promoted, at least 1.
         every: iterations from one candidate to the next, at least 1.
     """
@@ -116,7 +116,7 @@ class Snapshots:
         self._patience = patience
         self._every = every
         self.busy = False
-        """whether states are being copied or restored at this moment"""
+        """whether states are currently copied or restored"""
         self.state = SnapshotsState()
 
     def follow(self, iteration: int, clean: bool) -> None:
@@ -142,7 +142,7 @@ class Snapshots:
 
     @property
     def name(self) -> str:
-        """What the promoted snapshot is called in a reason."""
+        """Name of the promoted snapshot in a reason."""
         return f"the snapshot of iteration {self.state.promoted.iteration}" if self.state.promoted else "no snapshot"
 
     def refusal(self) -> str:
@@ -161,7 +161,7 @@ class Snapshots:
         return ""
 
     def restore(self) -> int:
-        """Load the promoted snapshot into the objects; return the iteration that it is from.
+        """Load the promoted snapshot into the objects; return its iteration.
 
         Raises:
             RuntimeError: if :meth:`refusal` says why not. Nothing is changed then.
@@ -172,7 +172,7 @@ class Snapshots:
         self.busy = True
         try:
             for name, value in self._objects.items():
-                # A copy of the copy: optimizers keep the tensors that they are given, and change them in place.
+                # Copied again: optimizers keep the loaded tensors and change them in place.
                 value.load_state_dict(copy.deepcopy(promoted.states[name]))
         finally:
             self.busy = False
@@ -192,7 +192,7 @@ class Snapshots:
         """Return the snapshots that ``state_dict`` wrote.
 
         Raises:
-            StateError: if they are none of these objects.
+            StateError: if they are not snapshots of these objects.
         """
         return SnapshotsState(
             self._read_snapshot("promoted", saved.entry(state, "promoted")),

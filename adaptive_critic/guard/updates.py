@@ -1,4 +1,4 @@
-"""How far optimizers move their weights, and the scale of the losses that they step on."""
+"""Sizes of optimizer updates, and the scale of the losses behind them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["Updates", "smallest_loss_scale"]
 
 _NONE = (None, None)
 
-# Hooks of measurements that were collected as garbage, maybe within a step, which goes through its hooks one by one.
+# Hooks of garbage-collected measurements. Removing a hook within a step would disturb its loop over hooks.
 _abandoned: list[Any] = []
 
 
 class Updates:
-    """Measures an update of each optimizer when it is asked for, by hooks of its ``step``.
+    """Measures an update of each optimizer on request, by hooks of its ``step``.
 
     The size is the distance between the weights before and after the first step of an iteration, as a share of their
-    own norm, both Euclidean: it depends neither on how many weights there are nor on their scale. It stays on the
-    device, and is not finite if the weights were all 0. For the duration of that step there is a second copy of those
-    weights that have a gradient (with a closure, of all that can have one); the other steps cost two calls that return
-    at once.
+    own norm, both Euclidean. So it depends neither on the number of weights nor on their scale. It stays on the device,
+    and is not finite if the weights were all 0. During that step there is a second copy of the weights that have a
+    gradient (with a closure, of all that can have one). Other steps cost two calls that return at once.
 
-    The hooks do not keep this alive. Without it they do nothing, and are removed when another one begins to measure.
+    The hooks do not keep this object alive. Without it they do nothing, until another object that begins to measure
+    removes them.
 
     Args:
-        optimizers: by name. Those that have no hooks, as wrappers that are optimizers by their class only, are left
-            out of what is measured.
+        optimizers: by name. Optimizers without hooks, such as wrappers that are optimizers by class only, are not
+            measured.
     """
 
     def __init__(self, optimizers: Mapping[str, torch.optim.Optimizer]) -> None:
@@ -46,7 +46,7 @@ class Updates:
         self._sizes: dict[str, tuple[int, torch.Tensor]] = {}
 
     def watch(self, due: Callable[[str], int | None]) -> None:
-        """Measure from now on.
+        """Start measuring.
 
         Args:
             due: called with a name at each step of that optimizer; returns the number of the iteration if an update
@@ -73,13 +73,13 @@ class Updates:
         weakref.finalize(self, _abandoned.extend, self._hooks)
 
     def leave(self) -> None:
-        """Measure no longer."""
+        """Stop measuring."""
         _remove(self._hooks)
 
     def take(self, iteration: int) -> list[torch.Tensor | None]:
-        """Return what was measured in this iteration, 0-d, in the order of ``names``; None where nothing was."""
+        """Return the sizes measured in this iteration, 0-d, in the order of ``names``; None where none was."""
         sizes, self._sizes = self._sizes, {}
-        # That of an iteration that failed after the step is not this one's.
+        # A size of an iteration that failed after the step does not count.
         return [size if at == iteration else None for at, size in (sizes.get(name, _NONE) for name in self.names)]
 
     def _begin(self, iteration: int | None, name: str, optimizer: torch.optim.Optimizer, closure: bool) -> None:
@@ -114,7 +114,7 @@ def smallest_loss_scale(scalers: Iterable[Any], device: torch.device) -> Scalar:
 
 
 def _is_on(scaler: torch.amp.GradScaler, device: torch.device) -> bool:
-    return bool(getattr(scaler, "_device", None) == device.type)  # which torch does not tell otherwise
+    return bool(getattr(scaler, "_device", None) == device.type)  # torch has no public way to ask
 
 
 def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -127,7 +127,7 @@ def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:
 
 
 def _has_closure(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Return whether a step computes the gradients itself: then there are none yet when it begins."""
+    """Return whether a step computes the gradients itself, so that it begins without them."""
     return any(map(callable, (*args, *kwargs.values())))
 
 
@@ -137,12 +137,12 @@ def _remove(hooks: list[Any]) -> None:
 
 
 def _uncompiled(hook: Callable[..., None]) -> Callable[..., None]:
-    """Return a hook that a compiled step leaves alone: else it is compiled anew for every number compared here."""
+    """Return a hook that torch.compile skips. Otherwise it would recompile for every number compared here."""
     left_alone: Callable[..., None] = torch.compiler.disable(hook)  # type: ignore[no-untyped-call]  # torch's annotation
     return left_alone
 
 
 def _local(weight: torch.Tensor) -> torch.Tensor:
-    """Return the weight itself, or this rank's part of one that is spread over ranks."""
+    """Return the weight itself, or this rank's part if it is sharded."""
     to_local: Callable[[], torch.Tensor] | None = getattr(weight, "to_local", None)
     return weight.detach() if to_local is None else to_local().detach()

@@ -1,4 +1,4 @@
-"""The named controllers: a constructor each, almost nothing else."""
+"""The named controllers, each little more than a constructor."""
 
 from adaptive_critic.handlers.accuracy_rules import AccuracyGateController, AccuracyLadderController
 from adaptive_critic.handlers.effort import CriticEffortController

@@ -1,4 +1,4 @@
-"""Published rules on the critic's accuracy, as controllers: baselines that a new law has to beat."""
+"""Controllers of published rules on the critic's accuracy: baselines that a new law has to beat."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _lowest_rung(limits: tuple[int, int] | None, rungs: tuple[int, ...] = _RUNGS
 
 
 def _with_a_rung(law: AccuracyLadderLaw, limits: tuple[int, int] | None) -> tuple[int, int] | None:
-    """Return limits that a rung of the ladder lies in."""
+    """Return the limits, after a check that a rung lies within them."""
     _lowest_rung(limits, law.rungs)
     return limits
 
 
 def _of_a_gate(law: AccuracyGateLaw, limits: tuple[int, int] | None) -> tuple[int, int]:
-    """Return limits between which a gate opens and closes."""
+    """Return limits between which the gate can open and close."""
     lower, upper = limits or (0, law.steps)
     if lower > 0:
         raise ValueError(
@@ -50,18 +50,18 @@ def _of_a_gate(law: AccuracyGateLaw, limits: tuple[int, int] | None) -> tuple[in
 class AccuracyLadderController(FeedbackController):
     """Climbs 1, 2, 5, 10, 20, 50, ... when the critic recognises too few generated samples; never down.
 
-    Bie, Kamath, Zhang, "Private GANs, Revisited", TMLR 2023, arXiv 2302.02936; variant: dpgan/sched.py of
-    alexbie98/dpgan-revisit, ``DStepScheduler``, exactly. Built for critics that are noisy by design, such as those
+    Source: Bie, Kamath, Zhang, "Private GANs, Revisited", TMLR 2023, arXiv 2302.02936. Variant: ``DStepScheduler`` of
+    dpgan/sched.py, alexbie98/dpgan-revisit, unchanged. Built for critics that are noisy by design, such as those
     trained with differential privacy. The running average of the critic's accuracy on the generator's batch, measured
-    just before each generator update, starts at its first value. The accuracy assumes scores whose sign means real or
-    fake: it depends on the critic's offset, so this rule is not for Wasserstein objectives.
+    just before each generator update, starts at its first value. The accuracy assumes that the sign of a score means
+    real or fake. It depends on the critic's offset, so this rule is not for Wasserstein objectives.
 
     Needs ``g_fake_accuracy`` () of StepOutput.
 
     Args:
-        initial: rung to start on, one of 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000. None: the lowest within
-            the limits.
-        threshold: climb at an averaged accuracy of at most this, in (0, 1).
+        initial: rung to start on, one of 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000. None: the lowest rung
+            within the limits.
+        threshold: largest averaged accuracy at which the rule climbs, in (0, 1).
         grace: generator updates on a rung before it can be left, at least 1.
         smoothing: factor of the running average per iteration, in [0, 1).
         limits: (lower, upper) of the integer, or None for the ladder's own values.
@@ -114,18 +114,18 @@ class AccuracyLadderController(FeedbackController):
 class AccuracyGateController(FeedbackController):
     """Skips the critic while its accuracy is above a threshold.
 
-    Gate of 3D-GAN re-implementations: update the critic only if its accuracy is at most 0.8. Variant: the originals
-    measure the accuracy on the real and the generated batch in a critic forward that they make even when they skip the
-    update; here it is the accuracy on the generator's batch of the iteration before, which every iteration has. It
+    Source: 3D-GAN re-implementations, which update the critic only if its accuracy is at most 0.8. Variant: the
+    originals measure the accuracy on the real and the generated batch, in a forward pass that they make even without an
+    update. Here it is the accuracy on the generator's batch of the last iteration, which every iteration has. It
     depends on the critic's offset.
 
     Needs ``g_fake_accuracy`` () of StepOutput.
 
     Args:
         steps: critic updates while the gate is open, at least 1.
-        threshold: the gate is open at an accuracy of at most this, in (0, 1).
-        limits: (lower, upper) of the integer; None means (0, steps). Lower has to be 0, what a closed gate
-            makes.
+        threshold: largest accuracy at which the gate is open, in (0, 1).
+        limits: (lower, upper) of the integer; None means (0, steps). The lower limit has to be 0, the number of a
+            closed gate.
         accuracy: name of a running metric of the accuracy, instead of the step's output.
         options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 

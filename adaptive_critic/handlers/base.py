@@ -1,4 +1,4 @@
-"""The two kinds of controllers, closed loop and open loop; a named controller is one of them with a constructor."""
+"""Base classes of the named controllers: closed loop and open loop."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ __all__ = [
 
 
 class FeedbackOptions(ControllerOptions, total=False):
-    """Keywords that all closed-loop controllers take, beside those of every controller."""
+    """Keywords of all closed-loop controllers, beside those of every controller."""
 
     update_every: int
     """iterations between decisions, at least 1; gains are per iteration. Default 1"""
     lagged: bool | None
     """decide one decision late so that nothing waits for the device. Default None: on CUDA"""
     start_after: int
-    """iterations at ``initial`` before the first observation, at least 0: for a critic that trains before the
-    generator sees it, as with a start of the adversarial loss at some iteration. Default 0"""
+    """iterations at ``initial`` before the first observation, at least 0. For a critic that trains before its loss
+    reaches the generator, as with an adversarial loss that starts later. Default 0"""
 
 
 def initial_within(limits: Limits, initial: float | None, default: float) -> float:
-    """Return ``initial``; if it is None the default, which gives way to the limits.
+    """Return ``initial``; if it is None, the default clamped to the limits.
 
     Raises:
-        TypeError: if the limits, which are needed then, are not a pair of ints.
+        TypeError: if ``initial`` is None and the limits are not a pair of ints.
         ValueError: if they are out of range.
     """
     if initial is not None:
@@ -53,7 +53,7 @@ def initial_within(limits: Limits, initial: float | None, default: float) -> flo
 
 
 def named_metrics(**names: str | None) -> dict[str, str]:
-    """Return the metrics that were named; naming some but not all is refused."""
+    """Return the named metrics. ValueError if some are named, but not all."""
     given = {key: name for key, name in names.items() if name is not None}
     if given and len(given) < len(names):
         raise ValueError(f"got {given}: name running metrics for all of {', '.join(names)}, or for none")
@@ -61,7 +61,7 @@ def named_metrics(**names: str | None) -> dict[str, str]:
 
 
 class FeedbackController(Controller):
-    """Observes every iteration, lets a law decide every ``update_every``.
+    """Observes every iteration, and lets a law decide every ``update_every`` iterations.
 
     Args:
         law: proposes the real-valued ratio.
@@ -69,10 +69,10 @@ class FeedbackController(Controller):
         initial: ratio at the start.
         limits: (lower, upper) of the integer.
         update_every: iterations between decisions.
-        lagged: decide one decision late so that nothing waits for the device; None: on CUDA.
+        lagged: decide one decision late, so that nothing waits for the device; None: on CUDA.
         start_after: iterations before the first observation.
         metrics: running metrics to read instead of the step's output, by StepOutput's keys.
-        check_limits: see :class:`~adaptive_critic.decision.Feedback`, which all of the above are arguments of.
+        check_limits: see :class:`~adaptive_critic.decision.Feedback`, which takes all of the above.
         regulates: see there, as ``lowest``, ``rates`` and ``initial_rate``.
         options: ``output_transform``, ``param_name``, ``on_divergence``: see
             :class:`~adaptive_critic.controller.Controller`.
@@ -117,19 +117,19 @@ class FeedbackController(Controller):
 
     @property
     def update_every(self) -> int:
-        """Iterations between decisions. It stays as it was given."""
+        """Iterations between decisions. It can't be changed."""
         return self._decision.update_every
 
     @property
     def bad_observations(self) -> int:
-        """Decisions that were held since an observation was not finite, or impossible."""
+        """Decisions held because an observation was not finite, or impossible."""
         return self._decision.bad_observations
 
     @property
     def law(self) -> Law:
-        """What proposes the ratio. It is frozen; another one of its class, with other numbers, may take its place.
+        """Law that proposes the ratio. It is frozen; another law of its class can be assigned.
 
-        Those of its numbers that the constructor takes can be read and assigned one by one: ``controller.kp = 1.0``.
+        Numbers of the law that the constructor takes can be read and assigned one by one: ``controller.kp = 1.0``.
 
         The state stays, so that the ratio goes on from where it is. In a distributed run every rank must assign the
         same, between two runs or at the same iteration.
@@ -160,7 +160,7 @@ class FeedbackController(Controller):
 class LawNumber:
     """Makes ``controller.kp`` the law's ``kp``; an assignment gives the controller a law with the new number.
 
-    Without it an assignment would make an attribute that nothing reads.
+    Without this descriptor an assignment would create an attribute that nothing reads.
     """
 
     def __set_name__(self, owner: type[FeedbackController], name: str) -> None:
@@ -182,7 +182,7 @@ class LawNumber:
 
 
 class ScheduledController(Controller):
-    """Writes a schedule's value.
+    """Writes a schedule's value at every iteration.
 
     Args:
         schedule: gives a whole number for the index ``engine.state.iteration - 1``, so that iteration 1 reads the
@@ -208,12 +208,12 @@ class ScheduledController(Controller):
 
     @property
     def schedule(self) -> Schedule:
-        """What gives the number."""
+        """Schedule that gives the number."""
         return self._decision.schedule
 
     @classmethod
     def simulate_values(cls, num_events: int, **scheduler_kwargs: Any) -> list[list[int]]:
-        """Return what the controller would write at each of the first iterations.
+        """Return the numbers that the controller would write in the first iterations.
 
         Args:
             num_events: number of iterations, at least 0.

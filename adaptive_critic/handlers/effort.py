@@ -1,4 +1,4 @@
-"""CriticEffortController: the critic's learning rate and the number of its updates, decided together."""
+"""CriticEffortController: decides the critic's learning rate and the number of its updates together."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ _logger = logging.getLogger("adaptive_critic")
 
 
 class CriticEffortController(FeedbackController):
-    r"""First lets the critic take longer steps, then more of them.
+    r"""Raises the critic's learning rate first, then the number of its updates.
 
-    How well a critic keeps up depends on its effort, the number of its updates times its learning rate; the bill
-    depends on the number alone. So this controller multiplies the learning rate of ``optimizer_d`` up to what helps,
-    and adds updates for what the rate can't do. The law, its equations and where they come from are those of
-    :class:`~adaptive_critic.laws.effort.CriticEffortLaw`.
+    A critic keeps up with the generator by its effort: the number of its updates times its learning rate. The cost
+    depends on the number alone. So this controller raises the learning rate of ``optimizer_d`` as far as that helps,
+    and adds updates for what the rate can't do. See :class:`~adaptive_critic.laws.effort.CriticEffortLaw` for the law,
+    its equations and their source.
 
     The rate is multiplied only while ``optimizer_d.step`` runs (:class:`~adaptive_critic.rate.CriticRate`): schedulers,
     checkpoints and ``param_groups`` keep showing your own rate, and a rate of 0 stays 0. It holds from construction on
     until :meth:`detach`, so that a loop without an Engine needs nothing else. The weight decay of AdamW is multiplied
     with the rate, as under a schedule.
 
-    Beside what every controller publishes, ``engine.state.critic_rate`` is the current multiplier, a float.
+    Beside the attributes of every controller, it publishes ``engine.state.critic_rate``, the current multiplier, a
+    float.
 
     Needs ``d_real``, ``d_fake`` (n,) and ``g_fake`` () of StepOutput (``g_fake`` may be left out where ``g_loss`` is
     its negative). The critic must be the same in both measurements: clip weights after the optimizer's step.
@@ -50,11 +51,11 @@ class CriticEffortController(FeedbackController):
         optimizer_d: optimizer of the critic, and of nothing else; any with ``"lr"`` in its groups.
         initial: critic updates per generator update at the start, within the limits. None: 1, or the limit nearest
             to it.
-        limits: (lower, upper) of the integer. With lower = 0 the real-valued ratio may sink to 0.25.
+        limits: (lower, upper) of the integer. With lower = 0 the real-valued ratio may fall to 0.25.
         rates: (low, high) of the multiplier, above 0. It starts at 8, or the bound nearest to it.
         setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
         base: critic updates per generator update at your own learning rate where more effort does not help, above 0.
-        contrast: how many times as large as its swings the gap should be, at least 0; below that the number is raised.
+        contrast: smallest normal gap, as a multiple of its swings, at least 0; a smaller gap raises the number.
         gain: e-folds of the ratio per e-fold of distance, per iteration, in (0, 1].
         rate_gain: e-folds that the multiplier rises per iteration at most, in (0, 1].
         window: iterations that the running averages reach back, at least 1.

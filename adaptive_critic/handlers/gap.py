@@ -17,7 +17,7 @@ _INITIAL = 2
 
 
 class WassersteinGapController(FeedbackController):
-    r"""As many critic updates as the generator's update used up of the critic's advantage.
+    r"""Sets the number of critic updates by the share of the critic's advantage that a generator update uses up.
 
     With the gap :math:`g = E[D(x)] - E[D(G(z))]` measured by the same critic before and after a generator update,
 
@@ -31,13 +31,13 @@ class WassersteinGapController(FeedbackController):
         \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right)
 
-    at every iteration. A generator that uses up much of the critic's advantage in one update has outrun the critic:
-    more critic updates, one for every ``setpoint`` of the advantage. One that hardly dents it is held up by the bill:
-    down to ``base``. A gap that swings, by more than the noise of finite batches (which is Var u) and by more than
-    1 / ``contrast`` of itself, shows two players that chase each other: more.
-    All of it comes free with the training step, one iteration late. Source: this project, docs/control-law.md, with
-    the derivation and what was tried instead. Invariant under D -> a*D + b, a > 0, so that it serves Wasserstein
-    objectives and others.
+    at every iteration. If a generator update uses up much of the critic's advantage, the critic lags: it gets one more
+    update for every ``setpoint`` of the advantage. If it removes almost nothing, extra updates are wasted and the
+    number falls to ``base``. A gap that swings by more than 1 / ``contrast`` of itself, beyond the noise of finite
+    batches (Var u), shows that both players chase each other: the number rises.
+    The training step computes all of it anyway, and the law sees it one iteration late. Source: this project,
+    docs/control-law.md, with the derivation and the alternatives tried. Invariant under D -> a*D + b, a > 0, so that it
+    suits Wasserstein objectives and others.
 
     Needs ``d_real``, ``d_fake`` (n,) and ``g_fake`` () of StepOutput (``g_fake`` may be left out where ``g_loss`` is
     its negative). The critic must be the same in both measurements: clip weights after the optimizer's step.
@@ -48,10 +48,10 @@ class WassersteinGapController(FeedbackController):
         limits: (lower, upper) of the integer.
         setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
         base: critic updates per generator update where kappa is 0, at least 0.
-        contrast: how many times as large as its swings :math:`\sigma` the gap should be, at least 0; below that the
-            number is raised in proportion. 0 leaves swings out of account.
+        contrast: smallest normal gap, as a multiple of its swings :math:`\sigma`, at least 0. A smaller gap raises the
+            number in proportion. 0 ignores swings.
         gain: e-folds of the ratio per e-fold of distance to r*, per iteration; above 0.
-        window: iterations that the running averages reach back, at least 1; early in a run a third of those so far.
+        window: iterations that the running averages reach back, at least 1; at first a third of those so far.
         warmup: iterations to observe before the first move.
         gap_before: name of a running metric of the gap before the critic's updates, as
             ``WassersteinGap("before")`` gives it; with ``gap_after``, instead of the step's output.

@@ -1,4 +1,4 @@
-"""Published rules on losses, as controllers: baselines that a new law has to beat."""
+"""Controllers of published rules on losses: baselines that a new law has to beat."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _HIGHEST = 5  # of AdaRpGAN's rule
 
 
 class LossChangeRateController(FeedbackController):
-    r"""One more critic update while its loss changes faster than the generator's, one fewer otherwise.
+    r"""Adds a critic update while the critic's loss changes faster than the generator's, else removes one.
 
-    Ouyang, Chen, Agam, "Accelerated WGAN update strategy with loss change rate balancing", WACV 2021, arXiv
-    2008.12463: with :math:`r = |(L - L_{last}) / L_{last}|` (both 1 at first), train the critic if
-    :math:`r_d > \lambda r_g`, else the generator. Variant: the original decides after every single update; here one
-    decision per generator update adds or removes one critic update. The rates depend on the critic's offset.
+    Source: Ouyang, Chen, Agam, "Accelerated WGAN update strategy with loss change rate balancing", WACV 2021, arXiv
+    2008.12463. With :math:`r = |(L - L_{last}) / L_{last}|` (both 1 at first), it trains the critic if :math:`r_d >
+    \lambda r_g`, else the generator. Variant: the original decides after every single update. Here one decision per
+    generator update adds or removes one critic update. The rates depend on the critic's offset.
 
     Needs ``d_loss`` and ``g_loss`` of StepOutput.
 
@@ -71,17 +71,18 @@ class LossChangeRateController(FeedbackController):
 
 
 class TwoThresholdController(FeedbackController):
-    """One more critic update while its loss is not below its threshold, else one fewer while the generator's is not.
+    """Adds a critic update while the critic's loss is high, else removes one while the generator's loss is high.
 
-    ganhacks, section 11, and fastai's ``AdaptiveGANSwitcher``: train the critic until its last loss is below a
-    threshold, then the generator until below its own. Variant: one decision per generator update, bounded by
-    ``limits``; the originals' loops are unbounded. Absolute thresholds depend on scale, offset and problem.
+    Source: ganhacks, section 11, and fastai's ``AdaptiveGANSwitcher``. They train the critic until its last loss is
+    below a threshold, then the generator until its loss is below another one. Here a loss is high at or above its
+    threshold. Variant: one decision per generator update, within ``limits``; the originals' loops are unbounded.
+    Absolute thresholds depend on scale, offset and problem.
 
     Needs ``d_loss`` and ``g_loss`` of StepOutput.
 
     Args:
-        critic_threshold: with a ``d_loss`` of at least this, one more critic update; a finite number.
-        generator_threshold: otherwise, with a ``g_loss`` of at least this, one fewer; a finite number.
+        critic_threshold: lowest ``d_loss`` that adds a critic update; a finite number.
+        generator_threshold: lowest ``g_loss`` that removes one, if ``d_loss`` adds none; a finite number.
         initial: critic updates per generator update at the start, at least 1, within the limits. None: 1, or the limit
             nearest to it.
         limits: (lower, upper) of the integer.
@@ -125,10 +126,10 @@ class TwoThresholdController(FeedbackController):
 
 
 class LossVarianceController(FeedbackController):
-    """One more critic update while its loss varies much, one fewer while it varies little.
+    """Adds a critic update while the critic's loss varies much, removes one while it varies little.
 
-    AdaRpGAN, research3gmiu/AdaRpGAN, adarppgan/trainer/adaptive_controller.py, 2025; the variant is that of
-    :class:`~adaptive_critic.laws.adarpgan.LossVarianceLaw`. The variance depends on the loss's scale.
+    Source: AdaRpGAN, research3gmiu/AdaRpGAN, adarppgan/trainer/adaptive_controller.py, 2025. Variant: see
+    :class:`~adaptive_critic.laws.adarpgan.LossVarianceLaw`. The variance depends on the scale of the loss.
 
     Needs ``d_loss`` of StepOutput.
 
@@ -138,8 +139,8 @@ class LossVarianceController(FeedbackController):
         limits: (lower, upper) of the integer.
         high: variance of the critic's loss above which n grows, above ``low``.
         low: variance below which n shrinks, at least 0.
-        window: losses that the variance is about, at least 2.
-        cooldown: losses after a move without another one, at least 0.
+        window: losses that the variance is taken over, at least 2.
+        cooldown: losses without another move after a move, at least 0.
         d_loss: name of a running metric of the critic's loss, instead of the step's output.
         options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`.
 

@@ -18,7 +18,7 @@ __all__ = ["FixedController", "StepDecayController", "WGANReferenceController"]
 
 
 class FixedController(ScheduledController):
-    """The same number of critic updates at every iteration.
+    """Makes the same number of critic updates at every iteration.
 
     Args:
         steps: critic updates per generator update, above 0. With a fraction, such as 0.5, some iterations get one more
@@ -54,19 +54,19 @@ class FixedController(ScheduledController):
 
 
 class StepDecayController(ScheduledController):
-    r"""Start high, lower it as training goes on.
+    r"""Starts with many critic updates and lowers the number as training goes on.
 
-    Either by a factor, :math:`n(t) = \lfloor \text{initial} \cdot \gamma^{\lfloor (t - 1) / \text{step\_size} \rfloor}
-    + 1/2 \rfloor`, at least 1, at iteration t = 1, 2, ...; or by milestones, where ``milestones[m]`` is the number
+    Decay by a factor gives :math:`n(t) = \lfloor \text{initial} \cdot \gamma^{\lfloor (t - 1) / \text{step\_size}
+    \rfloor} + 1/2 \rfloor`, at least 1, at iteration t = 1, 2, .... With milestones, ``milestones[m]`` is the number
     from iteration m + 1 on (after m iterations).
 
     Args:
         initial: critic updates at the start, at least 1. With ``gamma`` and ``step_size``.
-        gamma: factor for each period, above 0; above 1 the number grows, to the upper limit if there is one.
+        gamma: factor for each period, above 0. Above 1 the number grows, to the upper limit if there is one.
         step_size: iterations in a period, at least 1.
         milestones: ``{0: 25, 25: 10}`` makes 25 critic updates in the first 25 iterations and 10 afterwards. It must
             have an entry for 0. Instead of the three above.
-        limits: (lower, upper) of the number; a configured value outside of them is refused, decay stops at lower.
+        limits: (lower, upper) of the number. A configured value outside is an error; decay stops at the lower limit.
         options: ``output_transform``, ``param_name``, ``on_divergence``: see
             :class:`~adaptive_critic.controller.Controller`.
 
@@ -126,10 +126,10 @@ def _milestones(milestones: Mapping[int, int]) -> Milestones:
 
 
 class WGANReferenceController(ScheduledController):
-    """The schedule of the WGAN reference script: 100 at iterations 1-25, 501, 1001, ..., else 5.
+    """Follows the schedule of the WGAN reference script: 100 at iterations 1-25, 501, 1001, ..., else 5.
 
-    Source: martinarjovsky/WassersteinGAN, main.py. Published variant: the generator iterations' rule as it stands; the
-    original also cuts the inner loop at the end of an epoch, which does not happen here.
+    Source: martinarjovsky/WassersteinGAN, main.py. Variant: the rule on generator iterations, unchanged. The original
+    also cuts the inner loop at the end of an epoch, which does not happen here.
 
     Args:
         limits: (lower, upper) that 5 and 100 must lie in, or None.

@@ -1,4 +1,4 @@
-"""LossRatioPIDController: PID on how far the critic is ahead, from the losses."""
+"""LossRatioPIDController: PID on the critic's strength, computed from the losses."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ _RATES = _Defaults(setpoint=1.0, kp=0.1, ki=0.02)
 
 
 class LossRatioPIDController(FeedbackController):
-    r"""PID on the logarithm of the ratio, driven by how far the critic is ahead.
+    r"""PID on the logarithm of the ratio, driven by the critic's strength.
 
     The strength y of the critic, from averaged signals:
 
     - ``"non-saturating"``, ``"hinge"``, ``"least-squares"``: :math:`y = (L^* - L_D) / L^*` with the ideal losses
-      :math:`L^*` = log 4, 2 and 0.5, penalties left out: 0 at parity, 1 for a perfect critic. The ideals are those of
-      the Gap-Aware learning rate, Hazimeh and Ponomareva, AISTATS 2023.
-    - ``"wasserstein"``: a loss there has no ideal and its offset is free, so :math:`y = -\log \kappa`, with kappa the
-      share of the gap that one generator update uses up, as in :class:`WassersteinGapController`. Invariant under
+      :math:`L^*` = log 4, 2 and 0.5, without penalties. y is 0 at parity and 1 for a perfect critic. The ideals are
+      those of the Gap-Aware learning rate, Hazimeh and Ponomareva, AISTATS 2023.
+    - ``"wasserstein"``: :math:`y = -\log \kappa`, since the loss has no ideal and its offset is free. kappa is the
+      share of the gap that one generator update uses up, as in :class:`WassersteinGapController`. It is invariant under
       D -> a*D + b.
-    - ``"wasserstein"`` with ``d_loss=`` and ``g_loss=`` naming running metrics: only the rates of change of the two
-      are free of the offset, :math:`y = \log(\overline{|\Delta L_G|} / \overline{|\Delta L_D|})`. It is noisy, and
-      warns.
+    - ``"wasserstein"`` with ``d_loss=`` and ``g_loss=`` naming running metrics: :math:`y = \log(\overline{|\Delta L_G|}
+      / \overline{|\Delta L_D|})`, since only changes of the losses are free of the offset. It is noisy, and the
+      constructor warns.
 
-    With e the error :math:`y^* - y` after deadband and limit, for a decision over k iterations,
+    For a decision over k iterations, with e the error :math:`y^* - y` after deadband and limit,
 
     .. math::
         I &\leftarrow I + (\log r - u_{last}) / T_t + k_i\, k\, e \\
@@ -66,9 +66,9 @@ class LossRatioPIDController(FeedbackController):
 
     Args:
         objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``. ``"wasserstein-gp"`` and
-            ``"wasserstein-clip"``, as :func:`create_gan_trainer` calls them, are the first.
-        ideal: critic loss at parity, above 0, where yours is not the objective's: half of it where both terms are
-            averaged, eight times for eight heads that are summed, log 2 for a relativistic critic. Not with
+            ``"wasserstein-clip"``, the names of :func:`create_gan_trainer`, mean the first.
+        ideal: critic loss at parity, above 0, if yours differs from the objective's. Half of it if both terms are
+            averaged, eight times if eight heads are summed, log 2 for a relativistic critic. Not with
             ``"wasserstein"``, whose loss has none. None: log 4; 2; 0.5.
         setpoint: strength to hold, in (-1, 1), for the last three; share kappa in (0, 1) for ``"wasserstein"``;
             critic's change over generator's, above 0, for its running metrics. None: 0.1; 0.05; 1.

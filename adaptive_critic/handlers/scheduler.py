@@ -15,12 +15,12 @@ from adaptive_critic.laws.schedules import half_up
 
 __all__ = ["SchedulerAdapter"]
 
-# Where a scheduler stands and how it writes, which an adapter does not use.
+# Position and output of a scheduler, which an adapter does not use.
 _NOT_CONFIGURATION = {"event_index", "_index", "_state_attrs", "_save_history", "create_new"}
 
 
 class _SchedulerValues:
-    """An Ignite scheduler as a schedule: its value at each index, from a copy, so that it may be attached elsewhere."""
+    """Schedule of an Ignite scheduler's values. It reads a copy, so that the scheduler may be attached elsewhere."""
 
     def __init__(self, scheduler: StateParamScheduler, floor: int) -> None:
         self._fresh = copy.copy(scheduler)
@@ -49,7 +49,7 @@ class _SchedulerValues:
         return max(self._floor, half_up(number))
 
     def extremes(self) -> tuple[float, float]:
-        """Return bounds: what a scheduler will give is not known beforehand."""
+        """Return infinite bounds: the values of a scheduler are not known beforehand."""
         return self._floor, math.inf
 
     def __repr__(self) -> str:
@@ -69,14 +69,14 @@ def _stable(value: object) -> str:
 class SchedulerAdapter(ScheduledController):
     """Lets one of Ignite's ``StateParamScheduler`` drive the number of critic updates.
 
-    Attached to an engine by itself, such a scheduler leaves None until the first
-    iteration is completed, which a training step can't use, and writes floats without
-    bounds. Here iteration i reads the value at ``event_index`` i - 1, rounded half up:
-    what the scheduler itself would have given it from iteration 2 on, and the value at
-    0 for iteration 1. Nothing is carried over: 2.4 is 2 at every iteration.
+    Such a scheduler alone leaves None until the first iteration is completed, which a
+    training step can't use. It also writes floats without bounds. Here iteration i
+    reads the value at ``event_index`` i - 1, rounded half up. From iteration 2 on that
+    is the value that the scheduler itself would write; iteration 1 reads the value at
+    0. Nothing is carried over: 2.4 is 2 at every iteration.
 
-    The scheduler is copied and must depend on ``event_index`` alone, as all of Ignite's
-    do. Don't attach it as well.
+    The adapter copies the scheduler, which must depend on ``event_index`` alone, as all
+    of Ignite's do. Don't attach the scheduler as well.
 
     Args:
         scheduler: ``PiecewiseLinearStateScheduler``, ``StepStateScheduler``,

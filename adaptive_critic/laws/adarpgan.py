@@ -22,26 +22,27 @@ class LossVarianceState(NamedTuple):
     observed: int
     """losses observed so far"""
     wait: int
-    """losses that are still to be observed before the next move"""
+    """losses to observe before the next move"""
 
 
 @dataclass(frozen=True)
 class LossVarianceLaw:
-    r"""One more critic update while the variance of the critic's loss is above ``high``, one fewer below ``low``.
+    r"""Adds a critic update while the variance of the critic's loss is above ``high``, removes one below ``low``.
 
-    AdaRpGAN, research3gmiu/AdaRpGAN, adarppgan/trainer/adaptive_controller.py, 2025: the variance of the last 50
-    critic losses against 0.50 and 0.05, n from 1 to 5, no move for 100 losses after each. Adapted: the original
-    observes each critic update, here each generator update observes the loss of the last critic update before it, and
-    window and cooldown count those. The averages forget exponentially, with the mean age of the original's window, so
-    that the state is four numbers: :math:`\alpha = 2 / (\text{window} + 1)`, or 1 over the number of losses where
-    that is larger. Its second half, an adaptive weight of the gradient penalty, is left out. The variance depends on
-    the loss's scale; that is the rule's own.
+    Source: AdaRpGAN, research3gmiu/AdaRpGAN, adarppgan/trainer/adaptive_controller.py, 2025. It compares the variance
+    of the last 50 critic losses with 0.50 and 0.05. n is from 1 to 5 and does not move for 100 losses after each move.
+
+    Adapted: the original observes each critic update. Here each generator update observes the loss of the last critic
+    update before it; window and cooldown count those losses. The averages forget exponentially, with the mean age of
+    the original's window, so that the state is four numbers. A loss weighs :math:`\alpha = 2 / (\text{window} + 1)`,
+    or 1 over the number of losses if that is larger. The original's adaptive weight of the gradient penalty is left
+    out. The variance depends on the scale of the loss, as in the original.
 
     Args:
         high: variance above which n grows, above ``low``.
         low: variance below which n shrinks, at least 0.
-        window: losses that the variance is about, at least 2.
-        cooldown: losses after a move without another one, at least 0.
+        window: losses that the variance is taken over, at least 2.
+        cooldown: losses without another move after a move, at least 0.
         highest: largest n that it moves to, at least 1.
 
     Raises:
@@ -69,7 +70,7 @@ class LossVarianceLaw:
     def update(
         self, state: LossVarianceState, observation: Observation, ratio: float
     ) -> tuple[LossVarianceState, float]:
-        """Average, and move by one if it is time."""
+        """Update the averages, and move by one unless the cooldown forbids it."""
         observed = state.observed + observation.iterations
         alpha = max(1.0 - (1.0 - 2.0 / (self.window + 1)) ** observation.iterations, observation.iterations / observed)
         loss, square = (
@@ -86,5 +87,5 @@ class LossVarianceLaw:
         return state, ratio
 
     def measurement(self, state: LossVarianceState) -> float:
-        """Return the variance of the critic's loss; NaN before the first."""
+        """Return the variance of the critic's loss; NaN before the first observation."""
         return max(state.loss_square - state.loss**2, 0.0) if state.observed else math.nan

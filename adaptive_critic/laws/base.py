@@ -1,8 +1,8 @@
-"""What a control law is: floats in, floats out, configuration frozen, state explicit.
+"""Protocols of control laws: floats in, floats out, frozen configuration, explicit state.
 
-A law never sees a tensor, an engine, a limit or an integer. The controller averages the signal, hands the law the
-ratio that is in force (after limits), takes the ratio that the law proposes, clamps it to the limits and rounds it.
-Since the law is told which ratio is in force, it can undo what it integrated against a limit.
+A law never sees a tensor, an engine, a limit or an integer. The controller averages the signal and passes the law the
+current ratio, after limits. It clamps the ratio that the law proposes to the limits and rounds it. Since the law
+receives the current ratio, it can undo what it integrated against a limit.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ class Observation(NamedTuple):
     mean_square: tuple[float, ...]
     """mean of the square of each component, (components,)"""
     iterations: int = 1
-    """iterations that were observed, at least 1; a law that moves by some amount per iteration moves this many times"""
+    """iterations observed, at least 1; a law that moves by an amount per iteration moves this many times"""
     samples: int = 1
     """observations that the moments are taken over, at least 1: iterations times ranks"""
     elapsed: int = 0
-    """iterations since the observation before, those that were left out or held among them; 0: as ``iterations``"""
+    """iterations since the last observation, including those left out or held; 0 means ``iterations``"""
 
 
 class FeedbackLaw(Protocol[StateT]):
     """A closed-loop law. Implementations are frozen dataclasses; ``update`` is a pure function.
 
-    The state is a NamedTuple of ints and floats: that is what a checkpoint holds.
+    The state is a NamedTuple of ints and floats, which a checkpoint can hold.
     """
 
     inputs: ClassVar[tuple[str, ...]]
     """names of the signal's components that the law expects, in this order"""
     whole: ClassVar[bool]
-    """True for a law that proposes whole numbers, 0 included: they are clamped, not kept above 0.1 nor diffused"""
+    """True if the law proposes whole numbers, 0 included: they are clamped, but neither raised to 0.1 nor rounded"""
 
     def init(self, ratio: float) -> StateT:
-        """Return the state before the first observation, with ``ratio`` (> 0) in force."""
+        """Return the state before the first observation, with ``ratio`` (> 0) as the current one."""
         ...
 
     def update(self, state: StateT, observation: Observation, ratio: float) -> tuple[StateT, float]:
-        """Return the next state and the ratio the law proposes (> 0), given that ``ratio`` is in force now."""
+        """Return the next state and the ratio (> 0) that the law proposes, given the current ``ratio``."""
         ...
 
     def measurement(self, state: StateT) -> float:
-        """Return what the law regulates, as a logger should show it; NaN before there is anything to show."""
+        """Return the regulated quantity, for loggers; NaN while there is none."""
         ...
 
 
 class RatedLaw(Protocol[StateT]):
-    """A closed-loop law of the ratio and of the critic's learning rate; as :class:`FeedbackLaw`, with a rate beside."""
+    """A closed-loop law of the ratio and the critic's learning rate, otherwise like :class:`FeedbackLaw`."""
 
     inputs: ClassVar[tuple[str, ...]]
     """names of the signal's components that the law expects, in this order"""
@@ -67,15 +67,15 @@ class RatedLaw(Protocol[StateT]):
     """False"""
 
     def init(self, ratio: float) -> StateT:
-        """Return the state before the first observation, with ``ratio`` (> 0) current."""
+        """Return the state before the first observation, with ``ratio`` (> 0) as the current one."""
         ...
 
     def update(self, state: StateT, observation: Observation, ratio: float, rate: float) -> tuple[StateT, float, float]:
-        """Return the next state, and the ratio and rate the law proposes (> 0), given the current ones."""
+        """Return the next state, and the ratio and rate (> 0) that the law proposes, given the current ones."""
         ...
 
     def measurement(self, state: StateT) -> float:
-        """Return what the law regulates, NaN before there is anything to show."""
+        """Return the regulated quantity, for loggers; NaN while there is none."""
         ...
 
 
@@ -108,14 +108,14 @@ def check_fields(law: Any, **checks: Callable[[str, Any], Any]) -> None:
 
 
 def kept_of_average(observed: int, iterations: int, window: float) -> float:
-    """Return the weight that the past keeps in a running average when it takes in some iterations.
+    """Return the weight that a running average keeps of its past when iterations are added.
 
     The window grows: early on, the average reaches back over about a third of the iterations so far.
 
     Args:
-        observed: iterations in it already.
-        iterations: iterations that it takes in.
-        window: iterations that it reaches back in the end, at least 1.
+        observed: iterations already in the average.
+        iterations: iterations to add.
+        window: iterations that the average finally reaches back, at least 1.
     """
     growing = math.ceil(_WINDOW_SHARE * (window - 1.0))  # from here on the weights are constant
     kept = 1.0
@@ -126,5 +126,5 @@ def kept_of_average(observed: int, iterations: int, window: float) -> float:
 
 
 def exp_clamped(exponent: float) -> float:
-    """Return ``math.exp(exponent)``, with exponents beyond +-700 held there instead of overflowing."""
+    """Return ``math.exp(exponent)``, with the exponent clamped to [-700, 700] against overflow."""
     return math.exp(min(max(exponent, -_LARGEST_EXPONENT), _LARGEST_EXPONENT))

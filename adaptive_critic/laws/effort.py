@@ -1,4 +1,4 @@
-"""Law of CriticEffortController: the critic's learning rate first, more updates where they are seen to help."""
+"""Law of CriticEffortController: raises the critic's learning rate first, and adds updates where they help."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from adaptive_critic.laws.base import Observation, check_fields, exp_clamped, ke
 
 __all__ = ["CriticEffortLaw", "CriticEffortState"]
 
-_HALF_PERIOD = 10  # iterations above the ratio, then as many below: the critic follows within a few
-_SETTLING = 3  # iterations after a switch that are not compared: the critic is still the other half's
+_HALF_PERIOD = 10  # iterations above the ratio, then as many below; the critic follows within a few
+_SETTLING = 3  # iterations after a switch that are not compared: the critic still shows the other half
 _DECISIONS_PER_HALF = 3  # at least, so that one decision of delay does not swap the halves
 _RISES_AFTER = 2 * _HALF_PERIOD  # iterations after the warmup: the rate rises once both halves have been seen
 _PRIOR_SPREAD = 0.5  # standard deviation of the responding share among problems
-_MOST_SWING = 4.0  # swings raise the ratio by at most this factor: the first rise of the gap looks like a swing
+_MOST_SWING = 4.0  # largest factor by which swings raise the ratio: the first rise of the gap looks like a swing
 _RATE_RISES_FROM = 0.3  # responding share at which the rate rests
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
-_MOST_STEPS = 1000  # a decision over more iterations takes longer steps, so that none takes for ever
+_MOST_STEPS = 1000  # a decision over more iterations takes longer steps, which bounds its time
 
 _UP_TO_1 = partial(real, above=0.0, at_most=1.0)
 
@@ -29,7 +29,7 @@ class CriticEffortState(NamedTuple):
     """State of :class:`CriticEffortLaw`."""
 
     used: float
-    """running average of what a generator update takes from the gap"""
+    """running average of the part of the gap that a generator update takes"""
     used_square: float
     """running average of its square"""
     gap: float
@@ -41,9 +41,9 @@ class CriticEffortState(NamedTuple):
     square: float
     """decaying sum of x * x"""
     position: float
-    """logarithm of the ratio between the halves"""
+    """logarithm of the ratio in the middle of the halves"""
     offset: float
-    """what is added to it now: 0 at first, then ``dither`` or minus ``dither``"""
+    """current distance from ``position``: 0 at first, then ``dither`` or minus ``dither``"""
     other: float
     """logarithm of the ratio in the half before"""
     since: int
@@ -56,9 +56,10 @@ class CriticEffortState(NamedTuple):
 class CriticEffortLaw:
     r"""Sets the ratio r of critic updates and the multiplier m of the critic's learning rate, from the gap signal.
 
-    What a critic regains on the generator depends on its effort: r times its learning rate. The cost depends on r only.
-    So the rate goes up first, and updates are added for what it can't do. Both go back where effort does not help: r
-    is moved up and down around its value (the dither), and :math:`\varphi` is the share of kappa that responds to it.
+    A critic catches up with the generator by its effort: r times its learning rate. The cost depends on r only. So the
+    law raises the rate first, and adds updates for what the rate can't do. Both fall where effort does not help. To see
+    that, the law moves r up and down around its value (the dither); :math:`\varphi` is the share of kappa that
+    responds.
 
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
@@ -66,7 +67,7 @@ class CriticEffortLaw:
         \mathrm{clip}\!\left(\text{contrast} \cdot \frac{\sigma}{\overline{g}}, 1, 4\right), \qquad
         \sigma^2 = \max(0, \mathrm{Var}\, g - \mathrm{Var}\, u)
 
-    with g the gap before a generator update and u what the update takes from it, averaged over about ``window``
+    with g the gap before a generator update and u the part of it that the update takes, averaged over about ``window``
     iterations. At every iteration
 
     .. math::
@@ -74,12 +75,13 @@ class CriticEffortLaw:
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right), \qquad
         \log m \leftarrow \log m + \text{rate\_gain} \cdot \frac{\varphi - 0.3}{0.7}
 
-    and m falls twice as fast as it rises, and rises once both halves of the dither have been seen: the proposed ratio
-    is :math:`r e^{\pm \text{dither}}`, above r for 10 iterations, then below it for as many. If all of kappa is the lag
-    of the critic, kappa goes as 1 / r, and :math:`e = (u - \kappa g) / \overline{g}` as :math:`-\kappa x`, with x the
-    distance of log r from its middle. If effort does not help, e does not depend on x. So :math:`\varphi` is a
-    regression of e on x, combined with what is assumed before, a share of :math:`1 - \kappa / \text{saturation}`, give
-    or take 0.5:
+    m falls twice as fast as it rises, and first rises when the law has seen both halves of the dither. The proposed
+    ratio is :math:`r e^{\pm \text{dither}}`: above r for 10 iterations, then below it for 10.
+
+    If all of kappa is the lag of the critic, kappa is proportional to 1 / r. Then, with x the distance of log r from
+    its middle, :math:`e = (u - \kappa g) / \overline{g}` is about :math:`-\kappa x`. If effort does not help, e does
+    not depend on x. So :math:`\varphi` is a regression of e on x, combined with a prior of mean
+    :math:`1 - \kappa / \text{saturation}` and standard deviation 0.5:
 
     .. math::
         \varphi = \mathrm{clip}\!\left(
@@ -87,19 +89,19 @@ class CriticEffortLaw:
         {z^2 + \frac{1}{4} \kappa^2 \sum x^2}, 0, 1\right), \qquad
         z^2 = \frac{\mathrm{Var}\, u}{\overline{g}^2}
 
-    with sums that forget over ``memory`` iterations. Where the noise z hides a response, :math:`\varphi` stays what was
-    assumed.
+    with sums that forget over ``memory`` iterations. Where the noise z hides a response, :math:`\varphi` stays at the
+    prior mean.
 
-    A gap at or below 0 counts as an error of +1 for r (the critic has no advantage left) and lowers m at the full speed
-    (a critic that overshoots looks like this). Both are held for the first ``warmup`` observations: a critic that
-    has learned nothing yet has a gap near 0. All is invariant under D -> a*D + b, a > 0.
+    A gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r. It also lowers m at full
+    speed, since a critic that overshoots has such a gap. Both r and m are held for the first ``warmup`` observations:
+    an untrained critic has a gap near 0. The law is invariant under D -> a*D + b, a > 0.
 
     Args:
-        setpoint: kappa, if all of it responds, for each further critic update; in (0, 1).
+        setpoint: kappa that is worth one critic update, if all of it responds; in (0, 1).
         base: critic updates at the user's own rate where nothing responds; above 0.
-        contrast: 1 over the share of itself by which the gap may swing before the ratio rises; at least 0.
+        contrast: 1 over the relative swing of the gap above which the ratio rises; at least 0.
         dither: logarithm of the factor up and down; in (0, 1].
-        saturation: kappa from which on effort is assumed not to help, until it is seen to; above 0.
+        saturation: kappa from which on the prior says that effort does not help; above 0.
         gain: largest move of log r in one iteration, twice as much from r = 6 on; in (0, 1].
         rate_gain: largest move of log m in one iteration upward; in (0, 1].
         window: iterations of the averages; at least 1.
@@ -177,7 +179,7 @@ class CriticEffortLaw:
     def update(
         self, state: CriticEffortState, observation: Observation, ratio: float, rate: float
     ) -> tuple[CriticEffortState, float, float]:
-        """Average and compare, then move the ratio to r* and the rate by phi, and switch halves when it is time.
+        """Update the averages and sums, move the ratio toward r* and the rate by phi, and switch halves when due.
 
         Args:
             state: as returned last.
@@ -192,7 +194,7 @@ class CriticEffortLaw:
         state = self._averaged(self._compared(state, observation, current), observation)
         if state.observed < self.warmup:
             return state, ratio, rate
-        # Where a bound cut the last proposal, the middle follows: its halves must not reach far beyond the bound.
+        # Where a bound cut the last proposal, the middle follows: the halves must not reach far beyond the bound.
         reach = abs(state.offset)
         position = min(max(state.position, current - reach), current + reach)
         position = self._moved(position, self.target(state, rate), observation.iterations)
@@ -209,12 +211,12 @@ class CriticEffortLaw:
         return state, exp_clamped(position + offset), rate * math.exp(min(max(moved, -1.0), 1.0))
 
     def _compared(self, state: CriticEffortState, observation: Observation, current: float) -> CriticEffortState:
-        """Add what the iterations of one half say, against the kappa known before them."""
+        """Add the iterations of one half to the sums, relative to the kappa before them."""
         if state.offset == 0.0 or state.since < _SETTLING or state.gap <= 0.0:
             return state
         used, gap = observation.mean
         excess = min(max(-1.0, (used - self.share(state) * gap) / state.gap), 1.0)  # one outlier says no more than this
-        # Limits may have cut the dither: only what the ratio did differ by counts.
+        # Limits may have cut the dither: only the actual difference of the ratio counts.
         apart = 0.5 * (current - state.other)
         distance = min(max(apart, 0.0), self.dither) if state.offset > 0.0 else max(min(apart, 0.0), -self.dither)
         kept = (1.0 - 1.0 / self.memory) ** observation.iterations

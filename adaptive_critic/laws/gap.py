@@ -1,4 +1,4 @@
-"""Law of WassersteinGapController: critic updates in proportion to what the generator uses up of the critic's lead."""
+"""Law of WassersteinGapController: critic updates in proportion to the share of the gap that the generator uses up."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from adaptive_critic.laws.base import Observation, check_fields, exp_clamped, ke
 
 __all__ = ["GapShareLaw", "GapShareState"]
 
-# An iteration costs about as much as its critic updates: a large number that is wrong is left sooner than a small one.
+# An iteration costs about as much as its critic updates, so the ratio leaves large numbers faster than small ones.
 _FASTEST = 2.0
 _FASTER_FROM, _FASTEST_FROM = math.log(3.0), math.log(3.0 * _FASTEST)
-_MOST_STEPS = 1000  # a decision over more iterations takes longer steps, so that none takes for ever
+_MOST_STEPS = 1000  # a decision over more iterations takes longer steps, which bounds its time
 
 
 class GapShareState(NamedTuple):
     """State of :class:`GapShareLaw`."""
 
     used: float
-    """running average of what a generator update takes from the gap"""
+    """running average of the part of the gap that a generator update takes"""
     used_square: float
     """running average of its square"""
     gap: float
@@ -34,7 +34,7 @@ class GapShareState(NamedTuple):
 
 @dataclass(frozen=True)
 class GapShareLaw:
-    r"""Leads the ratio r to a number that follows from the share kappa of the gap that a generator update uses up.
+    r"""Moves the ratio r toward a target r*, set by kappa: the share of the gap that a generator update uses up.
 
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
@@ -42,28 +42,27 @@ class GapShareLaw:
         \max\!\left(1, \text{contrast} \cdot \frac{\sigma}{\overline{g}}\right), \qquad
         \sigma^2 = \max(0, \mathrm{Var}\, g - \mathrm{Var}\, u)
 
-    with g the gap before a generator update and u what the update takes from it, averages and variances over about
-    ``window`` iterations, taken before the division. Both are differences of two means over independent batches, so
-    that Var u is what finite batches add to Var g, and :math:`\sigma` is how far the gap swings by itself. At every
-    iteration
+    with g the gap before a generator update and u the part of it that the update takes. Averages and variances are over
+    about ``window`` iterations, taken before the division. Both g and u are differences of two means over independent
+    batches. So Var u is the part of Var g that finite batches add, and :math:`\sigma` is the swing of the gap itself.
+    At every iteration
 
     .. math::
         \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right)
 
-    A decision over k iterations takes k such steps with the averages as they are now (1000 longer ones if k is more).
-    At rest r = r*: ``base`` critic
-    updates if the generator's update used nothing up, one more for every ``setpoint`` of the advantage that it did, and
-    more than that while the gap swings by more than 1 / ``contrast`` of itself.
+    A decision over k iterations takes k such steps with the current averages, or 1000 longer ones if k > 1000. At rest
+    r = r*: ``base`` critic updates if the generator's update used nothing up, and one more for every ``setpoint`` of
+    the advantage that it used up. The target is larger while the gap swings by more than 1 / ``contrast`` of itself.
 
-    The ratio is held for the first ``warmup`` observations: a critic that has learned nothing yet has a gap near 0, and
-    kappa is meaningless. r* at or below 0 (the generator's update seems to have raised the gap) counts as an error of
-    -1, a gap at or below 0 as +1 (the critic has no advantage left). Averages and standard deviation scale with the
+    The ratio is held for the first ``warmup`` observations: an untrained critic has a gap near 0, which makes kappa
+    meaningless. A target at or below 0 (the generator's update seems to have raised the gap) counts as an error of -1.
+    A gap at or below 0 (the critic has no advantage left) counts as +1. Averages and standard deviation scale with the
     critic and do not depend on its offset, so the law is invariant under D -> a*D + b, a > 0.
 
-    With ``contrast`` 0, an iteration whose generator uses up more never lowers the next ratio. With more it may, a
-    little: an u that stands out from those before raises Var u, and what it adds to kappa can be less than what
-    :math:`\sigma` loses.
+    With ``contrast`` 0, an iteration whose generator uses up more never lowers the next ratio. With a larger one it may
+    lower it a little: an outlying u raises Var u, which can lower the factor of :math:`\sigma` by more than kappa
+    grows.
     """
 
     setpoint: float = 0.05
@@ -105,7 +104,7 @@ class GapShareLaw:
         return (self.base + self.share(state) / self.setpoint) * max(1.0, self.contrast * swing / state.gap)
 
     def update(self, state: GapShareState, observation: Observation, ratio: float) -> tuple[GapShareState, float]:
-        """Average, then lead the ratio to r*, by at most 2 * ``gain`` e-folds per iteration."""
+        """Update the averages, then move the ratio toward r*, by at most 2 * ``gain`` e-folds per iteration."""
         kept = kept_of_average(state.observed, observation.iterations, self.window)
         used, gap = observation.mean
         state = GapShareState(
@@ -120,7 +119,7 @@ class GapShareLaw:
         target, position = _logarithm(self.target(state)), math.log(ratio)
         steps = min(observation.iterations, _MOST_STEPS)
         slow = self.gain * (observation.iterations / steps)
-        for _ in range(steps):  # plain comparisons: this is most of what a decision costs
+        for _ in range(steps):  # plain comparisons: this is most of the cost of a decision
             gain = slow
             if position > _FASTER_FROM:
                 gain *= _FASTEST if position >= _FASTEST_FROM else math.exp(position - _FASTER_FROM)
@@ -138,5 +137,5 @@ class GapShareLaw:
 
 
 def _logarithm(number: float) -> float:
-    """Return the logarithm of r*: minus infinity for what is 0 or below."""
+    """Return the logarithm of r*, minus infinity if r* is 0 or below."""
     return math.log(number) if number > 0.0 else -math.inf

@@ -1,4 +1,4 @@
-"""PID on the logarithm of the ratio, for any measurement of how far the critic is ahead."""
+"""PID on the logarithm of the ratio, for any measure of the critic's strength."""
 
 from __future__ import annotations
 
@@ -49,16 +49,15 @@ class PIDLaw(ABC):
         I &\leftarrow I + (\log r - u_{last}) / T_t + k_i\, k\, e \\
         u &= k_p\, e + I - k_d\, (y - y_{last}) / k, \qquad |u - \log r| \le k \cdot \text{slew}
 
-    for a decision over k iterations; r is the ratio in force and exp(u) the one proposed. A critic that is stronger
-    than the setpoint makes e negative and gets fewer updates. The second term of I is the back-calculation: what a
-    limit or the slew limit took from the last output leaves the integral with the time constant T_t in decisions
-    (Astrom and Hagglund, Advanced PID Control, 2006, section 3.5).
+    for a decision over k iterations; r is the current ratio and exp(u) the proposed one. A critic that is stronger than
+    the setpoint makes e negative and gets fewer updates. The second term of I is the back-calculation: the integral
+    loses the part of the last output that limits cut off, with the time constant T_t in decisions. Source: Astrom and
+    Hagglund, Advanced PID Control, 2006, section 3.5.
 
-    The start is bumpless: the first decision proposes the ratio in force. So are changes of the gains between two
-    updates: the P term is compared with what the new gain would have given for the last error, and the difference
-    goes into the integral.
+    The start is bumpless: the first decision proposes the current ratio. Changes of the gains between two updates are
+    bumpless too: the difference between the old and the new P term of the last error goes into the integral.
 
-    Subclasses say what the strength is.
+    Subclasses define the strength.
     """
 
     setpoint: float
@@ -158,8 +157,8 @@ class DistancePIDLaw(PIDLaw):
 class SharePIDLaw(PIDLaw):
     """Strength = -log(kappa), kappa = used / gap as in :class:`~adaptive_critic.laws.gap.GapShareLaw`.
 
-    Invariant under D -> a*D + b. A gap at or below 0 is a critic without any advantage (as weak as the error's limit
-    tells apart), a numerator at or below 0 one that the generator makes no impression on.
+    Invariant under D -> a*D + b. A gap at or below 0 counts as the weakest critic within the error's limit, a numerator
+    at or below 0 as the strongest.
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("used", "gap")

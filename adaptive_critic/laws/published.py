@@ -1,8 +1,8 @@
 """Published rules, as baselines. All propose whole numbers.
 
-Those that were written to decide after each single update ("train the critic again, or the generator?") are adapted
-to one decision per iteration (= generator update): where the original asks for another critic update, the number of
-critic updates of the next iteration grows by one, else it shrinks by one.
+Some originals decide after each single update whether to train the critic again or the generator. Here they decide once
+per iteration (= generator update). If the original asks for another critic update, the next iteration gets one more,
+else one fewer.
 """
 
 from __future__ import annotations
@@ -44,18 +44,19 @@ class LadderState(NamedTuple):
     accuracy: float
     """running average of the critic's accuracy on generated batches; NaN before the first"""
     rung: int
-    """index into the ladder"""
+    """index of the current rung"""
     updates: int
     """generator updates on this rung"""
 
 
 @dataclass(frozen=True)
 class AccuracyLadderLaw:
-    """Climb the ladder 1, 2, 5, 10, 20, ... when the critic's accuracy on generated batches has sunk.
+    """Climbs the ladder 1, 2, 5, 10, 20, ... when the critic's accuracy on generated batches has fallen.
 
-    Bie, Kamath, Zhang, "Private GANs, Revisited", TMLR 2023, arXiv 2302.02936 (dpgan/sched.py, DStepScheduler), as it
-    stands: average with factor ``smoothing`` that starts at the first value; at average <= ``threshold`` and at least
-    ``grace`` generator updates on this rung, the next rung; never down.
+    Source: Bie, Kamath, Zhang, "Private GANs, Revisited", TMLR 2023, arXiv 2302.02936 (dpgan/sched.py, DStepScheduler),
+    unchanged. The running average has the factor ``smoothing`` and starts at the first value. The law takes the next
+    rung if the average is at most ``threshold`` after at least ``grace`` generator updates on a rung. It never goes
+    down.
     """
 
     rungs: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -70,11 +71,11 @@ class AccuracyLadderLaw:
         check_fields(self, rungs=_rungs, threshold=between(0.0, 1.0), grace=whole(1), smoothing=share_kept)
 
     def init(self, ratio: float) -> LadderState:
-        """Return the state on the rung of ``ratio``, or on the one below where limits hold it between two."""
+        """Return the state on the rung of ``ratio``, or on the rung below if limits hold it between two."""
         return LadderState(math.nan, max(bisect_right(self.rungs, ratio) - 1, 0), 0)
 
     def update(self, state: LadderState, observation: Observation, ratio: float) -> tuple[LadderState, float]:
-        """Average, and climb if it is time."""
+        """Update the average, and climb if it is low enough after ``grace`` updates."""
         (accuracy,) = observation.mean
         if not math.isnan(state.accuracy):
             kept = self.smoothing**observation.iterations
@@ -100,12 +101,12 @@ class LossChangeRateState(NamedTuple):
 
 @dataclass(frozen=True)
 class LossChangeRateLaw:
-    r"""One more critic update if :math:`r_d > \lambda r_g`, else one fewer; :math:`r = |(L - L_{last}) / L_{last}|`.
+    r"""Adds a critic update if :math:`r_d > \lambda r_g`, else removes one; :math:`r = |(L - L_{last}) / L_{last}|`.
 
-    Ouyang, Chen, Agam, "Accelerated WGAN update strategy with loss change rate balancing", WACV 2021, arXiv
+    Source: Ouyang, Chen, Agam, "Accelerated WGAN update strategy with loss change rate balancing", WACV 2021, arXiv
     2008.12463. Adapted: the original decides after every single update whether the critic or the generator is next.
-    Ratios of Wasserstein losses change under D -> D + b; that is the rule's own. Never below one critic update:
-    without any there is no new loss that could ask for the next one.
+    Ratios of Wasserstein losses change under D -> D + b, as in the original. The law proposes at least one critic
+    update: without one there is no new loss to ask for the next.
     """
 
     balance: float = 2.0
@@ -144,12 +145,13 @@ class ThresholdState(NamedTuple):
 
 @dataclass(frozen=True)
 class TwoThresholdLaw:
-    """One more critic update while its loss is not below its threshold, one fewer while the generator's is not.
+    """Adds a critic update while the critic's loss is high, else removes one while the generator's loss is high.
 
-    ganhacks, section 11, and fastai's AdaptiveGANSwitcher: train the critic until its last loss is below
-    ``critic_threshold``, then the generator until below ``generator_threshold``. Adapted: one decision per generator
-    update and bounded; with both losses below their thresholds the number is held, and it never sinks below one
-    critic update: without any there is no new loss that could ask for the next one.
+    High means at or above ``critic_threshold`` or ``generator_threshold``. Source: ganhacks, section 11, and fastai's
+    AdaptiveGANSwitcher, which train the critic until its last loss is below the one threshold, then the generator until
+    its loss is below the other. Adapted: one decision per generator update, within limits. With both losses below their
+    thresholds the number stays. The law proposes at least one critic update: without one there is no new loss to ask
+    for the next.
     """
 
     critic_threshold: float
@@ -188,11 +190,11 @@ class GateState(NamedTuple):
 
 @dataclass(frozen=True)
 class AccuracyGateLaw:
-    """``steps`` critic updates while its accuracy is at most ``threshold``, else none.
+    """Gives ``steps`` critic updates while the critic's accuracy is at most ``threshold``, else none.
 
-    Gate of 3D-GAN re-implementations (update the critic only if its accuracy <= 0.8). Adapted: the originals measure
-    the accuracy on both batches in a critic forward that they make even when they skip the update; here it is the
-    accuracy on the generator's batch, which every iteration has.
+    Source: 3D-GAN re-implementations, which update the critic only if its accuracy is at most 0.8. Adapted: the
+    originals measure the accuracy on both batches, in a forward pass that they make even without an update. Here it is
+    the accuracy on the generator's batch, which every iteration has.
     """
 
     steps: int = 1

@@ -16,7 +16,7 @@ def half_up(value: float) -> int:
 
 @dataclass(frozen=True)
 class Constant:
-    r"""The same number at every iteration, or on average.
+    r"""Gives the same number at every iteration, or a fraction on average.
 
     .. math:: n(i) = \lfloor r (i + 1) + 1/2 \rfloor - \lfloor r i + 1/2 \rfloor
 
@@ -30,7 +30,7 @@ class Constant:
         return half_up(self.steps * (index + 1)) - half_up(self.steps * index)
 
     def extremes(self) -> tuple[float, float]:
-        """Return the ints next to ``steps``, which are one if it is an int."""
+        """Return the ints below and above ``steps``; both are ``steps`` if it is an int."""
         return math.floor(self.steps), math.ceil(self.steps)
 
 
@@ -84,7 +84,7 @@ class WGANReference:
     """100 critic updates at iterations 1 to 25, 501, 1001, 1501, ..., else 5.
 
     Source: martinarjovsky/WassersteinGAN, main.py: ``gen_iterations < 25 or gen_iterations % 500 == 0``, counted from
-    0. Differs in one thing: the original cuts the inner loop at the end of the epoch, this does not.
+    0. One difference: the original cuts the inner loop at the end of the epoch, this schedule does not.
     """
 
     steps: int = 5

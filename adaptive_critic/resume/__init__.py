@@ -1,4 +1,4 @@
-"""Exact resume: what to save, saving and loading it, and checking that it is complete."""
+"""Exact resume: the recipe of a checkpoint, saving and loading it, and a check that it is complete."""
 
 from __future__ import annotations
 

@@ -36,16 +36,16 @@ _NAMES_SHOWN = 6
 
 
 class ResumeDifference(AssertionError):
-    """A resumed run is not the uninterrupted one.
+    """A resumed run differs from the uninterrupted one.
 
     Attributes:
         saved_at: iteration after which it was saved.
-        iteration: iteration in which they differ first.
+        iteration: first iteration in which they differ.
         step: ``"before"`` or ``"after"`` that iteration's step.
-        name: what differs first: a name of the recipe or of the training step, ``"engine.state"``, ``"output"`` or
+        name: the first difference: a name of the recipe or of the training step, ``"engine.state"``, ``"output"`` or
             ``"the global random state"``.
-        entry: which entry of it, such as ``"0.weight"`` or ``"num_discriminator_steps"``.
-        also: names of what else differs at that moment.
+        entry: its entry, such as ``"0.weight"`` or ``"num_discriminator_steps"``.
+        also: names of the other differences at that moment.
     """
 
     def __init__(self, saved_at: int, moment: Moment, differing: list[Difference], restored: Collection[str]) -> None:
@@ -74,24 +74,26 @@ def check_resume(
     saved_at: Collection[int] | None = None,
     ignore: Collection[str] = (),
 ) -> None:
-    """Check that a run which is interrupted, built afresh and resumed is the uninterrupted one, bit for bit.
+    """Check that a run which is interrupted, built afresh and resumed equals the uninterrupted one, bit for bit.
 
-    It runs the training uninterrupted; again, saving at some iterations; and from each of these once more, built afresh
-    with other random states, as in a new process. Before and after each step it compares the numbers on
-    ``engine.state`` (the critic updates among them), the step's output, the states of everything in the recipe and of
-    everything that the step and the handlers refer to (networks, optimizers, ... that were forgotten), and the global
-    random states, if the run uses them. All states go through ``torch.save`` and a load under ``weights_only=True``.
+    It runs the training uninterrupted, then again with saves at some iterations. From each save it resumes a fresh
+    build with other random states, as in a new process. Before and after each step it compares the numbers on
+    ``engine.state`` (including the critic updates), the step's output, and the states of everything in the recipe. It
+    also compares the global random states, if the run uses them, and the states of everything that the step and the
+    handlers refer to. So it finds forgotten networks and optimizers. All states go through ``torch.save`` and a load
+    under ``weights_only=True``.
 
-    It does not see what ``build`` does not reach, such as files; states without ``state_dict`` (attributes of your
-    own); the epoch, which Ignite works out from the iteration; running metrics, unless something decides by them; what
-    later iterations would use for the first time. For one process.
+    It does not see states outside of ``build``, such as files, or states without ``state_dict``, such as attributes of
+    your own. Nor does it compare the epoch, which Ignite computes from the iteration, running metrics that decide
+    nothing, or objects that only later iterations use. For one process.
 
     Args:
         build: builds everything afresh, attached and ready to run, and returns the trainer and the recipe: what
             ``Checkpoint`` saves and loads, by name. It must not load a checkpoint itself.
         run: runs the trainer for more than ``iterations`` iterations. The check ends it.
-        iterations: how many to compare, at least 2.
-        saved_at: iterations to save after, each at least 1 and below ``iterations``. One of them should end an epoch.
+        iterations: number of iterations to compare, at least 2.
+        saved_at: iterations after which to save, each at least 1 and below ``iterations``. One of them should end an
+            epoch.
             None: half of ``iterations``.
         ignore: names of objects or entries that may differ, such as a log.
 
@@ -160,7 +162,7 @@ def check_resume(
                 "the number of its batches, epoch_length=..."
             )
     for iteration, content in saved.items():
-        # Another seed: a new process starts with other random states, and whatever build() draws is drawn anew.
+        # Use another seed: a new process starts with other random states, and build() draws anew.
         trace, _, to_save = _trace(build, run, iterations, ignore, seed=iteration, resume_from=content)
         rest = {moment: then for moment, then in expected.items() if moment.iteration > iteration}
         found = first_difference(trace, rest, used)
@@ -184,7 +186,7 @@ def _trace(
     saved_at: Collection[int] = (),
     resume_from: bytes | None = None,
 ) -> tuple[Trace, dict[int, bytes], Mapping[str, Any]]:
-    """Return what a run from a fresh build was at each moment, what it saved, and its recipe."""
+    """Return the trace of a run from a fresh build, its saved states, and its recipe."""
     manual_seed(seed)
     built = build()
     try:

@@ -1,4 +1,4 @@
-"""Checkpoint files: reading them as data, and finding the one to go on from, the same on every rank."""
+"""Checkpoint files: reads them as data, and finds the newest one that all ranks can go on from."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def load(path: Path) -> dict[str, Any]:
     """Return the content of a checkpoint, on the CPU. Nothing in it is executed.
 
     Raises:
-        ValueError: if a checksum in the file is wrong, which torch.load does not look at.
+        ValueError: if a checksum in the file is wrong; torch.load does not check it.
         Exception: whatever torch.load raises.
     """
     if _has_checksums(path):
@@ -83,10 +83,10 @@ def why_it_does_not_load(error: Exception, to_save: Mapping[str, Any]) -> str:
 
 
 def find(folder: Path, trainer: str) -> Found:
-    """Return the newest checkpoint that loads, on every rank that of the same iteration.
+    """Return the newest checkpoint that loads, of the same iteration on every rank.
 
     Args:
-        folder: where to look; it need not exist.
+        folder: the folder to search; it need not exist.
         trainer: name of the trainer's state. The iteration in it must be that of the file's name.
 
     Raises:
@@ -98,7 +98,7 @@ def find(folder: Path, trainer: str) -> Found:
     others: set[int] = set()
     error = ""
     try:
-        # Path.glob takes a folder that may not be read for an empty one.
+        # Path.glob returns nothing for a folder without read permission.
         names = os.listdir(folder) if folder.exists() else []
     except OSError as reason:
         names, error = [], f"{folder} can't be read: {reason}"
@@ -121,7 +121,7 @@ def find(folder: Path, trainer: str) -> Found:
         )
     agreed = _oldest_of_all_ranks(newest)
     if agreed not in mine and (agreed or len(mine) > 1):
-        # One file more than another rank is what a kill within a write leaves; more is a loss.
+        # A kill within a write leaves one file more than on another rank; a larger difference is a loss.
         error = error or f"no checkpoint in {folder} that all ranks have: this one has those of {sorted(mine)}"
     error = error if ranks == 1 else distributed.first_message(error)
     if error:
@@ -145,7 +145,7 @@ def _newest(files: dict[int, Path], trainer: str) -> tuple[int, dict[str, Any]]:
             if saved != iteration:
                 raise ValueError(f"it was saved after iteration {saved}")
             return iteration, content
-        except Exception as error:  # what torch.load raises for a file that was cut off or damaged depends on where
+        except Exception as error:  # the error of torch.load for a damaged file depends on where the damage is
             _logger.warning("%s does not load: %r", path, str(error).partition("\n")[0] or error)
     return 0, {}
 

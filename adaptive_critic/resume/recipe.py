@@ -1,4 +1,4 @@
-"""complete_recipe: what a checkpoint has to hold so that a resumed run is the uninterrupted one."""
+"""complete_recipe: contents of a checkpoint for a resume that equals the uninterrupted run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _METHODS = ("state_dict", "load_state_dict")
 
 
 class GeneratorState:
-    """The state of a ``torch.Generator`` as something that a checkpoint can hold.
+    """State of a ``torch.Generator`` in a form that a checkpoint can hold.
 
     Args:
         generator: the generator, on any device.
@@ -43,30 +43,30 @@ class GeneratorState:
 
 
 def default_device() -> torch.device:
-    """Return the current CUDA device, the CPU where there is none."""
+    """Return the current CUDA device, or the CPU if there is none."""
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def complete_recipe(
     trainer: Engine, objects: Mapping[str, Any], *, device: str | torch.device | None = None
 ) -> dict[str, Any]:
-    """Return what Ignite's ``Checkpoint`` has to save so that a resume is exact.
+    """Return the objects that Ignite's ``Checkpoint`` has to save for an exact resume.
 
-    Adds to ``objects`` the trainer (``"trainer"``), what ``create_gan_trainer`` lists in ``trainer.state.to_save``, and
-    the global random states (``"random_state"``). Those come last, since loading other things may draw random numbers.
-    Nothing is added twice. What the training step uses is not known here: :func:`check_resume` finds out.
+    Adds to ``objects`` the trainer (``"trainer"``), the objects in ``trainer.state.to_save`` of ``create_gan_trainer``,
+    and the global random states (``"random_state"``). Those come last, since loading other objects may draw random
+    numbers. Nothing is added twice. This function can't find objects of the training step: :func:`check_resume` does.
 
     Args:
         trainer: the engine to resume.
-        objects: everything else with a state, by name: networks, optimizers, schedulers, the controller (its guard is
-            saved with it), a guard of its own, budgets, the position in the data (``infinite_batches``), an average,
-            a gradient scaler, a ``torch.Generator``.
+        objects: everything else with a state, by name. Networks, optimizers, schedulers, the controller (which saves
+            its guard too), a separate guard, budgets, the position in the data (``infinite_batches``), an average, a
+            gradient scaler, a ``torch.Generator``.
         device: the device whose random state is saved beside the CPU's, if no ``RandomState`` is listed yet (that of
             ``create_gan_trainer`` is). Default: the current CUDA device, if there is one.
 
     Raises:
         TypeError: if the trainer is not an engine, or an object has no ``state_dict`` and ``load_state_dict``.
-        ValueError: if a name stands for two things, or there is no such device.
+        ValueError: if a name stands for two objects, or the device does not exist.
 
     Example:
         >>> from torch import nn

@@ -26,23 +26,23 @@ class Resumed(NamedTuple):
     iteration: int
     """iterations that are done; 0: a new run"""
     file: Path | None
-    """the file that was loaded"""
+    """loaded file"""
     passed_over: tuple[Path, ...]
-    """newer files that do not load, or that other ranks do not have"""
+    """newer files that do not load, or that other ranks lack"""
     to_save: dict[str, Any]
-    """everything that is saved, by name"""
+    """all saved objects, by name"""
     checkpoint: Checkpoint
     """Ignite's handler, which writes the files"""
 
 
 class LastSaver:
-    """Calls ``save`` after the iterations that are due, when all handlers of that moment have run.
+    """Calls ``save`` after due iterations, when all handlers of that moment have run.
 
     A resume loses what handlers do after the save. So at each STARTED the handlers of this object go to the end of
     their events' lists. The last iteration of an epoch is saved after the handlers of EPOCH_COMPLETED, or of
     TERMINATE_SINGLE_EPOCH if ``skip_epoch_completed=True`` leaves out the others. If the run is terminated in an
     epoch's last iteration, Ignite leaves out both, and that iteration is not saved. In an epoch of unknown length any
-    iteration may be the last, and Ignite can't go on from within it: what is due is saved at its end.
+    iteration may be the last, and Ignite can't go on from within it. So a due save is made at its end.
 
     Args:
         due: whether to save after an iteration.
@@ -92,7 +92,7 @@ class LastSaver:
 
 
 class _WholeState:
-    """An optimizer whose state is spread over the ranks, saved whole on each of them.
+    """Optimizer whose state is spread over the ranks, saved whole on each of them.
 
     Ignite's Checkpoint gathers it on the one rank that it saves on. Here all of them save.
     """
@@ -116,37 +116,36 @@ def resume_exactly(
 ) -> Resumed:
     """Go on from the newest checkpoint in ``folder``, if there is one, and write one every ``every`` iterations.
 
-    Call it last before ``trainer.run``, when everything is built and attached. Run the same script again, and it goes
-    on where it was, bit for bit, if the recipe is complete (:func:`check_resume` tells) and the computation itself is
-    deterministic. It is Ignite's ``Checkpoint`` with
+    Call it last before ``trainer.run``, when everything is built and attached. If the same script runs again, it goes
+    on from its last checkpoint. That is exact bit for bit if the recipe is complete (see :func:`check_resume`) and the
+    computation itself is deterministic. It is Ignite's ``Checkpoint`` with
 
     - :func:`complete_recipe`: the trainer and the random states are added to ``objects``;
     - saving after all other handlers, at an epoch's last iteration after those of EPOCH_COMPLETED;
-    - a file of its own for each rank of a distributed run (``rank0of2_checkpoint_500.pt``): random states, the position
-      in the data, buffers and what a controller has observed since its last decision differ between ranks. They go on
-      from the newest iteration that all of them have. Every file has the whole state of a ``ZeroRedundancyOptimizer``;
-    - checksums, which torch.load does not compare: a file that was cut off or altered is passed over for the one
-      before;
-    - everything loaded on the CPU under ``weights_only=True``. The first file that is written is read back at once;
-    - files of earlier lives counted, so that no more than ``keep`` stay.
+    - one file for each rank of a distributed run (``rank0of2_checkpoint_500.pt``). Random states, the position in the
+      data, buffers and a controller's observations since its last decision differ between ranks. All ranks go on from
+      the newest iteration that all of them have. Every file has the whole state of a ``ZeroRedundancyOptimizer``;
+    - checksums, which torch.load does not compare: a truncated or altered file is skipped for the one before;
+    - everything loaded on the CPU under ``weights_only=True``. The first file is read back at once;
+    - files of earlier processes counted, so that no more than ``keep`` stay.
 
-    Ignite begins a complete run anew if it is run once more: compare ``iteration`` with how many there are to be. After
-    an exception, build everything afresh and call this again: what is in memory may be half an iteration.
+    Ignite begins a complete run anew if it is run again: compare ``iteration`` with the planned number. After an
+    exception, build everything afresh and call this again, since memory may hold half an iteration.
 
     Args:
         trainer: the engine.
-        folder: where the files are, a folder for each run. It is made if it does not exist.
+        folder: folder of the files, one for each run. It is created if it does not exist.
         objects: see :func:`complete_recipe`.
         every: iterations from checkpoint to checkpoint, at least 1.
-        keep: how many to keep, at least 2: Ignite removes the oldest before it writes the next.
+        keep: number of files to keep, at least 2: Ignite removes the oldest before it writes the next.
         device: see :func:`complete_recipe`.
 
     Returns:
-        the iteration that it goes on from (0: none), the file, the files that were passed over, and what it saves.
+        the iteration that it goes on from (0: none), the loaded file, the skipped files, and the saved objects.
 
     Raises:
         TypeError: if an argument is of the wrong type.
-        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint does not hold what is to be saved.
+        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint holds other objects.
             While running: if the first file can't be read back under ``weights_only=True``.
         RuntimeError: if the folder can't be read, or there are checkpoints, but none that can be gone on from.
 
@@ -180,7 +179,7 @@ def resume_exactly(
         _check_names(found, to_save)
         Checkpoint.load_objects(to_save, found.content)
     rank, ranks = distributed.rank(), distributed.world_size()
-    where.mkdir(parents=True, exist_ok=True)  # Ignite's own way fails if another rank is faster
+    where.mkdir(parents=True, exist_ok=True)  # Ignite's own method fails if another rank is faster
     whole = {
         name: _WholeState(item) if hasattr(item, "consolidate_state_dict") else item for name, item in to_save.items()
     }
@@ -197,7 +196,7 @@ def resume_exactly(
     def save(engine: Engine) -> None:
         nonlocal unread
         checkpoint(engine)
-        if unread:  # a resume would find too late that it does not load
+        if unread:  # otherwise only a resume would find that it does not load
             path = Path(str(checkpoint.last_checkpoint))
             try:
                 files.load(path)
@@ -211,7 +210,7 @@ def resume_exactly(
 
 
 def _check_names(found: files.Found, to_save: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint of other things before anything is loaded."""
+    """Refuse a checkpoint of other objects before anything is loaded."""
     missing, unknown = sorted(set(to_save) - set(found.content)), sorted(set(found.content) - set(to_save))
     if missing:
         raise StateError(

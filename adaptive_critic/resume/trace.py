@@ -37,7 +37,7 @@ class Moment(NamedTuple):
 
 
 Trace: TypeAlias = "dict[Moment, dict[Entry, str]]"
-Difference: TypeAlias = "tuple[Entry, str, str]"  # what it is resumed, and what it is uninterrupted
+Difference: TypeAlias = "tuple[Entry, str, str]"  # value in the resumed run, and in the uninterrupted one
 
 
 class Recorder:
@@ -52,14 +52,14 @@ class Recorder:
         trainer.add_event_handler(Events.STARTED, self._on_started)
 
     def _on_started(self, trainer: Engine) -> None:
-        # Only now all handlers are attached, and these come after them.
+        # Only now all other handlers are attached, so these come after them.
         trainer.add_event_handler(Events.ITERATION_STARTED, self._before)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self._after)
 
     def _before(self, trainer: Engine) -> None:
-        # Before the step, what was not restored is named, and not what comes of it.
+        # Before the step the trace names the entry that was not restored, not its consequences.
         batch = trainer.state.batch
-        # A run over range(...) counts with numbers. Everything else is data, which Ignite does not resume.
+        # A run over range(...) has plain numbers. Everything else is data, which Ignite does not resume.
         drawn = [] if isinstance(batch, (int, float)) else entries(batch, "batch")
         self._record(trainer, "before", [(STATE, drawn), *self._objects(), (STATE, numbers(trainer))])
 
@@ -100,7 +100,7 @@ def random_states_used(trace: Trace) -> set[str]:
 
 
 def first_difference(trace: Trace, expected: Trace, used: Collection[str]) -> tuple[Moment, list[Difference]] | None:
-    """Return the first moment at which the runs differ, with all that differs then, in order."""
+    """Return the first moment at which the runs differ, with all differences then, in order."""
     for (moment, ours), (expected_moment, theirs) in zip(trace.items(), expected.items(), strict=False):
         if moment != expected_moment:
             return expected_moment, [((STATE, "iteration"), str(moment.iteration), str(expected_moment.iteration))]

@@ -26,14 +26,14 @@ __all__ = ["entries", "numbers", "stateful_objects"]
 _LIBRARIES = ("torch", "ignite", "numpy", "adaptive_critic")
 _DEEPEST = 6
 _MOST_ITEMS = 100
-# What Ignite works out anew on a resume, the length of a run, and what is compared as a whole.
+# Attributes that Ignite computes anew on a resume, the length of a run, and objects compared as a whole.
 _NOT_COMPARED = ("epoch", "epoch_length", "max_epochs", "max_iters", "seed", "batch", "output")
 # Ignite resets running metrics on a resume. If a controller reads one, the controller's state shows it.
 _NOT_WATCHED = (Engine, Metric, RandomState, Logger, ModuleType, type, torch.Tensor, str, bytes, int, float)
 
 
 def entries(state: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path and a text of every entry of nested dicts and sequences. The text tells all bits, type and shape.
+    """Yield the path and a text of every entry of nested dicts and sequences. The text shows all bits, type and shape.
 
     Example:
         >>> dict(entries({"a": [1, 2.5], "b": torch.tensor([1.0])}))
@@ -74,7 +74,7 @@ def numbers(engine: Engine) -> Iterator[tuple[str, str]]:
 
 
 def stateful_objects(trainer: Engine, to_save: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the trainer's step and handlers refer to, then ``to_save`` without the trainer and random states.
+    """Return the objects behind the trainer's step and handlers, then ``to_save`` without trainer and random states.
 
     Found are modules, optimizers, generators and everything that has ``state_dict`` and ``load_state_dict``, in
     closures, attributes, arguments, containers and the global names that a function uses, by their names there.
@@ -82,7 +82,7 @@ def stateful_objects(trainer: Engine, to_save: Mapping[str, Any]) -> dict[str, A
     listed = {name: item for name, item in to_save.items() if not isinstance(item, (Engine, RandomState))}
     found: dict[str, Any] = {}
     seen = {id(_inner(item)) for item in listed.values()}
-    kept: list[Any] = []  # objects that are alive can't share an id
+    kept: list[Any] = []  # living objects can't share an id
     waiting: deque[tuple[str, Any, int]] = deque([("", trainer._process_function, 0)])
     for handlers in trainer._event_handlers.values():
         waiting.extend(("", handler, 0) for handler in handlers)

@@ -1,4 +1,4 @@
-"""An exponential moving average of a generator's weights, as torch's AveragedModel."""
+"""Exponential moving average of a generator's weights, as torch's AveragedModel."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class AveragedGenerator(AveragedModel):
     The first update copies the generator. Beyond torch's class:
 
     - Averages of float16 and bfloat16 weights are kept in float32; ``module`` has them rounded. Rounded averages would
-      stop short of the generator, as single updates are smaller than their precision.
+      stop short of the generator, since single updates are smaller than their precision.
     - Layers with ``spectral_norm`` of torch (the parametrization or the hook) estimate the norm of the averaged weight
       by power iterations of their own, one set at each update.
     - Running statistics of batch and instance normalisation are averaged, all other buffers are copied.
     - Nothing is read back to the host. The averaged network is in evaluation mode and requires no gradients.
 
     Args:
-        generator: the network to average; the wrapper of a DataParallel or DistributedDataParallel is taken off.
+        generator: the network to average. A DataParallel or DistributedDataParallel wrapper is removed.
         decay: share of the old average that is kept, in [0, 1).
     """
 
     def __init__(self, generator: nn.Module, decay: float) -> None:
         generator = unwrapped(generator)
-        # Hooks of weight_norm and spectral_norm keep the weight that they computed, with a graph that can't be copied.
+        # Hooks of weight_norm and spectral_norm keep the weight that they computed, whose graph can't be copied.
         computed = {
             id(value): value.detach().clone()
             for layer in generator.modules()
@@ -63,11 +63,11 @@ class AveragedGenerator(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Move the average one step towards the model as it is now."""
+        """Move the average one step toward the current weights of the model."""
         model = unwrapped(model)
         rounded, current = _averaged(self.module), _averaged(model)
         averages = [getattr(self, f"precise_{index}", average) for index, average in enumerate(rounded)]
-        # Until there is an average, estimates of norms are the model's.
+        # The first update also copies the model's estimates of norms.
         left = {*map(id, rounded), *(map(id, _norm_estimates(self.module)) if self._begun else ())}
         for kept, buffer in zip(self.module.buffers(), model.buffers(), strict=True):
             if id(kept) not in left:
@@ -113,7 +113,7 @@ def _averaged(network: nn.Module) -> list[Tensor]:
 
 
 def _norm_estimates(network: nn.Module) -> Iterator[Tensor]:
-    """Yield the buffers of power iterations. Averages or copies of them do not fit other weights."""
+    """Yield the buffers of power iterations, whose averages or copies do not fit other weights."""
     for layer in network.modules():
         if isinstance(layer, _SpectralNorm):
             yield from layer.buffers()

@@ -1,4 +1,4 @@
-"""A penalty at every k-th critic update instead of each."""
+"""Penalty at every k-th critic update instead of at each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _FORMAT = 1
 
 
 class LazyPenalty:
-    """Says which critic updates take the objective's penalty, and what the others report of it.
+    """Decides which critic updates take the objective's penalty, and gives the penalty that the others report.
 
-    The penalty is taken at the first critic update and at every k-th one after it, counted over the whole run, with
-    k times its weight: the mean of its gradients is that of a penalty at each update. An update whose step a gradient
-    scaler skips counts too.
+    The first critic update takes the penalty, and every k-th one after it, counted over the whole run. Its weight is
+    multiplied by k, so that the mean of its gradients is that of a penalty at each update. An update whose step a
+    gradient scaler skips counts too.
 
     Args:
         objective: the objective.
@@ -57,10 +57,10 @@ class LazyPenalty:
         return self.has_penalty and self.critic_updates % self.every == 0
 
     def count(self, penalty: Tensor) -> Tensor:
-        """Count a critic update; returns what it reports: ``penalty``, or the last one that was measured.
+        """Count a critic update; return the penalty to report: ``penalty``, or the last measured one.
 
         Args:
-            penalty: what the update measured, shape (); 0 if the penalty was not due.
+            penalty: penalty of this update, shape (); 0 if it was not due.
         """
         if self.every == 1:
             return penalty  # nothing to count, so there is no state to save
@@ -68,7 +68,7 @@ class LazyPenalty:
         self.critic_updates += 1
         if not due:
             return penalty + self._measured
-        # What is not finite is reported once: the weights may have been rolled back since.
+        # A non-finite penalty is reported once: the weights may be rolled back afterwards.
         self._measured = torch.nan_to_num(penalty, nan=0.0, posinf=0.0, neginf=0.0)
         return penalty
 

@@ -1,4 +1,4 @@
-"""GAN objectives: losses of critic and generator, and the penalties that keep the critic smooth."""
+"""GAN objectives: losses of critic and generator, and penalties that keep the critic smooth."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Objective:
             offset is arbitrary, and an accuracy measured against any fixed boundary means little.
         gradient_penalty: weight of :func:`gradient_penalty`, >= 0; 0 leaves it out.
         r1: gamma of :func:`r1_penalty`, >= 0; 0 leaves it out.
-        clip: after each of the critic's optimizer steps its parameters are clipped to [-clip, clip]; None
-            does not.
+        clip: bound of the critic's parameters: each is clipped to [-clip, clip] after each optimizer step. None
+            disables it.
 
     Raises:
         TypeError: if a weight is not a number.
@@ -105,8 +105,8 @@ def gradient_penalty(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tenso
     torch's global generator.
 
     Args:
-        critic: samples (batch, ...) -> scores (batch,); a sample's score must not depend on other samples, as
-            it does with batch normalisation.
+        critic: samples (batch, ...) -> scores (batch,). A sample's score must not depend on other samples, which
+            excludes batch normalisation.
         real: real samples (batch, ...).
         fake: generated samples of the same shape.
 
@@ -130,7 +130,7 @@ def gradient_penalty(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tenso
 def r1_penalty(critic: ScoreFunction, real: Tensor) -> Tensor:
     """Return the R1 penalty for gamma = 1, shape (): E[||grad D(x)||_2^2] / 2 on real samples (batch, ...).
 
-    Common values of gamma reach from 0.1 to 10.
+    Common values of gamma are 0.1 to 10.
 
     Source: Mescheder, Geiger, Nowozin, "Which Training Methods for GANs do actually Converge?", 2018, arXiv
     1801.04406, equation 9.
@@ -184,7 +184,7 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
                 math.log(4),
             ),
             Objective("hinge", _hinge_real, _hinge_fake, _negative_mean, 2.0),
-            # Real samples are pulled to a score of 1, generated ones to 0, so the boundary lies between.
+            # The losses pull real samples to a score of 1 and generated ones to 0, so the boundary lies between.
             Objective(
                 "least-squares",
                 _squared_distance_to_one,
@@ -214,7 +214,7 @@ factors 1/2).
 
 
 def get_objective(objective: str | Objective) -> Objective:
-    """Return the objective of that name; an :class:`Objective` is returned as it is.
+    """Return the objective of that name, or an :class:`Objective` unchanged.
 
     Raises:
         TypeError: if it is neither.

@@ -1,4 +1,4 @@
-"""Checks and preparation of create_gan_trainer's arguments, a function for each."""
+"""Checks and preparation of create_gan_trainer's arguments, one function for each."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check_networks(
 
 
 def resolved_device(generator: nn.Module, device: str | torch.device | None) -> torch.device:
-    """Return the device for batches and latents: ``device``, or where the generator is."""
+    """Return the device for batches and latents: ``device``, or the generator's."""
     home = next((parameter.device for parameter in generator.parameters()), torch.device("cpu"))
     if device is None:
         return home
@@ -89,7 +89,7 @@ def resolved_device(generator: nn.Module, device: str | torch.device | None) -> 
 def precision(
     device: torch.device, autocast: torch.dtype | None, scaler: bool | torch.amp.GradScaler | None
 ) -> tuple[Callable[[], Any], torch.amp.GradScaler | None]:
-    """Return a function that makes an autocast context, and the gradient scaler or None."""
+    """Return a function that makes an autocast context, and a gradient scaler or None."""
     if autocast is not None and autocast not in _AUTOCAST_DTYPES:
         raise ValueError(f"autocast={autocast!r}: expected torch.bfloat16, torch.float16 or None")
     if scaler is None:
@@ -156,7 +156,7 @@ def _drawn(sample_latent: Callable[[int], Tensor], device: torch.device, batch: 
 
 
 def check_batches(prepare_batch: object, conditional: object, non_blocking: object) -> None:
-    """Check the options that say how to read a batch."""
+    """Check the options for reading a batch."""
     if prepare_batch is not None and not callable(prepare_batch):
         raise TypeError(f"prepare_batch={prepare_batch!r}: expected a function of a batch, or None")
     boolean("conditional", conditional)
@@ -164,7 +164,7 @@ def check_batches(prepare_batch: object, conditional: object, non_blocking: obje
 
 
 def configured(objective: Objective, gradient_penalty: float | None, r1: float | None, clip: float | None) -> Objective:
-    """Return the objective with the weights that were given in place of its own."""
+    """Return the objective with the given weights in place of its own."""
     if clip is not None and objective.clip is None:
         raise ValueError(f"clip={clip!r} with objective {objective.name!r}: only 'wasserstein-clip' clips weights")
     return replace(

@@ -14,7 +14,7 @@ __all__ = ["Measured", "flat_scores", "joined", "mean", "step_output"]
 
 
 class Measured(NamedTuple):
-    """What one update measured before its step, all detached."""
+    """Measurements of one update before its step, all detached."""
 
     loss: Tensor  # (), without penalties
     fake: Tensor  # (batch,), scores of generated samples
@@ -54,8 +54,8 @@ def step_output(critic: Sequence[Measured], generator: Measured, boundary: float
     """Return the StepOutput of n critic updates and one generator update.
 
     Args:
-        critic: what each critic update measured, in order.
-        generator: what the generator update measured.
+        critic: measurements of each critic update, in order.
+        generator: measurements of the generator update.
         boundary: the score above which a sample counts as real.
         num_samples: real samples consumed.
     """
@@ -84,6 +84,6 @@ def _statistics(scores: Sequence[Tensor], boundary: float) -> tuple[Tensor, Tens
         rows = [_statistics([row], boundary) for row in scores]
         means, stds, shares = (torch.cat(column) for column in zip(*rows, strict=True))
         return means, stds, shares
-    # One reduction over (n, batch) instead of n over (batch,): the tensors are small, calls cost more.
+    # One reduction over (n, batch) instead of n over (batch,): for small tensors the calls cost most.
     table = torch.stack(list(scores))
     return table.mean(dim=1), table.std(dim=1, correction=0), (table > boundary).to(table.dtype).mean(dim=1)

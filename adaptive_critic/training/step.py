@@ -1,4 +1,4 @@
-"""One training iteration of a GAN: n critic updates, one generator update, and the whole StepOutput."""
+"""Training iteration of a GAN: n critic updates, one generator update, and the whole StepOutput."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class MicroBatch(NamedTuple):
 
     @property
     def condition(self) -> tuple[Any, ...]:
-        """What generator and critic take after their first argument."""
+        """Further arguments of generator and critic."""
         return () if self.labels is None else (self.labels,)
 
 
 class GANTrainingStep:
-    """The step function that ``create_gan_trainer`` gives to its engine; ``Engine(step)`` runs it.
+    """Step function of the engine of ``create_gan_trainer``; ``Engine(step)`` runs it.
 
     Args:
         generator: latents (batch, ...) [, labels] -> samples.
@@ -89,7 +89,7 @@ class GANTrainingStep:
         self.ema = ema
         self.param_name = param_name
         self._steps_made = 0
-        # A scaler does not tell whether it skips a step. Wrappers that are optimizers by class only have no hooks.
+        # A scaler does not report skipped steps. Wrappers that are optimizers by class only have no hooks.
         self._counts_steps = scaler is not None and hasattr(optimizer_d, "_optimizer_step_post_hooks")
         if self._counts_steps:
             optimizer_d.register_step_post_hook(self._count_step)
@@ -116,7 +116,7 @@ class GANTrainingStep:
         try:
             return self._iteration(steps)
         except StopIteration as error:
-            # Ignite would take it for the end of its data and end the epoch without a word.
+            # Ignite would take it for the end of its data and silently end the epoch.
             raise RuntimeError("StopIteration inside the training step: an iterator used by it ran dry") from error
 
     def _iteration(self, steps: int) -> StepOutput:
@@ -130,7 +130,7 @@ class GANTrainingStep:
             num_samples += sum(len(micro.samples) for micro in drawn)
             updates.append(self.critic_update(drawn))
         if not drawn and (self.conditional or batch_size is None):
-            # Without a critic update there is nothing yet to tell the generator's labels or batch size.
+            # Without a critic update nothing gives the generator's labels or batch size.
             drawn = self._draw()
             num_samples += sum(len(micro.samples) for micro in drawn)
         if drawn or batch_size is None:
@@ -143,7 +143,7 @@ class GANTrainingStep:
         return output
 
     def critic_update(self, micro_batches: Sequence[MicroBatch]) -> Measured:
-        """Step the critic once, over one micro-batch or more; returns what was measured before the step."""
+        """Step the critic once, over one micro-batch or more; return the measurements before the step."""
         self.optimizer_d.zero_grad(set_to_none=True)
         parts = []
         for index, micro in enumerate(micro_batches):
@@ -161,7 +161,7 @@ class GANTrainingStep:
             parts.append(Measured(loss.detach(), fake_scores.detach(), real_scores.detach(), penalty.detach()))
         self._optimizer_step(self.optimizer_d)
         if self.objective.clip is not None:
-            # After the step: d_fake[0] of the next iteration and this one's g_fake then come from one critic.
+            # After the step, so that the next iteration's d_fake[0] and this one's g_fake come from one critic.
             with torch.no_grad():
                 for parameter in self.discriminator.parameters():
                     parameter.clamp_(-self.objective.clip, self.objective.clip)
@@ -171,11 +171,11 @@ class GANTrainingStep:
     def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> Measured:
         """Step the generator once, over micro-batches of the given sizes and conditions, () or (labels,).
 
-        Returns what was measured before the step.
+        Returns the measurements before the step.
         """
         self.optimizer_g.zero_grad(set_to_none=True)
         parts = []
-        # The bare critic: DistributedDataParallel would wait for gradients that its parameters do not get here.
+        # Call the bare critic: DistributedDataParallel would wait for gradients that its parameters do not get.
         with _frozen(self.discriminator):
             for index, (size, condition) in enumerate(requests):
                 with self._synchronised(self.generator, index):
@@ -245,7 +245,7 @@ class GANTrainingStep:
 
 @contextmanager
 def _frozen(network: nn.Module) -> Iterator[None]:
-    """Compute no gradients of the network's parameters inside the context. Parameters frozen before stay frozen."""
+    """Switch off gradients of the network's parameters inside the context. Frozen parameters stay frozen."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
