@@ -18,6 +18,7 @@ hash of all the n that it ran with and of the control state that it ended with; 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import math
@@ -120,6 +121,15 @@ class Ranks:
 
 def train(local_rank: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train, and return what this rank ran with."""
+    ran = run(args)
+    # The trainer's networks hold the process group, in reference cycles. A group that outlives its destruction has
+    # threads that need the interpreter when it has gone, which aborts the process.
+    gc.collect()
+    return ran
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Train on this rank."""
     torch.set_num_threads(1)
     trainer = make_trainer(args)
     guard = DivergenceGuard("terminate_epoch", check_every=10)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -289,3 +290,22 @@ def test_counts(code: str) -> None:
     assert controller.critic_updates == total
     assert controller.generator_updates == 20
     assert controller.samples_seen == 140
+
+
+@each(FEEDBACK)
+def test_numpys_scalars_are_numbers(code: str) -> None:
+    """They are Real, but np.float32 is not a float as np.float64 is."""
+
+    def as_numpy(value: Any) -> Any:
+        return [np.float32(entry) for entry in value] if isinstance(value, list) else np.float32(value)
+
+    controller, plain = make_feedback(code), make_feedback(code)
+    for sample in healthy(40):
+        n = controller.num_discriminator_steps
+        given = {key: as_numpy(value) for key, value in output(sample, n).items()}
+        controller.observe(given)
+        plain.observe(
+            {key: np.float64(v) if not isinstance(v, list) else [float(e) for e in v] for key, v in given.items()}
+        )
+    assert controller.ratio == plain.ratio
+    assert len({type(entry) for entry in controller.state_dict()["law"]["values"]} - {int, float}) == 0
