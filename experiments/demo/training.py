@@ -158,6 +158,7 @@ class Recorder:
         self.costs: list[float] = []
         self.steps: list[int] = []
         self.signals: list[Tensor] = []
+        self._critic = [torch.tensor(math.nan), torch.tensor(math.nan)]  # gap and loss of the latest critic update
         self.seconds_measuring = 0.0
         self._measured = 0
         trainer.add_event_handler(Events.STARTED, lambda: self._measure(0.0))
@@ -168,8 +169,9 @@ class Recorder:
         output, cost = state.output, state.cost_spent
         self.costs.append(cost)
         self.steps.append(len(output["d_real"]))
-        gap = output["d_real"][0] - output["d_fake"][0]
-        self.signals.append(torch.stack([gap, output["d_loss"][-1], output["g_loss"]]))
+        if len(output["d_real"]) > 0:  # else the critic has rested, and is as it was
+            self._critic = [output["d_real"][0] - output["d_fake"][0], output["d_loss"][-1]]
+        self.signals.append(torch.stack([*self._critic, output["g_loss"]]))
         if self.bar.pbar is not None:
             self.bar.pbar.total = max(1, round(state.iteration * max(1.0, self.settings.budget / cost)))
         # The last point comes with the iteration that ends the run, which may lie a few updates past the budget.

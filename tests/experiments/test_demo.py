@@ -269,3 +269,12 @@ def test_workers_die_with_a_parent_that_was_killed(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode == -signal.SIGKILL
+
+
+def test_a_critic_that_rests_keeps_its_last_signals() -> None:
+    """An iteration without critic updates has no gap of its own."""
+    settings = Settings("mnist-5k", budget=200.0, seed=1, batch_size=16, evaluations=3, evaluated=100)
+    run = train("effort", settings, 2.3)
+    assert min(run.steps) == 0
+    assert np.isfinite(run.gap).all()
+    assert np.isfinite(run.critic_loss).all()
