@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, DiskSaver
+from torch import nn
 
 from adaptive_critic.training import GANTrainingStep
 from experiments.contenders.contender import Contender, Context, Handler
@@ -24,6 +25,8 @@ from experiments.png import png_of
 from experiments.schema import CURVES, Config, Cost, Curve, Run, Samples, Summary
 from experiments.tasks._task import Game, Task
 
+EMA_DECAY = 0.99
+"""Of the averaged generator that is judged beside the live one."""
 CHECKPOINT_SECONDS = 15.0
 """Processor seconds of work between two checkpoints: what an interruption can cost."""
 # More iterations than any budget pays for; the budget ends the run.
@@ -83,7 +86,7 @@ class Ledger:
         """Geometric mean of the critic's learning rate over the iterations, as a multiple of the task's."""
         return math.exp(self.log_rates / max(self.generator_updates, 1))
 
-    def record(self, cost: float, quality: float, signal: float) -> None:
+    def record(self, cost: float, quality: float, ema_quality: float, signal: float) -> None:
         """Add one point of the cost grid."""
         critic, generator = self.critic_updates, self.generator_updates
         iterations = generator - self.before[1]
@@ -91,7 +94,7 @@ class Ledger:
         n = (critic - self.before[0]) / iterations if iterations else self.curves["n"][-1]
         rate = math.exp((self.log_rates - self.before[2]) / iterations) if iterations else self.curves["rate"][-1]
         self.before = (critic, generator, self.log_rates)
-        values = (cost, quality, n, signal, critic, generator, self.cpu_seconds, rate)
+        values = (cost, quality, n, signal, critic, generator, self.cpu_seconds, rate, ema_quality)
         for name, value in zip(CURVES, values, strict=True):
             self.curves[name].append(float(value))
 
@@ -138,7 +141,7 @@ class Training:
         self.task = task
         self.costs = measured_costs(task)
         self.game: Game = task.build(seed)
-        self.trainer = task.trainer(self.game)
+        self.trainer = task.trainer(self.game, EMA_DECAY)
         context = Context.of(task, self.game, seed, steps, self.costs.critic)
         self.handler: Handler = contender.make(context)
         self.handler.attach(self.trainer)
@@ -217,24 +220,25 @@ class Training:
 
     def _evaluate(self, reached: int) -> None:
         task, ledger = self.task, self.ledger
-        quality = self.quality()
+        quality = self.quality(self.game.generator)
+        averaged = self.quality(self.trainer.state.ema_generator.module)  # type: ignore[attr-defined]  # the trainer's
         signal = float(getattr(self.trainer.state, "critic_signal", math.nan))
         ledger.diverged = not math.isfinite(quality)
         # A generator that is not finite stays so: the rest of the grid is recorded as not finite and the run ends.
         last = task.evaluations if ledger.diverged else min(int(self.cost / task.grid), task.evaluations)
         for point in range(reached, max(last, reached + 1)):
-            ledger.record((point + 1) * task.grid, quality, signal)
+            ledger.record((point + 1) * task.grid, quality, averaged, signal)
 
-    def quality(self) -> float:
-        """Quality of the generator as it is; NaN where its weights or samples are not finite."""
-        generator = self.game.generator
+    def quality(self, generator: nn.Module) -> float:
+        """Quality of a generator as it is; NaN where its weights or samples are not finite."""
         if not all(torch.isfinite(weight).all() for weight in generator.parameters()):
             return math.nan
+        was_training = generator.training
         generator.eval()
         try:
             return self.game.evaluate(generator)
         finally:
-            generator.train()
+            generator.train(was_training)
 
     def samples(self) -> Samples | None:
         """What the generator makes, for people; None where there is nothing to look at."""

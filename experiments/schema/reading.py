@@ -90,8 +90,10 @@ def _check_format(data: Any, where: str) -> None:
 
 def _curve(data: Any, where: str) -> Curve:
     columns: dict[str, tuple[float, ...]] = {}
-    if "rate" not in data:  # from before rates were recorded, when no contender of a law changed it
-        data = {**data, "rate": [1.0] * len(_get(data, "cost", list, where))}
+    # The first edition changed no rate and judged no averaged generator.
+    for key, value in (("rate", 1.0), ("ema_quality", None)):
+        if key not in data:
+            data = {**data, key: [value] * len(_get(data, "cost", list, where))}
     for key in CURVES:
         values = _get(data, key, list, where)
         for value in values:

@@ -15,7 +15,7 @@ SUITES = ("development", "evaluation")
 SEED_ROLES = ("tuning", "final")
 OBJECTIVES = ("wasserstein", "non-saturating", "hinge", "least-squares")
 CONTENDER_KINDS = ("fixed", "pair", "schedule", "adaptive", "published", "matched", "rival")
-CURVES = ("cost", "quality", "n", "signal", "critic_updates", "generator_updates", "cpu_seconds", "rate")
+CURVES = ("cost", "quality", "n", "signal", "critic_updates", "generator_updates", "cpu_seconds", "rate", "ema_quality")
 TARGETS = ("early", "late")
 
 
@@ -81,6 +81,7 @@ class Curve:
         generator_updates: generator updates so far.
         cpu_seconds: processor seconds of training so far, evaluation left out.
         rate: the critic's learning rate as a multiple of the task's, geometric mean since the evaluation before.
+        ema_quality: the metric of the averaged generator; NaN where it was not finite, and in runs that had none.
     """
 
     cost: tuple[float, ...]
@@ -91,6 +92,7 @@ class Curve:
     generator_updates: tuple[float, ...]
     cpu_seconds: tuple[float, ...]
     rate: tuple[float, ...]
+    ema_quality: tuple[float, ...]
 
 
 @dataclass(frozen=True)

@@ -118,8 +118,8 @@ class Task:
         """Whether the critic's loss has a penalty on gradients."""
         return any(self.penalties.get(name) for name in ("gradient_penalty", "r1"))
 
-    def trainer(self, game: Game) -> Engine:
-        """Return the engine that trains the game."""
+    def trainer(self, game: Game, ema: float | None = None) -> Engine:
+        """Return the engine that trains the game, and averages its generator with this decay."""
         return create_gan_trainer(
             game.generator,
             game.critic,
@@ -132,6 +132,7 @@ class Task:
             r1=self.penalties.get("r1"),
             clip=self.penalties.get("clip"),
             penalty_every=self.penalty_every,
+            ema=ema,
         )
 
     def configuration(self) -> dict[str, Any]:

@@ -98,6 +98,7 @@ def run(
             generator_updates=updates,
             cpu_seconds=tuple(0.01 * c for c in cost),
             rate=tuple(1.0 for _ in cost),
+            ema_quality=quality,
         ),
         summary=Summary(n, int(n * (updates[-1] if updates else 0)), int(updates[-1] if updates else 0), 1.0),
         samples=samples,

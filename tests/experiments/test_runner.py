@@ -153,6 +153,23 @@ def test_a_lost_generator_is_recorded_as_diverged_and_ends_the_run() -> None:
     assert ledger.generator_updates < 30
 
 
+def test_the_averaged_generator_is_judged_beside_the_live_one() -> None:
+    training = Training(_task(), _contender("fixed-2"), 0)
+    (weight, *_) = training.game.generator.parameters()
+    average: list[torch.Tensor] = []
+
+    @training.trainer.on("ITERATION_COMPLETED")
+    def follow() -> None:
+        average[:] = [0.99 * average[0] + 0.01 * weight.detach() if average else weight.detach().clone()]
+
+    curves = training.run().curves
+    (averaged, *_) = training.trainer.state.ema_generator.module.parameters()  # type: ignore[attr-defined]
+    assert torch.allclose(averaged, average[0], atol=1e-6)
+    assert curves["ema_quality"][-1] == training.quality(training.trainer.state.ema_generator.module)  # type: ignore[attr-defined]
+    assert curves["ema_quality"][-1] != curves["quality"][-1]
+    assert training.game.generator.training
+
+
 def test_training_seconds_leave_evaluations_out() -> None:
     training = Training(_task(), _contender("fixed-5"), 0)
     evaluate, seconds = training.game.evaluate, []

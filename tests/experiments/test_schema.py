@@ -110,12 +110,13 @@ def test_a_completed_run_has_evaluations() -> None:
         run_from_json(run_to_json(dataclasses.replace(run("wins", "fixed_2", 1, stop=0), status="completed")))
 
 
-def test_a_run_from_before_rates_were_recorded_had_the_tasks_rate() -> None:
+def test_a_run_of_the_first_edition_had_the_tasks_rate_and_no_averaged_generator() -> None:
     old = json.loads(json.dumps(RUN))
-    del old["curve"]["rate"], old["summary"]["mean_rate"]
+    del old["curve"]["rate"], old["curve"]["ema_quality"], old["summary"]["mean_rate"]
     read = run_from_json(old)
     assert read.summary.mean_rate == 1.0
     assert read.curve.rate == (1.0,) * len(read.curve.cost)
+    assert [math.isnan(quality) for quality in read.curve.ema_quality] == [True] * len(read.curve.cost)
 
 
 def test_best_pairs_are_read_as_they_were_written() -> None:
