@@ -20,6 +20,8 @@ _PRIOR_SPREAD = 0.5  # standard deviation of the responding share among problems
 _MOST_SWING = 4.0  # largest factor by which swings raise the ratio: the first rise of the gap looks like a swing
 _RATE_RISES_FROM = 0.3  # responding share at which the rate rests
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
+_CEILING_DOUBLES_IN = 500  # iterations; a critic has overshot again within 300 to 450 of them
+_NO_CEILING = 700.0  # exp overflows shortly above
 _MOST_STEPS = 1000  # a decision over more iterations takes longer steps, which bounds its time
 
 _UP_TO_1 = partial(real, above=0.0, at_most=1.0)
@@ -50,6 +52,8 @@ class CriticEffortState(NamedTuple):
     """iterations since the offset changed"""
     observed: int
     """iterations observed so far"""
+    ceiling: float
+    """logarithm of the largest multiplier since the critic overshot"""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,13 @@ class CriticEffortLaw:
     with sums that forget over ``memory`` iterations. Where the noise z hides a response, :math:`\varphi` stays at the
     prior mean.
 
-    A gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r. It also lowers m at full
-    speed, since a critic that overshoots has such a gap. Both r and m are held for the first ``warmup`` observations:
-    an untrained critic has a gap near 0. The law is invariant under D -> a*D + b, a > 0.
+    A critic whose own steps overshoot scores real data below generated data for a moment. The swings grow within a few
+    iterations until the critic breaks. So as soon as a gap is below :math:`-\overline{g}`, m is halved, and it stays
+    at or below that bound, which doubles every 500 iterations.
+
+    An average gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r, and lowers m at full
+    speed. But for an overshoot, r and m are held for the first ``warmup`` observations: an untrained critic has a gap
+    near 0. The law is invariant under D -> a*D + b, a > 0.
 
     Args:
         setpoint: kappa that is worth one critic update, if all of it responds; in (0, 1).
@@ -144,7 +152,7 @@ class CriticEffortLaw:
 
     def init(self, ratio: float) -> CriticEffortState:
         """Return the state before the first observation."""
-        return CriticEffortState(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.log(ratio), 0.0, math.log(ratio), 0, 0)
+        return CriticEffortState(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.log(ratio), 0.0, math.log(ratio), 0, 0, _NO_CEILING)
 
     def share(self, state: CriticEffortState) -> float:
         """Return kappa; 0 or below if the generator used nothing up, infinite if the critic has no advantage."""
@@ -191,7 +199,9 @@ class CriticEffortLaw:
             the next state, the proposed ratio and the proposed multiplier.
         """
         current = math.log(ratio)
-        state = self._averaged(self._compared(state, observation, current), observation)
+        rate, ceiling = self._below_ceiling(state, observation, rate)
+        overshot = ceiling < state.ceiling
+        state = self._averaged(self._compared(state, observation, current), observation)._replace(ceiling=ceiling)
         if state.observed < self.warmup:
             return state, ratio, rate
         # Where a bound cut the last proposal, the middle follows: the halves must not reach far beyond the bound.
@@ -203,12 +213,24 @@ class CriticEffortLaw:
             excess = min(excess, 0.0)
         if state.gap <= 0.0:
             excess = -1.0
+        if overshot:
+            excess = 0.0  # the rate has moved
         moved = observation.iterations * self.rate_gain * excess * (_FALLS_FASTER if excess < 0.0 else 1.0)
         since, offset, other = state.since + observation.iterations, state.offset, state.other
         if offset == 0.0 or since >= max(_HALF_PERIOD, _DECISIONS_PER_HALF * observation.iterations):
             since, offset, other = 0, -self.dither if offset > 0.0 else self.dither, current
         state = state._replace(position=position, offset=offset, other=other, since=since)
-        return state, exp_clamped(position + offset), rate * math.exp(min(max(moved, -1.0), 1.0))
+        rate = min(rate * math.exp(min(max(moved, -1.0), 1.0)), math.exp(ceiling))
+        return state, exp_clamped(position + offset), rate
+
+    def _below_ceiling(self, state: CriticEffortState, observation: Observation, rate: float) -> tuple[float, float]:
+        """Return the rate and the ceiling, both halved if the critic has overshot."""
+        gap = observation.mean[1]
+        spread = math.sqrt(max(_finite(observation.mean_square[1] - gap * gap), 0.0))
+        if state.gap > 0.0 and gap - spread < -state.gap:
+            rate *= 0.5
+            return rate, min(state.ceiling, math.log(rate))
+        return rate, min(state.ceiling + observation.iterations * math.log(2.0) / _CEILING_DOUBLES_IN, _NO_CEILING)
 
     def _compared(self, state: CriticEffortState, observation: Observation, current: float) -> CriticEffortState:
         """Add the iterations of one half to the sums, relative to the kappa before them."""

@@ -148,6 +148,39 @@ def test_the_rate_rises_once_both_halves_have_been_seen() -> None:
     assert rates[29] == pytest.approx(8.0 * math.exp(LAW.rate_gain))
 
 
+@pytest.mark.parametrize("observed", [3, 100])
+def test_a_rate_at_which_the_critic_overshoots_is_halved_at_once(observed: int) -> None:
+    known = state(0.1, 1.0)._replace(observed=observed)
+    after, _, rate = LAW.update(known, seen(0.1, -1.01), 1.0, 8.0)
+    assert rate == 4.0
+    assert after.ceiling == math.log(4.0)
+    again, _, rate = LAW.update(after, seen(0.1, -9.0), 1.0, 4.0)
+    assert rate == 2.0
+    assert again.ceiling == math.log(2.0)
+
+
+@pytest.mark.parametrize("known", [state(0.1, 1.0), state(0.1, 0.0), state(0.1, -0.5), FRESH])
+def test_noise_and_a_lost_critic_are_no_overshoot(known: CriticEffortState) -> None:
+    gap = -0.99 if known.gap > 0.0 else -5.0
+    assert LAW.update(known, seen(0.1, gap), 1.0, 8.0)[0].ceiling == 700.0
+
+
+def test_the_rate_rises_again_by_a_factor_of_two_in_500_iterations() -> None:
+    now, _, rate = LAW.update(state(0.1, 1.0), seen(0.1, -2.0), 1.0, 16.0)
+    ratio, rates = 1.0, [rate]
+    for _ in range(500):
+        now, ratio, rate = LAW.update(now, seen(lag(ratio * rate), 1.0), ratio, min(rate, 16.0))
+        rates.append(rate)
+    assert rates[100] == pytest.approx(8.0 * 2 ** (100 / 500))
+    assert rates[500] == pytest.approx(16.0)
+
+
+def test_one_overshoot_among_the_iterations_of_a_decision_is_seen() -> None:
+    once = Observation((0.1, 0.6), (0.01, (9 * 1.0 + 9.0) / 10), 10)  # nine gaps of 1, one of -3
+    assert LAW.update(state(0.1, 0.5), once, 1.0, 8.0)[2] == 4.0
+    assert LAW.update(state(0.1, 0.7), once, 1.0, 8.0)[2] > 4.0
+
+
 def test_where_effort_helps_the_rate_rises_first() -> None:
     path = play(lag, rate=1.0)
     assert path[-1][1] == 16.0
