@@ -33,7 +33,8 @@ TABLE = {
     "checks": Row(set(), set()),
     "rounding": Row(set(), set()),
     "state": Row(set(), {"checks"}),
-    "laws": Row(set(), {"checks", "laws"}),
+    "objective_names": Row(set(), set()),
+    "laws": Row(set(), {"checks", "laws", "objective_names"}),
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, set()),
     "random_state": Row({"torch", "numpy"}, {"distributed", "state"}),
@@ -76,7 +77,7 @@ TABLE = {
     ),
     "handlers": Row(
         {"ignite", "matplotlib", "torch.optim", "typing_extensions"},
-        {"checks", "controller", "decision", "handlers", "laws", "rate", "signals"},
+        {"checks", "controller", "decision", "handlers", "laws", "objective_names", "rate", "signals"},
     ),
     "reports": Row({"torch"}, {"checks", "state", "step_output"}),
     "rounds": Row({"ignite"}, {"controller", "reports", "state", "step_output"}),
@@ -84,7 +85,10 @@ TABLE = {
     "adapters": Row({"ignite"}, {"adapters", "checks", "rounds"}),
     "training": Row(
         {"torch", "ignite"},
-        {"checks", "data", "distributed", "handler", "random_state", "state", "step_output", "training"},
+        {
+            *("checks", "data", "distributed", "handler", "objective_names", "random_state", "state", "step_output"),
+            "training",
+        },
     ),
     "resume": Row({"torch", "ignite"}, {"checks", "distributed", "random_state", "resume", "state", "training"}),
     # Public names, nothing else.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptive_critic.handlers.base import FeedbackController, FeedbackOptions, LawNumber, initial_within
 from adaptive_critic.laws import DistancePIDLaw, PIDLaw, RatesPIDLaw, SharePIDLaw
+from adaptive_critic.objective_names import IDEAL_CRITIC_LOSSES, listed, objective_name
 from adaptive_critic.signals import CriticLoss, CriticLossChecked, GapShare, LossChanges, Signal
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ class _Defaults:
 
 
 _INITIAL = 3
-_IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
 _WASSERSTEIN = ("wasserstein", "wasserstein-gp", "wasserstein-clip")
-_OBJECTIVES = (*_WASSERSTEIN, *_IDEALS)
+_OBJECTIVES = (*_WASSERSTEIN, *IDEAL_CRITIC_LOSSES)
 _REGULATES: dict[type[PIDLaw], str] = {
     SharePIDLaw: "wasserstein: share of the gap",
     RatesPIDLaw: "wasserstein: rates of change of running losses",
@@ -66,7 +65,8 @@ class LossRatioPIDController(FeedbackController):
 
     Args:
         objective: ``"wasserstein"``, ``"non-saturating"``, ``"hinge"`` or ``"least-squares"``. ``"wasserstein-gp"`` and
-            ``"wasserstein-clip"``, the names of :func:`create_gan_trainer`, mean the first.
+            ``"wasserstein-clip"``, the names of :func:`create_gan_trainer`, mean the first. Usual other names, such as
+            ``"wgan-gp"`` and ``"lsgan"``, are accepted.
         ideal: critic loss at parity, above 0, if yours differs from the objective's. Half of it if both terms are
             averaged, eight times if eight heads are summed, log 2 for a relativistic critic. Not with
             ``"wasserstein"``, whose loss has none. None: log 4; 2; 0.5.
@@ -132,6 +132,7 @@ class LossRatioPIDController(FeedbackController):
         **options: Unpack[FeedbackOptions],
     ) -> None:
         metrics = {key: name for key, name in (("d_loss", d_loss), ("g_loss", g_loss)) if name is not None}
+        objective = _known(objective)
         law, defaults, signal = _choose(objective, metrics)
         shared: dict[str, Any] = {
             "setpoint": defaults.setpoint if setpoint is None else setpoint,
@@ -145,7 +146,7 @@ class LossRatioPIDController(FeedbackController):
             "tracking_time": tracking_time,
         }
         if law is DistancePIDLaw:
-            shared["ideal"] = _IDEALS[objective] if ideal is None else ideal
+            shared["ideal"] = IDEAL_CRITIC_LOSSES[objective] if ideal is None else ideal
         elif ideal is not None:
             raise ValueError(f"ideal={ideal!r}: the loss of {objective!r} has no ideal, leave it out")
         super().__init__(
@@ -159,16 +160,22 @@ class LossRatioPIDController(FeedbackController):
         )
 
 
+def _known(objective: str) -> str:
+    """Return the name of an objective that this controller knows."""
+    if not isinstance(objective, str):
+        raise TypeError(f"objective={objective!r}: expected one of {listed(_OBJECTIVES)}")
+    name = objective_name(objective)
+    if name not in _OBJECTIVES:
+        raise ValueError(f"objective={objective!r}: expected one of {listed(_OBJECTIVES)}")
+    return name
+
+
 def _choose(objective: str, metrics: Mapping[str, str]) -> tuple[type[PIDLaw], _Defaults, Signal]:
     """Return the law, its default gains and its signal."""
-    if not isinstance(objective, str):
-        raise TypeError(f"objective={objective!r}: expected one of {', '.join(map(repr, _OBJECTIVES))}")
-    if objective in _IDEALS:
+    if objective in IDEAL_CRITIC_LOSSES:
         if list(metrics) == ["g_loss"]:
             raise ValueError(f"g_loss={metrics['g_loss']!r}: {objective!r} needs the critic's loss, name d_loss too")
         return DistancePIDLaw, _DISTANCE, CriticLoss() if list(metrics) == ["d_loss"] else CriticLossChecked()
-    if objective not in _WASSERSTEIN:
-        raise ValueError(f"objective={objective!r}: expected one of {', '.join(map(repr, _OBJECTIVES))}")
     if not metrics:
         return SharePIDLaw, _SHARE, GapShare(wasserstein=True)
     if len(metrics) < 2:

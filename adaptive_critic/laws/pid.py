@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 
 from adaptive_critic.checks import above, at_least, between, share_kept
 from adaptive_critic.laws.base import Observation, check_fields, exp_clamped
+from adaptive_critic.objective_names import IDEAL_CRITIC_LOSSES
 
 __all__ = ["DistancePIDLaw", "PIDLaw", "PIDState", "RatesPIDLaw", "SharePIDLaw"]
 
@@ -140,7 +141,7 @@ class PIDLaw(ABC):
 class DistancePIDLaw(PIDLaw):
     """Strength = (ideal - L_D) / ideal, held in [-1, 1]: 0 at parity, 1 for a perfect critic. Not offset-free."""
 
-    ideal: float = math.log(4.0)
+    ideal: float = IDEAL_CRITIC_LOSSES["non-saturating"]
 
     inputs: ClassVar[tuple[str, ...]] = ("d_loss",)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from adaptive_critic.checks import real as real_number
+from adaptive_critic.objective_names import IDEAL_CRITIC_LOSSES, listed, objective_name
 
 __all__ = ["OBJECTIVES", "Objective", "get_objective", "gradient_penalty", "r1_penalty"]
 
@@ -181,16 +181,16 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
                 _softplus_of_negative,
                 _softplus,
                 _softplus_of_negative,
-                math.log(4),
+                IDEAL_CRITIC_LOSSES["non-saturating"],
             ),
-            Objective("hinge", _hinge_real, _hinge_fake, _negative_mean, 2.0),
+            Objective("hinge", _hinge_real, _hinge_fake, _negative_mean, IDEAL_CRITIC_LOSSES["hinge"]),
             # The losses pull real samples to a score of 1 and generated ones to 0, so the boundary lies between.
             Objective(
                 "least-squares",
                 _squared_distance_to_one,
                 _squared,
                 _squared_distance_to_one,
-                0.5,
+                IDEAL_CRITIC_LOSSES["least-squares"],
                 boundary=0.5,
             ),
         )
@@ -214,20 +214,21 @@ factors 1/2).
 
 
 def get_objective(objective: str | Objective) -> Objective:
-    """Return the objective of that name, or an :class:`Objective` unchanged.
+    """Return the objective of that name, or an :class:`Objective` unchanged. Usual other names are known, too.
 
     Raises:
         TypeError: if it is neither.
         ValueError: if no objective has that name.
 
     Example:
-        >>> get_objective("least-squares").ideal_critic_loss
-        0.5
+        >>> get_objective("lsgan").name
+        'least-squares'
     """
     if isinstance(objective, Objective):
         return objective
     if not isinstance(objective, str):
         raise TypeError(f"objective={objective!r}: expected a name or an Objective, got {type(objective).__name__}")
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective={objective!r}: expected one of {', '.join(map(repr, OBJECTIVES))}")
-    return OBJECTIVES[objective]
+    found = OBJECTIVES.get(objective_name(objective))
+    if found is None:
+        raise ValueError(f"objective={objective!r}: expected one of {listed(OBJECTIVES)}")
+    return found

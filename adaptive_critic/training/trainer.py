@@ -90,7 +90,8 @@ def create_gan_trainer(
             ``sample_latent``.
         sample_latent: batch size -> latents; they are moved to ``device``.
         objective: ``"wasserstein-gp"``, ``"wasserstein-clip"``, ``"non-saturating"``,
-            ``"hinge"``, ``"least-squares"`` or an :class:`Objective`.
+            ``"hinge"``, ``"least-squares"`` or an :class:`Objective`. Usual other names,
+            such as ``"wgan-gp"``, ``"nsgan"`` and ``"lsgan"``, are accepted.
         gradient_penalty: weight of the gradient penalty, >= 0, for any objective.
             Default: the objective's, which is 10 for ``"wasserstein-gp"`` and 0 for the
             others.

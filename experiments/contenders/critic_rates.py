@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-_IDEALS = {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
+from adaptive_critic.objective_names import IDEAL_CRITIC_LOSSES
 
 
 class TwoTimeScales:
@@ -57,9 +57,9 @@ class GapAwareRate:
     """
 
     def __init__(self, objective: str, optimizer_d: torch.optim.Optimizer, smoothing: float = 0.95) -> None:
-        if objective not in _IDEALS:
-            raise ValueError(f"objective={objective!r}: must be one of {', '.join(_IDEALS)}")
-        self.ideal = _IDEALS[objective]
+        if objective not in IDEAL_CRITIC_LOSSES:
+            raise ValueError(f"objective={objective!r}: must be one of {', '.join(IDEAL_CRITIC_LOSSES)}")
+        self.ideal = IDEAL_CRITIC_LOSSES[objective]
         self.optimizer_d = optimizer_d
         self.base_rates = [float(group["lr"]) for group in optimizer_d.param_groups]
         self.smoothing = smoothing

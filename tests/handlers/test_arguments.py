@@ -19,6 +19,7 @@ from adaptive_critic import (
     StopAtBudget,
     create_gan_trainer,
 )
+from adaptive_critic.training.objectives import get_objective
 from tests.handlers.table import FEEDBACK, HANDLERS, NAMES, feed, healthy, make
 
 CASES: list[tuple[str, type[Exception], str]] = [
@@ -103,7 +104,8 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("WassersteinGapController(initial=True)", TypeError, "initial=True"),
     ("WassersteinGapController(gap_before='gap')", ValueError, "gap_before='gap', gap_after=None"),
     ("WassersteinGapController(gap_before=1, gap_after=2)", TypeError, "gap_before=1: expected the name"),
-    ("LossRatioPIDController('wgan')", ValueError, "objective='wgan': expected one of 'wasserstein', 'wasserstein-gp'"),
+    ("LossRatioPIDController('relativistic')", ValueError,
+     "objective='relativistic': expected one of 'wasserstein' or 'wgan', 'wasserstein-gp' or 'wgan-gp' or"),
     ("LossRatioPIDController(None)", TypeError, "objective=None"),
     ("LossRatioPIDController('hinge', setpoint=1.0)", ValueError, "setpoint=1.0"),
     ("LossRatioPIDController(setpoint=-0.1)", ValueError, "setpoint=-0.1"),
@@ -239,13 +241,24 @@ def test_the_sign_with_running_metrics_under_wasserstein() -> None:
 
 
 def test_every_objective_of_a_trainer_is_one_of_the_pid_and_its_error_lists_it() -> None:
-    with pytest.raises(ValueError, match="^objective='wgan': expected one of ") as caught:
-        LossRatioPIDController("wgan")
-    listed = re.findall(r"'([a-z-]+)'", str(caught.value).partition("expected one of ")[2])
-    assert set(listed) == {"wasserstein", *OBJECTIVES}
-    assert all(f'``"{name}"``' in str(LossRatioPIDController.__doc__) for name in listed)
-    for name in listed:
+    with pytest.raises(ValueError, match="^objective='relativistic': expected one of ") as caught:
+        LossRatioPIDController("relativistic")
+    names = str(caught.value).partition("expected one of ")[2].split(", ")
+    known = ["wasserstein", *OBJECTIVES]
+    assert {name.split(" or ")[0] for name in names} == set(map(repr, known))
+    assert all(f'``"{name}"``' in str(LossRatioPIDController.__doc__) for name in known)
+    for name in re.findall(r"'([a-z-]+)'", " ".join(names)):
         assert LossRatioPIDController(name).ratio == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["wgan-gp", "WGAN_GP", "wgangp", "wgan-clip", "ns", "nsgan", "lsgan", "ls-gan", "Hinge"]
+)
+def test_the_usual_names_of_an_objective_are_known_to_trainer_and_pid(name: str) -> None:
+    known = get_objective(name).name
+    one, other = LossRatioPIDController(name), LossRatioPIDController(known)
+    other.load_state_dict(one.state_dict())  # refused if it regulated something else
+    assert one.law == other.law
 
 
 # --- a start that nobody gave -------------------------------------------------------------------------------------
