@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import keyword
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, TypeAlias
@@ -18,9 +19,11 @@ __all__ = [
     "attribute_name",
     "between",
     "boolean",
+    "call",
     "describe",
     "finite",
     "integer",
+    "known",
     "limits_pair",
     "real",
     "share_kept",
@@ -52,6 +55,47 @@ def shortened(value: object) -> str:
     except ValueError:
         return f"an int of {value.bit_length() if isinstance(value, int) else 'many'} bits"
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
+def _parameters(cls: type) -> list[inspect.Parameter]:
+    """Return the parameters of a class's constructor, without self."""
+    return list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]  # of this very class
+
+
+def call(cls: type, args: Sequence[object], kwargs: Iterable[str]) -> None:
+    """Check a call of a class's constructor: values that need a name, and names that it does not know.
+
+    Raises:
+        TypeError: if there is one. The message lists the names.
+    """
+    parameters = _parameters(cls)
+    kinds = [parameter.kind for parameter in parameters]
+    named = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    allowed = sum(
+        kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds
+    )
+    if len(args) > allowed and named and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        value = shortened(args[allowed])
+        raise TypeError(
+            f"{cls.__name__}({value}): give this value by name, such as {named[0]}={value}; "
+            f"the names are {', '.join(named)}"
+        )
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        known(cls, kwargs)
+
+
+def known(cls: type, given: Iterable[str], more: Collection[str] = ()) -> None:
+    """Check that keywords are among the arguments that a class's constructor lists, or among ``more``.
+
+    Raises:
+        TypeError: if one is not. The message names the one that was probably meant.
+    """
+    names = list(dict.fromkeys((*(p.name for p in _parameters(cls) if p.kind is not p.VAR_KEYWORD), *more)))
+    for name in given:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {close[0]!r}? It takes" if close else "it takes"
+            raise TypeError(f"{cls.__name__} has no argument {name!r}: {hint} {', '.join(names)}")
 
 
 def _is_number(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ignite.engine import Engine, Events, State
 
-from adaptive_critic.checks import attribute_name, describe
+from adaptive_critic.checks import attribute_name, call, describe
 from adaptive_critic.events import CriticEvents
 
 __all__ = ["DEFAULT_NAME", "Handler", "free_name", "prefix", "writes"]
@@ -41,7 +41,8 @@ class Handler:
     """names of the methods called at events besides STARTED and ITERATION_COMPLETED"""
 
     def __new__(cls: type[_SelfT], *args: Any, **kwargs: Any) -> _SelfT:
-        """Remember the call for ``repr``."""
+        """Check the names of the call's arguments, and remember the call for ``repr``."""
+        call(cls, args, kwargs)
         self = super().__new__(cls)
         self._call = (args, kwargs)
         return self

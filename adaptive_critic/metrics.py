@@ -14,7 +14,7 @@ from ignite.metrics.metric import MetricUsage, RunningBatchWise, reinit__is_redu
 
 from adaptive_critic.checks import real
 from adaptive_critic.output_warnings import NO_G_FAKE
-from adaptive_critic.step_output import Scalar, first, generated_score, kept, lacks_g_fake
+from adaptive_critic.step_output import Scalar, first, generated_score, kept, lacks_g_fake, require
 
 __all__ = ["WassersteinGap"]
 
@@ -91,7 +91,9 @@ class WassersteinGap(Metric):
                 self._g_fake = self._generated(output)
             return None
         if self.phase == "updates":
+            require(output, "d_real", "d_fake")
             return _mean(output, "d_real") - _mean(output, "d_fake")
+        require(output, "d_real", "d_fake" if self.phase == "before" else "g_fake")
         d_real = _single(first(output, "d_real"))
         if self.phase == "before":
             return d_real - _single(first(output, "d_fake"))

@@ -38,7 +38,7 @@ class CriticRate:
     multiplier one step late, since it computes each step's rate at the end of the step before.
 
     Args:
-        optimizer: any optimizer with ``"lr"`` in its groups, except Rprop.
+        optimizer_d: any optimizer with ``"lr"`` in its groups, except Rprop.
         multiplier: finite, above 0.
 
     Attributes:
@@ -47,7 +47,7 @@ class CriticRate:
             unless the optimizer is fused.
 
     Raises:
-        TypeError: if ``optimizer`` is not an Optimizer, or ``multiplier`` is not a number.
+        TypeError: if ``optimizer_d`` is not an Optimizer, or ``multiplier`` is not a number.
         ValueError: if a group has no learning rate, if the optimizer has no step hooks or ignores changes of the rate,
             or if ``multiplier`` is not finite or not above 0.
 
@@ -62,9 +62,9 @@ class CriticRate:
         (-2.0, 0.5)
     """
 
-    def __init__(self, optimizer: Optimizer, multiplier: float = 1.0) -> None:
-        _check_optimizer(optimizer)
-        self.optimizer = optimizer
+    def __init__(self, optimizer_d: Optimizer, multiplier: float = 1.0) -> None:
+        _check_optimizer(optimizer_d)
+        self.optimizer = optimizer_d
         self.steps = 0
         self._factors: dict[tuple[torch.device, torch.dtype], Tensor] = {}
         self._undo: weakref.finalize[..., CriticRate] | None = None
@@ -101,7 +101,7 @@ class CriticRate:
             if hasattr(hook, "critic_rate"):
                 raise ValueError(
                     f"another controller (at multiplier {hook.critic_rate().multiplier:g}) multiplies the learning "
-                    f"rates of this {type(self.optimizer).__name__}: detach it first"
+                    f"rates of optimizer_d ({type(self.optimizer).__name__}): detach it first"
                 )
         this = weakref.ref(self)
         undo = _install(self.optimizer, _hook(this, CriticRate._multiply), _hook(this, CriticRate._restore))
@@ -156,17 +156,17 @@ class CriticRate:
 def _check_optimizer(optimizer: object) -> None:
     name = type(optimizer).__name__
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer={optimizer!r}: expected a torch.optim.Optimizer, got {name}")
+        raise TypeError(f"optimizer_d={optimizer!r}: expected a torch.optim.Optimizer, got {name}")
     if not hasattr(optimizer, "_optimizer_step_pre_hooks"):  # a wrapper that does not call Optimizer.__init__
         raise ValueError(
-            f"optimizer is a {name} without step hooks: give the optimizer that it wraps, often {name}.optimizer"
+            f"optimizer_d is a {name} without step hooks: give the optimizer that it wraps, often {name}.optimizer"
         )
     if isinstance(optimizer, torch.optim.Rprop):
-        raise ValueError("optimizer is an Rprop: it reads its learning rate at the first step only")
+        raise ValueError("optimizer_d is an Rprop: it reads its learning rate at the first step only")
     for index, group in enumerate(optimizer.param_groups):
         if group.get("lr") is None:
             raise ValueError(
-                f"group {index} of the {name} has no learning rate 'lr' to multiply: it has "
+                f"group {index} of optimizer_d ({name}) has no learning rate 'lr' to multiply: it has "
                 f"{sorted(key for key in group if key != 'params')}"
             )
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 
-from adaptive_critic.step_output import Scalar, first, generated_score, last, scalar
+from adaptive_critic.step_output import Scalar, first, generated_score, last, require, scalar
 
 __all__ = [
     "BothLosses",
@@ -102,9 +102,11 @@ class GapShare:
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         """Pick d_real[0], d_fake[0] and g_fake."""
-        g_fake = generated_score(output)
         if steps == 0:
+            g_fake = generated_score(output)
             return Picked((g_fake, g_fake, g_fake), False)
+        require(output, "d_real", "d_fake", "g_fake")
+        g_fake = generated_score(output)
         return Picked((first(output, "d_real"), first(output, "d_fake"), g_fake), True)
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
@@ -168,6 +170,8 @@ class BothLosses:
 
     def pick(self, output: Any, steps: int) -> Picked | None:
         """Pick the last d_loss and g_loss."""
+        if steps > 0:
+            require(output, "d_loss", "g_loss")
         g_loss = scalar(output, "g_loss")
         return None if steps == 0 else Picked((last(output, "d_loss"), g_loss), True)
 

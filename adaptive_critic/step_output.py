@@ -20,6 +20,7 @@ __all__ = [
     "last",
     "num_critic_updates",
     "num_samples",
+    "require",
     "scalar",
     "tensor_entry",
 ]
@@ -77,20 +78,35 @@ def _describe(value: Any) -> str:
     return f"{value!r} ({type(value).__name__})"
 
 
+def require(output: Any, *keys: str) -> None:
+    """Check that an output has all of these entries; ``-g_loss`` stands for ``g_fake``.
+
+    Raises:
+        StepOutputError: if the output is not a dict, or lacks some of them. The message names all that it lacks.
+    """
+    absent: Sequence[str] = keys
+    if isinstance(output, (dict, Mapping)):  # a check for dict is much faster than for Mapping
+        absent = [key for key in keys if key not in output and not (key == "g_fake" and "g_loss" in output)]
+    if absent:
+        raise StepOutputError(_lacking(output, absent))
+
+
+def _lacking(output: Any, keys: Sequence[str]) -> str:
+    named = " and ".join(filter(None, (", ".join(map(repr, keys[:-1])), repr(keys[-1]))))
+    adapts = "(output_transform= adapts other outputs)"
+    if isinstance(output, Mapping):
+        return f"the training step's output has no {named}; it has {sorted(map(str, output))} {adapts}"
+    what = "None; does the training step return its output?" if output is None else _describe(output)
+    return f"the training step must return a dict with the key{'s' * (len(keys) > 1)} {named}, got {what} {adapts}"
+
+
 def _lookup(output: Any, key: str) -> Any:
-    if not isinstance(output, (dict, Mapping)):  # a check for dict is much faster than for Mapping
-        what = "None; does the training step return its output?" if output is None else _describe(output)
-        raise StepOutputError(
-            f"the training step must return a dict with the key {key!r}, got {what} "
-            "(output_transform= adapts other outputs)"
-        )
-    try:
-        return output[key]
-    except KeyError:
-        raise StepOutputError(
-            f"the training step's output has no {key!r}; it has {sorted(map(str, output))} "
-            "(output_transform= adapts other outputs)"
-        ) from None
+    if isinstance(output, (dict, Mapping)):
+        try:
+            return output[key]
+        except KeyError:
+            pass
+    raise StepOutputError(_lacking(output, [key]))
 
 
 def _is_number(value: Any) -> bool:

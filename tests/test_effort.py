@@ -125,7 +125,9 @@ def test_an_optimizer_that_is_none_is_quoted() -> None:
 
 def test_two_controllers_on_one_optimizer_are_refused() -> None:
     run = Run()
-    with pytest.raises(ValueError, match="another controller .* multiplies the learning rates of this SGD: detach it"):
+    with pytest.raises(
+        ValueError, match=r"another controller .* multiplies the learning rates of optimizer_d \(SGD\): detach it"
+    ):
         CriticEffortController(run.optimizer)
     run.controller.attach(run.trainer)
     run.controller.detach()

@@ -717,7 +717,7 @@ def test_it_does_not_keep_the_optimizer_alive() -> None:
 def test_two_on_one_optimizer_are_refused() -> None:
     optimizer = SGD([weight()], lr=0.5)
     first, second = attached(optimizer, 4.0), CriticRate(optimizer)
-    with pytest.raises(ValueError, match=r"another controller \(at multiplier 4\) multiplies .* of this SGD"):
+    with pytest.raises(ValueError, match=r"another controller \(at multiplier 4\) multiplies .* of optimizer_d \(SGD\)"):
         second.attach()
     assert not second.attached
     assert hooks(optimizer) == 2
@@ -745,7 +745,7 @@ def test_multipliers_that_are_not_numbers_are_refused(bad: Any) -> None:
 
 def test_what_is_not_an_optimizer_is_refused() -> None:
     for bad in (None, "Adam", nn.Linear(1, 1), SGD):
-        with pytest.raises(TypeError, match=r"optimizer=.*: expected a torch.optim.Optimizer, got"):
+        with pytest.raises(TypeError, match=r"optimizer_d=.*: expected a torch.optim.Optimizer, got"):
             CriticRate(cast(Any, bad))
 
 
@@ -754,9 +754,11 @@ def test_optimizers_without_a_rate_are_refused() -> None:
         def __init__(self, params: Any, **group: Any) -> None:
             super().__init__(params, {"scale": 1.0, **group})
 
-    with pytest.raises(ValueError, match=r"group 0 of the Scaled has no learning rate 'lr' .* it has \['scale'\]"):
+    with pytest.raises(
+        ValueError, match=r"group 0 of optimizer_d \(Scaled\) has no learning rate 'lr' .* it has \['scale'\]"
+    ):
         CriticRate(Scaled([weight()]))
-    with pytest.raises(ValueError, match="group 0 of the Scaled has no learning rate"):
+    with pytest.raises(ValueError, match=r"group 0 of optimizer_d \(Scaled\) has no learning rate"):
         CriticRate(Scaled([weight()], lr=None))
 
 

@@ -97,8 +97,8 @@ class Measurement:
         self._missing += 1
         if self._missing > 1:  # at the first iteration a metric that was attached after the controller is not there yet
             raise StepOutputError(
-                f"engine.state.metrics has no {absent[0]!r}; it has {sorted(map(str, metrics))}: attach that metric to "
-                "the trainer so that it is computed at every iteration"
+                f"engine.state.metrics has no {' and '.join(map(repr, absent))}; it has {sorted(map(str, metrics))}: "
+                "attach that metric to the trainer so that it is computed at every iteration"
             )
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
-from adaptive_critic.checks import integer, limits_pair
+from adaptive_critic.checks import integer, known, limits_pair
 from adaptive_critic.controller import Controller, ControllerOptions
 from adaptive_critic.decision import LOWEST_RATIO, Feedback, Law, Limits, OpenLoop, any_limits
 from adaptive_critic.laws import Schedule
@@ -98,6 +98,7 @@ class FeedbackController(Controller):
         initial_rate: float = 1.0,
         **options: Unpack[ControllerOptions],
     ) -> None:
+        known(type(self), options, FeedbackOptions.__annotations__)
         decision = Feedback(
             law,
             signal,
@@ -204,6 +205,7 @@ class ScheduledController(Controller):
         configured: tuple[float, float] | None = None,
         **options: Unpack[ControllerOptions],
     ) -> None:
+        known(type(self), options, ControllerOptions.__annotations__)
         super().__init__(OpenLoop(schedule, limits, configured), **options)
 
     @property

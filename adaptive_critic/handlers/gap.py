@@ -17,7 +17,12 @@ _INITIAL = 2
 
 
 class WassersteinGapController(FeedbackController):
-    r"""Sets the number of critic updates by the share of the critic's advantage that a generator update uses up.
+    r"""Decides the number of critic updates from how much of the critic's advantage each generator update uses up.
+
+    If a generator update uses up much of the critic's advantage, the critic lags: it gets one more update for every
+    ``setpoint`` of the advantage. If it removes almost nothing, extra updates are wasted and the number falls to
+    ``base``. A gap that swings by more than 1 / ``contrast`` of itself, beyond the noise of finite batches (Var u),
+    shows that both players chase each other: the number rises.
 
     With the gap :math:`g = E[D(x)] - E[D(G(z))]` measured by the same critic before and after a generator update,
 
@@ -31,13 +36,9 @@ class WassersteinGapController(FeedbackController):
         \log r \leftarrow \log r + \text{gain} \cdot \mathrm{clip}(r / 3, 1, 2) \cdot
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right)
 
-    at every iteration. If a generator update uses up much of the critic's advantage, the critic lags: it gets one more
-    update for every ``setpoint`` of the advantage. If it removes almost nothing, extra updates are wasted and the
-    number falls to ``base``. A gap that swings by more than 1 / ``contrast`` of itself, beyond the noise of finite
-    batches (Var u), shows that both players chase each other: the number rises.
-    The training step computes all of it anyway, and the law sees it one iteration late. Source: this project,
-    docs/control-law.md, with the derivation and the alternatives tried. Invariant under D -> a*D + b, a > 0, so that it
-    suits Wasserstein objectives and others.
+    at every iteration. The training step computes all of it anyway, and the law sees it one iteration late. Invariant
+    under D -> a*D + b, a > 0, so that it suits Wasserstein objectives and others. Source: this project,
+    docs/control-law.md, with the derivation and the alternatives tried.
 
     Needs ``d_real``, ``d_fake`` (n,) and ``g_fake`` () of StepOutput (``g_fake`` may be left out where ``g_loss`` is
     its negative). The critic must be the same in both measurements: clip weights after the optimizer's step.

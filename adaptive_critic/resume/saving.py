@@ -34,6 +34,11 @@ class Resumed(NamedTuple):
     checkpoint: Checkpoint
     """Ignite's handler, which writes the files"""
 
+    def __repr__(self) -> str:
+        file = None if self.file is None else str(self.file)
+        skipped = [path.name for path in self.passed_over]
+        return f"Resumed(iteration={self.iteration}, {file=}, passed_over={skipped}, to_save={list(self.to_save)})"
+
 
 class LastSaver:
     """Calls ``save`` after due iterations, when all handlers of that moment have run.

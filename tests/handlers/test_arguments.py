@@ -17,8 +17,11 @@ from adaptive_critic import (
     LossRatioPIDController,
     StepOutputError,
     StopAtBudget,
+    WassersteinGap,
+    WassersteinGapController,
     create_gan_trainer,
 )
+from adaptive_critic.signals import GapShare
 from adaptive_critic.training.objectives import get_objective
 from tests.handlers.table import FEEDBACK, HANDLERS, NAMES, feed, healthy, make
 
@@ -293,6 +296,104 @@ def test_a_start_that_was_not_given_gives_way_to_the_limits(code: str, start: in
     feed(controller, healthy(1))
     controller.reset()
     assert controller.ratio == start
+
+
+# --- names of arguments -----------------------------------------------------------------------------------------------
+
+MISTYPED: list[tuple[str, str]] = [
+    (
+        "StopAtBudget(1000)",
+        "StopAtBudget(1000): give this value by name, such as critic_updates=1000; the names are critic_updates, cost, "
+        "critic_cost, generator_cost, param_name",
+    ),
+    (
+        "StopAtBudget(critic_update=5)",
+        "StopAtBudget has no argument 'critic_update': did you mean 'critic_updates'? It",
+    ),
+    (
+        "WassersteinGapController(3)",
+        "WassersteinGapController(3): give this value by name, such as initial=3; the names",
+    ),
+    (
+        "CriticEffortController(optimizer_d, 3)",
+        "CriticEffortController(3): give this value by name, such as initial=3;",
+    ),
+    ("FixedController(3, 5)", "FixedController(5): give this value by name, such as limits=5; the names are limits"),
+    ("ControllerHistory(5, 'n')", "ControllerHistory('n'): give this value by name, such as param_name='n'; the"),
+    (
+        "WassersteinGapController(n_critic=5)",
+        "WassersteinGapController has no argument 'n_critic': it takes initial, l",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), MISTYPED)
+def test_a_value_without_its_name_or_a_wrong_name_lists_the_names(code: str, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
+        make(code)
+
+
+@pytest.mark.parametrize("code", HANDLERS.values(), ids=HANDLERS.keys())
+def test_an_unknown_name_names_the_class_and_the_right_name(code: str) -> None:
+    name = code.partition("(")[0]
+    with pytest.raises(TypeError, match=f"^{name} has no argument 'param_nam': did you mean 'param_name'[?] It takes "):
+        make(code, param_nam="n")
+    if code in FEEDBACK.values():
+        with pytest.raises(TypeError, match=f"^{name} has no argument 'update_evry': did you mean 'update_every'[?]"):
+            make(code, update_evry=5)
+
+
+def test_a_class_of_ones_own_may_take_more_names() -> None:
+    class Own(WassersteinGapController):
+        def __init__(self, **options: Any) -> None:
+            self.more = options.pop("more")
+            super().__init__(**options)
+
+    assert Own(more=3, initial=4).ratio == 4
+    with pytest.raises(TypeError, match="^Own has no argument 'mor': "):
+        Own(more=3, mor=4)
+
+
+# --- entries that a rule needs ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "message"),
+    [
+        ("WassersteinGapController()", {}, "no 'd_real', 'd_fake' and 'g_fake'; it has []"),
+        (
+            "WassersteinGapController()",
+            {"d_real": [1.0] * 2, "g_loss": 1.0},
+            "no 'd_fake'; it has ['d_real', 'g_loss']",
+        ),
+        ("CriticEffortController(optimizer_d)", {"loss": 1.0}, "no 'd_real', 'd_fake' and 'g_fake'; it has ['loss']"),
+        ("LossChangeRateController()", {"loss": 1.0}, "no 'd_loss' and 'g_loss'; it has ['loss']"),
+        ("TwoThresholdController(1, 1)", {"g_loss": 1.0}, "no 'd_loss'; it has ['g_loss']"),
+    ],
+)
+def test_all_entries_that_are_missing_are_named(code: str, output: dict[str, Any], message: str) -> None:
+    with pytest.raises(StepOutputError, match=re.escape(f"the training step's output has {message}")):
+        make(code).observe(output)
+
+
+def test_without_critic_updates_only_the_generators_entries_are_needed() -> None:
+    with pytest.raises(StepOutputError, match=re.escape("has no 'g_fake'; it has []")):
+        GapShare().pick({}, 0)
+
+
+@pytest.mark.parametrize(("phase", "names"), [("updates", "'d_real' and 'd_fake'"), ("after", "'d_real' and 'g_fake'")])
+def test_the_metric_names_all_entries_that_are_missing(phase: str, names: str) -> None:
+    with pytest.raises(
+        StepOutputError, match=re.escape(f"the training step must return a dict with the keys {names}, ")
+    ):
+        WassersteinGap(phase).update(3.0)
+
+
+def test_running_metrics_that_are_missing_are_all_named() -> None:
+    trainer = Engine(lambda engine, batch: None)
+    make("WassersteinGapController(gap_before='one', gap_after='two')").attach(trainer)
+    with pytest.raises(StepOutputError, match=re.escape("engine.state.metrics has no 'one' and 'two'; it has []")):
+        trainer.run(range(3))
 
 
 # --- what a stranger tried --------------------------------------------------------------------------------------

@@ -61,6 +61,15 @@ def test_three_lives_are_one(expected: Trace, tmp_path: Path) -> None:
     assert names(folder) == ["checkpoint_15.pt", "checkpoint_20.pt"]  # those of earlier lives are counted
 
 
+def test_what_was_resumed_is_shown_in_one_line(tmp_path: Path) -> None:
+    life(tmp_path, 8)
+    _, resumed = life(tmp_path, 9)
+    shown = repr(resumed)
+    assert shown.startswith(f"Resumed(iteration=5, file='{tmp_path / 'checkpoint_5.pt'}', passed_over=[], to_save=['")
+    assert "\n" not in shown
+    assert len(shown) < 300 + len(str(tmp_path))
+
+
 def test_a_file_that_is_cut_off_is_passed_over(
     expected: Trace, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
