@@ -717,7 +717,9 @@ def test_it_does_not_keep_the_optimizer_alive() -> None:
 def test_two_on_one_optimizer_are_refused() -> None:
     optimizer = SGD([weight()], lr=0.5)
     first, second = attached(optimizer, 4.0), CriticRate(optimizer)
-    with pytest.raises(ValueError, match=r"another controller \(at multiplier 4\) multiplies .* of optimizer_d \(SGD\)"):
+    with pytest.raises(
+        ValueError, match=r"another controller \(at multiplier 4\) multiplies .* of optimizer_d \(SGD\)"
+    ):
         second.attach()
     assert not second.attached
     assert hooks(optimizer) == 2
