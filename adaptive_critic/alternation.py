@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from adaptive_critic import state as saved
 from adaptive_critic.decision import Decision
+from adaptive_critic.run_summary import RunSummary
 from adaptive_critic.step_output import num_critic_updates, num_samples
 
 __all__ = ["Alternation", "AlternationState", "Next"]
@@ -33,6 +34,7 @@ class AlternationState(NamedTuple):
     samples_seen: int
     override: tuple[int, ...]
     decision: Any
+    summary: tuple[tuple[int, ...], float]
 
 
 class Alternation:
@@ -62,6 +64,7 @@ class Alternation:
         self.index = 0
         """index of the next iteration (from 0), which a schedule reads"""
         self.decision.clear()
+        self._summary = RunSummary(self.decision.steps(0))
 
     def refresh(self) -> None:
         """Read the decision anew. Reading it changes nothing."""
@@ -90,11 +93,19 @@ class Alternation:
             self.decision.observe(output, metrics, ran.steps)
         if ran.decided:
             self.decision.ran(ran.steps, ran.ratio)
+        limits = self.decision.limits if ran.decided and self.decision.ratio is not None else None
+        self._summary.count(ran.steps, limits, ran.rate)
         self.critic_updates += made
         self.generator_updates += 1
         self.samples_seen += samples
         self.index = index
         self.refresh()
+
+    def summary(self) -> str:
+        """Return the run so far in one line."""
+        limited = self.decision.limits is not None and self.decision.ratio is not None
+        rated = self.decision.rate is not None
+        return self._summary.line(self.critic_updates, self.generator_updates, limited, rated)
 
     # --- override -----------------------------------------------------------------------------------------------
 
@@ -138,6 +149,7 @@ class Alternation:
             "samples_seen": self.samples_seen,
             "override": [self._override_steps, self.overridden, int(self._rate_lowered)],
             "law": self.decision.state_dict(),
+            **self._summary.state_dict(),
         }
 
     def read_state(self, state: Mapping[str, Any]) -> AlternationState:
@@ -153,7 +165,7 @@ class Alternation:
         if override[1] > 0:
             steps = None
         decision = self.decision.read_state(saved.mapping(state, "law"), steps)
-        return AlternationState(counts[0], counts[1], counts[2], override, decision)
+        return AlternationState(counts[0], counts[1], counts[2], override, decision, RunSummary.read_state(state))
 
     def restore(self, state: AlternationState) -> None:
         """Go on from a state, within the current limits."""
@@ -162,4 +174,5 @@ class Alternation:
         self._rate_lowered, self._waits = lowered == [1], False
         self.index = self.generator_updates
         self.decision.restore(state.decision)
+        self._summary.restore(state.summary)
         self.refresh()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, TypedDict
+from typing import Any, ClassVar
 
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
@@ -18,17 +19,11 @@ from adaptive_critic.handler import DEFAULT_NAME, Handler
 from adaptive_critic.published import Published
 from adaptive_critic.step_output import StepOutputError
 
-__all__ = ["Controller", "ControllerOptions"]
+__all__ = ["Controller"]
 
 _FORMAT = 2
 
-
-class ControllerOptions(TypedDict, total=False):
-    """Keywords that all controllers take; see :class:`Controller`."""
-
-    output_transform: Callable[[Any], Any] | None
-    param_name: str
-    on_divergence: str | Callable[..., None] | DivergenceGuard | None
+_logger = logging.getLogger("adaptive_critic")
 
 
 class Controller(Handler):
@@ -41,18 +36,16 @@ class Controller(Handler):
     - ``critic_ratio``: float, the real-valued ratio behind it;
     - ``critic_signal``: float, the quantity that the law regulates, NaN while there is none;
     - ``critic_updates``, ``generator_updates``: int, updates so far. The latter counts iterations, the former the
-      critic updates that this controller asked of them, minus those that the step reports as skipped by a gradient
-      scaler (``num_critic_updates``). If a step or a second writer of the attribute makes another number of updates,
-      the count ignores it; where that shows, a warning is logged;
+      critic updates asked of them, minus those that a gradient scaler skipped (``num_critic_updates``). Other updates
+      of the step are not counted; where they show, a warning is logged;
     - ``samples_seen``: int, real samples consumed so far on this rank, as the step reports them (``num_samples``).
 
     Args:
         decision: decides the number.
         output_transform: turns the step's output into a StepOutput, or None.
         param_name: name of the attribute of ``engine.state``.
-        on_divergence: None, a mode of :class:`DivergenceGuard`, or a configured guard. It is attached, detached and
-            saved together with the controller. A guard made from a mode has this ``output_transform`` too; a configured
-            guard has its own.
+        on_divergence: None, a mode of :class:`DivergenceGuard`, or a configured guard, which has an
+            ``output_transform`` of its own. It is attached, detached and saved together with the controller.
     """
 
     def __init__(
@@ -113,10 +106,9 @@ class Controller(Handler):
     def limits(self) -> tuple[int, int] | None:
         """(lower, upper) of the integer, or None. They can be assigned.
 
-        New limits apply at once: the controller clamps number and ratio to them and publishes both. Later runs start at
-        the bound nearest to ``initial`` if that is outside. A running iteration and an :meth:`override` keep their
-        numbers. In a distributed run every rank must assign the same, between two runs or at the same iteration. An
-        assignment raises the same errors as the constructor.
+        New limits apply at once: the controller clamps number and ratio to them and publishes both. A later run starts
+        within them. A running iteration and an :meth:`override` keep their numbers. In a distributed run every rank
+        must assign the same, between two runs or at the same iteration. Errors are those of the constructor.
         """
         return self._decision.limits
 
@@ -155,14 +147,23 @@ class Controller(Handler):
         """Freeze the number for the next iterations."""
         self.override(iterations, self.num_discriminator_steps)
 
+    _also_listens: ClassVar[dict[Events, str]] = {Events.COMPLETED: "_on_completed"}
+
+    def _on_completed(self, engine: Engine) -> None:
+        _logger.info("%s", self.summary())
+
+    def summary(self) -> str:
+        """Return the run so far in one line; the controller logs it (INFO) when a run of an Engine is completed."""
+        guard = "" if self.guard is None else f", interventions of the guard {self.guard.interventions}"
+        return f"{type(self).__name__}: {self._alternation.summary()}{guard}"
+
     def observe(self, output: Any) -> int:
         """Observe one iteration of a loop without an Engine (a StepOutput); return the critic updates of the next.
 
         Before the first iteration read ``num_discriminator_steps``. In a distributed run every rank must call it.
 
         Raises:
-            RuntimeError: if the controller is attached to an engine, which already observes for it. Also if it has a
-                guard (``on_divergence``), which acts through an engine.
+            RuntimeError: if the controller is attached to an engine, or has a guard, which acts through one.
             StepOutputError: if the output is not what this controller needs.
         """
         self._check_alone()
@@ -182,8 +183,8 @@ class Controller(Handler):
             )
         if self.guard is not None:
             raise RuntimeError(
-                f"{self!r} has a guard, which acts through an Engine: attach the controller to one, let the loop "
-                "report to Rounds(controller), which has one, or leave on_divergence= out and look at the losses"
+                f"{self!r} has a guard, which acts through an Engine: attach the controller to one, report to "
+                "Rounds(controller), which has one, or leave on_divergence= out"
             )
 
     def attach(self, engine: Engine) -> None:

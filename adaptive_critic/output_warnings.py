@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from operator import add
 from typing import Any
 
 import torch
@@ -28,9 +27,13 @@ _NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap
 _NEGATIVE_DECISIONS = 50  # decisions in a row: means over many iterations hide positive gaps
 _MOST_ENTRIES = 20  # updates that a loop which ignores the number may make; a batch has more samples
 _SAME_ITERATIONS = 10  # iterations in a row with one number for loss and score
-_RAISED_ITERATIONS = 200  # iterations over which generator updates raise the gap on average
-_RAISED_ERRORS = 5.0  # by this many standard errors
-_RAISED_SHARE = -0.02  # and by this share of the gap
+_SOON, _LATE = 50, 200  # iterations over which generator updates are judged
+_ERRORS = 5.0  # their mean effect on the gap has to be this many standard errors from 0
+_RAISED_SHARE = -0.02  # and raise the gap by this share of it
+# Swapped scores swap the two components. The lowest root mean square of the gap in a healthy run of the suite, over 50
+# iterations and as a multiple of what a generator update uses up, is HEALTHY; swapped, SWAPPED at most.
+_SWAPPED_SIZE = 0.7
+_SMALLEST = 1e-300
 _HELD_DECISIONS = 20  # decisions in a row without a finite observation
 _SLACK = 1e-3  # a mean in half precision may lie beyond its bounds by this much
 
@@ -60,7 +63,8 @@ class OutputWarnings:
         self._iterations = 0
         self._same = 0  # iterations in a row
         self._negative = (0, 0)  # iterations and decisions in a row
-        self._share = (0, 0.0, 0.0, 0.0)  # iterations, sums of used, its square and the gap
+        # Running metrics are smooth, so that few iterations say nothing of their errors.
+        self._effects = [_Effect(length) for length in ((_SOON, _LATE) if self._is_gap else (_LATE,))]
         self._held = 0  # decisions in a row
 
     def _log(self, what: str, text: str, *values: object) -> None:
@@ -164,8 +168,8 @@ class OutputWarnings:
     def check_gap(self, mean: Sequence[float], square: Sequence[float], iterations: int) -> None:
         """Log gaps that show wrong scores.
 
-        Two faults are found: real samples scored below generated ones for longer than with any critic that learns, and
-        generator updates that raise the gap.
+        Three faults are found: generator updates that use up more than the whole gap, those that raise it, and real
+        samples scored below generated ones for longer than with any critic that learns.
 
         Args:
             mean: means of the signal's components at a decision.
@@ -175,7 +179,11 @@ class OutputWarnings:
         if self._signal.names != ("used", "gap"):
             return
         used, gap = mean
-        self._check_share(used, square[0], gap, iterations)
+        for effect in self._effects:
+            effect.add((used, square[0], gap, square[1]), iterations)
+            if effect.iterations >= effect.length:
+                self._judge(effect)
+                effect.clear()
         if gap >= used:  # d_real - d_fake of one critic is the rest of the gap after the generator's update
             self._negative = (0, 0)
             return
@@ -188,24 +196,46 @@ class OutputWarnings:
                 self._negative[0], used - gap,
             )  # fmt: skip
 
-    def _check_share(self, used: float, square: float, gap: float, iterations: int) -> None:
-        added = iterations, iterations * used, iterations * square, iterations * gap
-        self._share = tuple(map(add, self._share, added))
-        count, *sums = self._share
-        if count < _RAISED_ITERATIONS:
-            return
-        used, square, gap = (value / count for value in sums)
-        error = math.sqrt(max(square - used * used, 0.0) / count)
-        self._share = (0, 0.0, 0.0, 0.0)
-        if used < -_RAISED_ERRORS * error and gap > 0.0 and used / gap < _RAISED_SHARE:
+    def _judge(self, effect: _Effect) -> None:
+        used, used_square, gap, gap_square = (value / effect.iterations for value in effect.sums)
+        error = math.sqrt(max(used_square - used * used, 0.0) / effect.iterations)
+        size = max(math.sqrt(gap_square), _SMALLEST)
+        swapped = self._is_gap and used > _ERRORS * error and size < _SWAPPED_SIZE * used
+        raised = used < -_ERRORS * error and used < _RAISED_SHARE * size
+        if gap < used and (swapped or raised):
+            self._log(
+                "gap",
+                "the critic has scored fakes above real samples for %d iterations, by %.4g on average: are d_real and "
+                "d_fake swapped, or do the scores have the other sign? Higher scores must mean more real",
+                effect.iterations, used - gap,
+            )  # fmt: skip
+        elif raised:
             self._log(
                 "share",
                 "the generator's updates have raised the critic's gap over %d iterations, by %.2g of it each. Scores "
                 "of one critic on fresh batches show them lowering it. Are d_real and d_fake swapped, or g_fake of the "
                 "other sign? Is d_fake of an image pool or older fakes, g_fake from after the generator's step? Does "
                 "the critic change between the two (weights clipped before they are scored, another mode)?",
-                count, -used / gap,
+                effect.iterations, -used / size,
             )  # fmt: skip
+
+
+class _Effect:
+    """Sums over the iterations of a window: of used, its square, the gap and its square."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin the next window."""
+        self.iterations = 0
+        self.sums = [0.0] * 4
+
+    def add(self, means: Sequence[float], iterations: int) -> None:
+        """Add a decision's means over some iterations."""
+        self.iterations += iterations
+        self.sums = [total + iterations * mean for total, mean in zip(self.sums, means, strict=True)]
 
 
 def _is_one_number(one: Any, other: Any) -> bool:

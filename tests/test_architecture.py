@@ -66,7 +66,8 @@ TABLE = {
         {"torch", "ignite"},
         {"checks", "distributed", "events", "guard", "handler", "state", "step_output", "window"},
     ),
-    "alternation": Row(set(), {"decision", "state", "step_output"}),
+    "run_summary": Row(set(), {"state"}),
+    "alternation": Row(set(), {"decision", "run_summary", "state", "step_output"}),
     "published": Row({"ignite"}, {"alternation", "events", "handler"}),
     "controller": Row(
         {"ignite"},

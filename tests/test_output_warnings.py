@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from ignite.engine import Engine, Events
 from adaptive_critic import (
     AccuracyGateController,
     AccuracyLadderController,
+    CriticEffortController,
     LossChangeRateController,
     LossRatioPIDController,
     WassersteinGap,
@@ -21,6 +24,10 @@ from adaptive_critic import (
 )
 from adaptive_critic.handlers.base import FeedbackController
 from adaptive_critic.step_output import StepOutputError
+
+
+def effort(**options: Any) -> CriticEffortController:
+    return CriticEffortController(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1), **options)
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -330,7 +337,7 @@ def test_a_share_below_0_for_long_is_logged_with_its_causes(
         noise = 0.1 * math.sin(iteration)
         controller.observe({"d_real": [2.0], "d_fake": [-0.1 + noise], "g_fake": 0.0, "g_loss": 0.5})
     (message,) = told(caplog)
-    assert re.search(r"have raised the critic's gap over 20\d iterations, by 0.05 of it each", message)
+    assert re.search(r"have raised the critic's gap over 5\d iterations, by 0.0(5|48) of it each", message)
     assert "Is d_fake of an image pool" in message
 
 
@@ -340,3 +347,64 @@ def test_a_share_of_noise_around_0_is_not_logged(caplog: pytest.LogCaptureFixtur
         noise = 0.4 * math.sin(7.3 * iteration)
         controller.observe({"d_real": [2.0], "d_fake": [noise - 0.01], "g_fake": 0.0, "g_loss": 0.5})
     assert told(caplog) == []
+
+
+def test_a_share_below_0_that_noise_hides_at_first_is_logged_later(caplog: pytest.LogCaptureFixture) -> None:
+    controller = WassersteinGapController(limits=(1, 1), initial=1)
+    for iteration in range(250):
+        noise = 0.4 * math.sin(7.3 * iteration)
+        controller.observe({"d_real": [2.0], "d_fake": [noise - 0.12], "g_fake": 0.0, "g_loss": 0.5})
+    (message,) = told(caplog)
+    assert "over 200 iterations" in message
+
+
+# --- scores that are swapped, early ----------------------------------------------------------------------------------
+
+SCORES: dict[str, Callable[[float, float, float], tuple[float, float, float]]] = {
+    "as they should be": lambda real, fake, generated: (real, fake, generated),
+    "swapped": lambda real, fake, generated: (fake, real, generated),
+    "all of the other sign": lambda real, fake, generated: (-real, -fake, -generated),
+    "g_fake of the other sign": lambda real, fake, generated: (real, fake, -generated),
+}
+
+
+def trained(iterations: int, form: str, n: Callable[[], int]) -> Iterator[dict[str, Any]]:
+    """Yield the scores of a critic whose gap swings around 1, of which a generator update uses up about a fifth."""
+    source = random.Random(3)
+    gap, before = 1.0, -0.7
+    for _ in range(iterations):
+        gap = min(max(gap + source.gauss(0.0, 0.1), 0.5), 1.5)
+        generated = source.gauss(-0.7, 0.05)
+        real, fake, score = SCORES[form](before + gap, before + source.gauss(0.2, 0.1), generated)
+        yield {"d_real": [real] * n(), "d_fake": [fake] * n(), "d_loss": [0.0] * n(), "g_fake": score, "g_loss": 0.25}
+        before = generated
+
+
+BELOW = r"the critic has scored fakes above real samples for \d+ iterations, by .* swapped, or .* the other sign\?"
+
+
+@pytest.mark.parametrize("update_every", [1, 10])
+@pytest.mark.parametrize("make", [WassersteinGapController, LossRatioPIDController, effort])
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("as they should be", None),
+        ("swapped", BELOW),
+        ("all of the other sign", BELOW),
+        ("g_fake of the other sign", r"raised the critic's gap over \d+ iterations, .* g_fake of the other sign\?"),
+    ],
+)
+def test_scores_that_are_swapped_or_of_the_other_sign_are_told_early_and_once(
+    form: str, expected: str | None, make: Any, update_every: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    controller = make(update_every=update_every)
+
+    def messages() -> list[str]:
+        return [text for text in told(caplog) if "upper limit" not in text and "optimizer_d" not in text]
+
+    for iteration, output in enumerate(trained(1500, form, lambda: controller.num_discriminator_steps), start=1):
+        controller.observe(output)
+        assert iteration != 100 or form == "as they should be" or len(messages()) == 1, "early"
+    found = messages()
+    assert len(found) == (expected is not None), "once"
+    assert expected is None or re.search(expected, found[0])

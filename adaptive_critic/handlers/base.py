@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypedDict, overload
 
 from adaptive_critic.checks import integer, known, limits_pair
-from adaptive_critic.controller import Controller, ControllerOptions
+from adaptive_critic.controller import Controller
 from adaptive_critic.decision import LOWEST_RATIO, Feedback, Law, Limits, OpenLoop, any_limits
 from adaptive_critic.laws import Schedule
 from adaptive_critic.signals import Signal
@@ -15,7 +15,10 @@ from adaptive_critic.signals import Signal
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from adaptive_critic.guard import DivergenceGuard
+
 __all__ = [
+    "ControllerOptions",
     "FeedbackController",
     "FeedbackOptions",
     "LawNumber",
@@ -23,6 +26,14 @@ __all__ = [
     "initial_within",
     "named_metrics",
 ]
+
+
+class ControllerOptions(TypedDict, total=False):
+    """Keywords that all controllers take; see :class:`~adaptive_critic.controller.Controller`."""
+
+    output_transform: Callable[[Any], Any] | None
+    param_name: str
+    on_divergence: str | Callable[..., None] | DivergenceGuard | None
 
 
 class FeedbackOptions(ControllerOptions, total=False):
@@ -125,6 +136,10 @@ class FeedbackController(Controller):
     def bad_observations(self) -> int:
         """Decisions held because an observation was not finite, or impossible."""
         return self._decision.bad_observations
+
+    def summary(self) -> str:
+        """See :meth:`Controller.summary`."""
+        return f"{super().summary()}, held decisions {self.bad_observations}"
 
     @property
     def law(self) -> Law:

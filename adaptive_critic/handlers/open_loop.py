@@ -7,8 +7,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 from adaptive_critic.checks import integer, real
-from adaptive_critic.controller import ControllerOptions
-from adaptive_critic.handlers.base import ScheduledController
+from adaptive_critic.handlers.base import ControllerOptions, ScheduledController
 from adaptive_critic.laws import Constant, ExponentialDecay, Milestones, Schedule, WGANReference
 
 if TYPE_CHECKING:
