@@ -177,4 +177,4 @@ def _refuse_single_samples(loader: Any) -> None:
             "DataLoader(TensorDataset(tensor), batch_size=64, shuffle=True)"
         )
     if isinstance(loader, (str, bytes, Mapping)) or not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
-        raise TypeError(f"loader={loader!r}: expected an iterable of batches, such as a DataLoader")
+        raise TypeError(f"expected an iterable of batches, such as a DataLoader, got {loader!r}")

@@ -159,6 +159,11 @@ def test_an_unknown_objective_is_refused_with_a_list_of_those_there_are() -> Non
         ({"r1": math.nan}, ValueError, "r1=nan"),
         ({"clip": 0.0}, ValueError, "clip=0.0"),
         ({"clip": "0.01"}, TypeError, "clip='0.01'"),
+        ({"real_term": "hinge"}, TypeError, "real_term='hinge': expected a function from scores to a loss"),
+        ({"generator_term": None}, TypeError, "generator_term=None: expected a function"),
+        ({"ideal_critic_loss": "2"}, TypeError, "ideal_critic_loss='2': expected a finite number"),
+        ({"ideal_critic_loss": 0.0}, ValueError, "ideal_critic_loss=0.0: expected a number above 0"),
+        ({"boundary": math.nan}, ValueError, "boundary=nan"),
     ],
 )
 def test_weights_out_of_range_are_refused(setting: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -424,20 +424,22 @@ def test_generated_samples_of_another_shape_are_refused_by_the_gradient_penalty(
 
 SGD = torch.optim.SGD
 BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"objective": "wgan"}, ValueError, "objective='wgan': expected one of 'wasserstein-gp', "),
+    ({"objective": "wgan"}, ValueError, "objective='wgan': expected one of 'wasserstein-gp' or 'wgan-gp'"),
     ({"latent_dim": None}, ValueError, "got neither of latent_dim and sample_latent"),
     ({"sample_latent": torch.randn, "latent_dim": 2}, ValueError, "got both of latent_dim and sample_latent"),
     ({"sample_latent": 3}, TypeError, "sample_latent=3: expected a callable"),
     ({"latent_dim": 0}, ValueError, "latent_dim=0"),
     ({"latent_dim": (4, -1)}, ValueError, "latent_dim=-1"),
     ({"latent_dim": 2.0}, TypeError, r"latent_dim=2\.0"),
+    ({"latent_dim": "64"}, TypeError, "latent_dim='64': expected an int of at least 1"),
+    ({"param_name": "two words"}, ValueError, "param_name='two words': expected a name that works as an attribute"),
     ({"gradient_accumulation_steps": 0}, ValueError, "gradient_accumulation_steps=0"),
     ({"gradient_accumulation_steps": 1.5}, TypeError, r"gradient_accumulation_steps=1\.5"),
     ({"gradient_penalty": -1.0}, ValueError, r"gradient_penalty=-1\.0"),
     ({"objective": "non-saturating", "r1": -1.0}, ValueError, r"r1=-1\.0"),
     ({"objective": "wasserstein-clip", "clip": 0.0}, ValueError, r"clip=0\.0"),
     ({"objective": "hinge", "clip": 0.01}, ValueError, r"clip=0\.01 with objective 'hinge'"),
-    ({"data": 5}, TypeError, "loader=5: expected an iterable of batches"),
+    ({"data": 5}, TypeError, "expected an iterable of batches, such as a DataLoader, got 5"),
     ({"device": "meta"}, ValueError, "device='meta', but the generator is on 'cpu'"),
     ({"ema": 1.0}, ValueError, r"^ema=1\.0"),
 ]

@@ -92,6 +92,9 @@ class AlternationAudit:
         for name, found in (("generator", generator), *(("critic", module) for module in critics)):
             if not isinstance(found, nn.Module):
                 raise TypeError(f"{name}={found!r}: expected a torch.nn.Module, got {type(found).__name__}")
+        for name, item in (("optimizer_g", optimizer_g), ("optimizer_d", optimizer_d)):
+            if not isinstance(item, Optimizer):
+                raise TypeError(f"{name}={item!r}: expected a torch.optim.Optimizer, got {type(item).__name__}")
         self._networks: dict[str, Sequence[nn.Module]] = {"critic": critics, "generator": (generator,)}
         self._optimizers = {"critic": optimizer_d, "generator": optimizer_g}
         self._steps = _checked_steps(steps)

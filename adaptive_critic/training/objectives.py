@@ -37,8 +37,8 @@ class Objective:
             disables it.
 
     Raises:
-        TypeError: if a weight is not a number.
-        ValueError: if a weight is negative, infinite or NaN, or ``clip`` is not above 0.
+        TypeError: if a term is not a function, or another value is not a number.
+        ValueError: if a weight is negative, infinite or NaN, or ``clip`` or the ideal loss is not above 0.
 
     Example:
         >>> import torch
@@ -60,6 +60,12 @@ class Objective:
     clip: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("real_term", "fake_term", "generator_term"):
+            if not callable(term := getattr(self, name)):
+                raise TypeError(f"{name}={term!r}: expected a function from scores to a loss")
+        if self.ideal_critic_loss is not None:
+            real_number("ideal_critic_loss", self.ideal_critic_loss, above=0.0)
+        real_number("boundary", self.boundary)
         real_number("gradient_penalty", self.gradient_penalty, at_least=0.0)
         real_number("r1", self.r1, at_least=0.0)
         if self.clip is not None:

@@ -140,7 +140,7 @@ def latent_source(
         if not callable(sample_latent):
             raise TypeError(f"sample_latent={sample_latent!r}: expected a callable from a batch size to latents")
         return partial(_drawn, sample_latent, device)
-    dims = tuple(latent_dim) if isinstance(latent_dim, Sequence) else (latent_dim,)
+    dims = tuple(latent_dim) if isinstance(latent_dim, Sequence) and not isinstance(latent_dim, str) else (latent_dim,)
     if not dims:
         raise ValueError(f"latent_dim={latent_dim!r}: expected an int of at least 1, or a sequence of such ints")
     for dim in dims:

@@ -11,7 +11,7 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from adaptive_critic.checks import integer
+from adaptive_critic.checks import attribute_name, integer
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.handler import writes
 from adaptive_critic.random_state import RandomState
@@ -186,6 +186,7 @@ def create_gan_trainer(
     check_networks(generator, discriminator, optimizer_g, optimizer_d)
     check_batches(prepare_batch, conditional, non_blocking)
     integer("gradient_accumulation_steps", gradient_accumulation_steps, at_least=1)
+    attribute_name("param_name", param_name)
     batches = data if isinstance(data, InfiniteBatches) else infinite_batches(data)
     target = resolved_device(generator, device)
     context, grad_scaler = precision(target, autocast, scaler)
