@@ -846,7 +846,7 @@ GOOD = output(STREAM[0], 3)
         ("WassersteinGapController()", "loss", r"got 'loss' \(str\)"),
         ("WassersteinGapController()", 0.5, r"got 0.5 \(float\)"),
         ("WassersteinGapController()", _Slots(), "must return a dict"),
-        ("WassersteinGapController()", {"loss": 1.0, "lr": 2.0}, r"no 'd_real', 'd_fake' and 'g_fake'; it has \['loss', 'lr'\]"),
+        ("WassersteinGapController()", {"loss": 1.0}, r"no 'd_real', 'd_fake' and 'g_fake'; it has \['loss'\]"),
         ("WassersteinGapController()", {"g_fake": 0.0, "d_fake": [1.0]}, r"no 'd_real'; it has \['d_fake', 'g_fake'\]"),
         ("WassersteinGapController()", GOOD | {"d_real": 0.5}, r"'d_real' must hold one entry .*values = \[critic_up"),
         ("WassersteinGapController()", GOOD | {"d_real": torch.tensor(0.5)}, "'d_real' must hold one entry"),
