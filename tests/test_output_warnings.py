@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from torch import nn
+from torch.utils.data import DataLoader
 
 from adaptive_critic import (
     AccuracyGateController,
@@ -21,6 +23,7 @@ from adaptive_critic import (
     LossRatioPIDController,
     WassersteinGap,
     WassersteinGapController,
+    create_gan_trainer,
 )
 from adaptive_critic.handlers.base import FeedbackController
 from adaptive_critic.step_output import StepOutputError
@@ -408,3 +411,36 @@ def test_scores_that_are_swapped_or_of_the_other_sign_are_told_early_and_once(
     found = messages()
     assert len(found) == (expected is not None), "once"
     assert expected is None or re.search(expected, found[0])
+
+
+def swapped(output: dict[str, Any]) -> dict[str, Any]:
+    return output | {"d_real": output["d_fake"], "d_fake": output["d_real"]}
+
+
+@pytest.mark.parametrize("transform", [None, swapped])
+@pytest.mark.parametrize("controller", ["gap", "effort"])
+def test_a_gan_whose_step_swaps_its_scores_is_told_within_100_iterations(
+    controller: str, transform: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        networks = [
+            nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, width))
+            for width in (2, 1)
+        ]
+        optimizers = [torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.0, 0.9)) for network in networks]
+        points = torch.randn(2048, 2) * torch.tensor([0.3, 2.0]) + 1.0
+        trainer = create_gan_trainer(
+            *networks,
+            *optimizers,
+            data=DataLoader(points, batch_size=64, shuffle=True),  # type: ignore[arg-type]  # a tensor is one
+            latent_dim=2,
+        )
+        if controller == "gap":
+            WassersteinGapController(output_transform=transform).attach(trainer)
+        else:
+            CriticEffortController(optimizers[1], output_transform=transform).attach(trainer)
+        trainer.run(max_iters=100, epoch_length=100)
+    messages = told(caplog)
+    assert len(messages) == (transform is not None)
+    assert all("the critic has scored fakes above real samples" in message for message in messages)
