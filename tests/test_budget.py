@@ -273,5 +273,7 @@ def test_two_budgets_on_one_trainer_keep_their_costs_apart() -> None:
 
 def test_a_bare_number_is_no_budget() -> None:
     """5000 what? Critic updates and cost differ by their cost."""
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(
+        TypeError, match=r"^StopAtBudget\(5000\): give this value by name, such as critic_updates=5000; "
+    ):
         StopAtBudget(5000)  # type: ignore[call-arg]  # the error is the point
