@@ -138,7 +138,7 @@ class FeedbackController(Controller):
         return self._decision.bad_observations
 
     def summary(self) -> str:
-        """See :meth:`Controller.summary`."""
+        """See :meth:`~adaptive_critic.controller.Controller.summary`; with the number of held decisions."""
         return f"{super().summary()}, held decisions {self.bad_observations}"
 
     @property
