@@ -30,6 +30,7 @@ __all__ = [
     "real",
     "share_kept",
     "shortened",
+    "stateful",
     "whole",
 ]
 
@@ -139,6 +140,18 @@ def attribute_name(name: str, value: object) -> str:
     if not value.isidentifier() or keyword.iskeyword(value):
         raise ValueError(f"{name}={value!r}: expected a name that works as an attribute")
     return value
+
+
+def stateful(argument: str, name: object, value: object, expected: str) -> None:
+    """Check an entry of a dict from names to objects: it must have ``state_dict`` and ``load_state_dict``."""
+    if not isinstance(name, str):
+        raise TypeError(f"{argument} has the key {name!r}: expected names, got {type(name).__name__}")
+    if isinstance(value, type):
+        raise TypeError(f"{argument}[{name!r}] is the class {value.__name__}: expected an object of it")
+    for method in ("state_dict", "load_state_dict"):
+        if not callable(getattr(value, method, None)):
+            kind = type(value).__name__
+            raise TypeError(f"{argument}[{name!r}] has no {method}(): expected {expected}, got {kind}")
 
 
 def limits_pair(value: object) -> tuple[int, int]:
