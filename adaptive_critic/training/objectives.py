@@ -29,8 +29,8 @@ class Objective:
         generator_term: scores of generated samples -> the generator's loss, shape ().
         ideal_critic_loss: real term + fake term of the best critic when generated samples are distributed like real
             ones. None for a Wasserstein objective, whose scores have no scale.
-        boundary: the score above which a sample counts as real. Under a Wasserstein objective a critic's
-            offset is arbitrary, and an accuracy measured against any fixed boundary means little.
+        boundary: the score above which a sample counts as real. Under a Wasserstein objective, where a critic's
+            offset is arbitrary, accuracies mean little.
         gradient_penalty: weight of :func:`gradient_penalty`, >= 0; 0 leaves it out.
         r1: gamma of :func:`r1_penalty`, >= 0; 0 leaves it out.
         clip: bound of the critic's parameters: each is clipped to [-clip, clip] after each optimizer step. None
@@ -176,35 +176,14 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
         for objective in (
             Objective("wasserstein-gp", _negative_mean, _mean, _negative_mean, None, gradient_penalty=10.0),
             Objective("wasserstein-clip", _negative_mean, _mean, _negative_mean, None, clip=0.01),
-            Objective(
-                "non-saturating",
-                _softplus_of_negative,
-                _softplus,
-                _softplus_of_negative,
-                math.log(4),
-            ),
+            Objective("non-saturating", _softplus_of_negative, _softplus, _softplus_of_negative, math.log(4)),
             Objective("hinge", _hinge_real, _hinge_fake, _negative_mean, 2.0),
             # The losses pull real samples to a score of 1 and generated ones to 0, so the boundary lies between.
-            Objective(
-                "least-squares",
-                _squared_distance_to_one,
-                _squared,
-                _squared_distance_to_one,
-                0.5,
-                boundary=0.5,
-            ),
+            Objective("least-squares", _squared_distance_to_one, _squared, _squared_distance_to_one, 0.5, boundary=0.5),
         )
     }
 )
 """The objectives by name.
-
-| name | critic loss | generator loss | ideal critic loss |
-|---|---|---|---|
-| wasserstein-gp | E[D(G)] - E[D(x)], + 10 * gradient penalty | -E[D(G)] | none |
-| wasserstein-clip | E[D(G)] - E[D(x)], weights clipped to 0.01 after each step | -E[D(G)] | none |
-| non-saturating | E[softplus(-D(x))] + E[softplus(D(G))] | E[softplus(-D(G))] | log 4 |
-| hinge | E[relu(1 - D(x))] + E[relu(1 + D(G))] | -E[D(G)] | 2 |
-| least-squares | E[(D(x) - 1)^2] + E[D(G)^2] | E[(D(G) - 1)^2] | 0.5 |
 
 Sources: Arjovsky et al. 2017, arXiv 1701.07875 (Wasserstein, clipping); Gulrajani et al. 2017, arXiv
 1704.00028 (gradient penalty); Goodfellow et al. 2014, arXiv 1406.2661 (non-saturating); Lim and Ye 2017,

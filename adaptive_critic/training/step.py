@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +12,9 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from adaptive_critic.checks import integer
 from adaptive_critic.data import InfiniteBatches
+from adaptive_critic.handler import DEFAULT_NAME
 from adaptive_critic.step_output import StepOutput
 from adaptive_critic.training.ema import unwrapped
 from adaptive_critic.training.lazy_penalty import LazyPenalty
@@ -33,6 +36,7 @@ class MicroBatch(NamedTuple):
         return () if self.labels is None else (self.labels,)
 
 
+@dataclass(eq=False, repr=False)
 class GANTrainingStep:
     """Step function of the engine of ``create_gan_trainer``; ``Engine(step)`` runs it.
 
@@ -54,45 +58,30 @@ class GANTrainingStep:
         param_name: attribute of ``engine.state`` to read the number of critic updates from.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        optimizer_g: torch.optim.Optimizer,
-        optimizer_d: torch.optim.Optimizer,
-        *,
-        batches: InfiniteBatches[Any],
-        sample_latent: Callable[[int], Tensor],
-        prepare_batch: Callable[[Any], MicroBatch],
-        objective: Objective,
-        conditional: bool = False,
-        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        scaler: torch.amp.GradScaler | None = None,
-        gradient_accumulation_steps: int = 1,
-        ema: AveragedModel | None = None,
-        penalty_every: int = 1,
-        param_name: str = "num_discriminator_steps",
-    ) -> None:
-        self.generator = generator
-        self.discriminator = discriminator
-        self.optimizer_g = optimizer_g
-        self.optimizer_d = optimizer_d
-        self.batches = batches
-        self.sample_latent = sample_latent
-        self.prepare_batch = prepare_batch
-        self.objective = objective
-        self.lazy_penalty = LazyPenalty(objective, penalty_every)
-        self.conditional = conditional
-        self.autocast = autocast
-        self.scaler = scaler
-        self.micro_batches = gradient_accumulation_steps
-        self.ema = ema
-        self.param_name = param_name
+    generator: nn.Module
+    discriminator: nn.Module
+    optimizer_g: torch.optim.Optimizer
+    optimizer_d: torch.optim.Optimizer
+    _: KW_ONLY
+    batches: InfiniteBatches[Any]
+    sample_latent: Callable[[int], Tensor]
+    prepare_batch: Callable[[Any], MicroBatch]
+    objective: Objective
+    conditional: bool = False
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    scaler: torch.amp.GradScaler | None = None
+    gradient_accumulation_steps: int = 1
+    ema: AveragedModel | None = None
+    penalty_every: int = 1
+    param_name: str = DEFAULT_NAME
+
+    def __post_init__(self) -> None:
+        self.lazy_penalty = LazyPenalty(self.objective, self.penalty_every)
         self._steps_made = 0
         # A scaler does not report skipped steps. Wrappers that are optimizers by class only have no hooks.
-        self._counts_steps = scaler is not None and hasattr(optimizer_d, "_optimizer_step_post_hooks")
+        self._counts_steps = self.scaler is not None and hasattr(self.optimizer_d, "_optimizer_step_post_hooks")
         if self._counts_steps:
-            optimizer_d.register_step_post_hook(self._count_step)
+            self.optimizer_d.register_step_post_hook(self._count_step)
 
     def _count_step(self, *_: Any) -> None:
         self._steps_made += 1
@@ -136,7 +125,7 @@ class GANTrainingStep:
         if drawn or batch_size is None:
             requests = [(len(micro.samples), micro.condition) for micro in drawn]
         else:
-            requests = [(batch_size, ())] * self.micro_batches
+            requests = [(batch_size, ())] * self.gradient_accumulation_steps
         output = step_output(updates, self.generator_update(requests), self.objective.boundary, num_samples)
         if self._counts_steps:
             output["num_critic_updates"] = self._steps_made - made_before
@@ -191,21 +180,17 @@ class GANTrainingStep:
         return _merged(parts)
 
     def _critic_steps(self, engine: Engine) -> int:
-        name = self.param_name
-        steps = getattr(engine.state, name, None)
+        name = f"engine.state.{self.param_name}"
+        steps = getattr(engine.state, self.param_name, None)
         if steps is None:
             raise RuntimeError(
-                f"engine.state.{name} is not set: attach a controller such as FixedController(5), or set it "
-                f"before the run (trainer.state.{name} = 5)"
+                f"{name} is not set: attach a controller such as FixedController(5), or set it before the run "
+                f"(trainer.state.{self.param_name} = 5)"
             )
-        if isinstance(steps, bool) or not isinstance(steps, int):
-            raise TypeError(f"engine.state.{name}={steps!r}: expected an int, got {type(steps).__name__}")
-        if steps < 0:
-            raise ValueError(f"engine.state.{name}={steps}: expected at least 0 critic updates")
-        return steps
+        return integer(name, steps, at_least=0)
 
     def _draw(self) -> list[MicroBatch]:
-        return [self.prepare_batch(next(self.batches)) for _ in range(self.micro_batches)]
+        return [self.prepare_batch(next(self.batches)) for _ in range(self.gradient_accumulation_steps)]
 
     def _score(self, critic: nn.Module, samples: Tensor, condition: tuple[Any, ...]) -> Tensor:
         with self.autocast():
@@ -225,12 +210,13 @@ class GANTrainingStep:
 
     def _synchronised(self, network: nn.Module, index: int) -> AbstractContextManager[Any]:
         """Let only the last micro-batch's backward average gradients over processes."""
-        if index + 1 < self.micro_batches and isinstance(network, nn.parallel.DistributedDataParallel):
+        if index + 1 < self.gradient_accumulation_steps and isinstance(network, nn.parallel.DistributedDataParallel):
             return network.no_sync()
         return nullcontext()
 
     def _backward(self, loss: Tensor) -> None:
-        loss = loss / self.micro_batches if self.micro_batches > 1 else loss
+        if self.gradient_accumulation_steps > 1:
+            loss = loss / self.gradient_accumulation_steps
         if self.scaler is not None:
             loss = self.scaler.scale(loss)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's Tensor.backward has no annotations
