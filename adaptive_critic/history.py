@@ -74,10 +74,6 @@ class ControllerHistory(Handler):
         max_points: number of points kept, at least 2.
         param_name: name of the attribute of ``engine.state``, as given to the controller.
 
-    Raises:
-        TypeError: if an argument is of the wrong type.
-        ValueError: if ``max_points`` is below 2.
-
     Example:
         >>> from ignite.engine import Engine
         >>> from adaptive_critic import StepDecayController
@@ -188,7 +184,6 @@ def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure:
         the figure; ``figure.axes`` are the panels.
 
     Raises:
-        TypeError: if ``history`` is neither a ControllerHistory nor a sequence of its points.
         ValueError: if nothing was recorded.
         RuntimeError: if matplotlib is not installed.
 

@@ -31,8 +31,7 @@ class AttributeActuator:
         rounds: gives the number.
 
     Raises:
-        TypeError: if an argument is of the wrong type, or attributes of the class of ``obj`` can't be set.
-        ValueError: if ``obj`` has no such attribute.
+        TypeError: if attributes of the class of ``obj`` can't be set.
         RuntimeError: if another AttributeActuator drives the attribute already.
 
     Example:

@@ -56,10 +56,6 @@ class AlternationAudit:
         schedulers: learning-rate schedulers of the two optimizers.
         ignore: names of checks that are left out. Lazy penalties as steps of their own need ``("updates", "batches")``.
 
-    Raises:
-        TypeError: if an argument is of the wrong type.
-        ValueError: if ``steps`` is below 0, a name is unknown, or a scheduler is of another optimizer.
-
     Example:
         >>> import torch
         >>> networks = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)

@@ -79,10 +79,6 @@ class DivergenceRules:
             schedules that raise the rate suddenly and far.
         spike_limit: largest normal single value, as a multiple of the limit of an explosion, at least 1.
 
-    Raises:
-        TypeError: if an argument is not a number.
-        ValueError: if it is out of its range.
-
     Example:
         >>> from adaptive_critic.guard.evidence import summarise
         >>> rules = DivergenceRules(patience=2)

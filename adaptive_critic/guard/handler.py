@@ -71,10 +71,6 @@ class DivergenceGuard(Handler):
         param_name: attribute of the controller that the guard asks, and prefix of the guard's own.
         rules: numbers of :class:`~adaptive_critic.guard.DivergenceRules` by name, such as ``patience=5``.
 
-    Raises:
-        TypeError: if an argument is of the wrong type, or an object to restore lacks state_dict or load_state_dict.
-        ValueError: if a mode is unknown, a number out of its range, or ``"rollback"`` is given nothing to restore.
-
     Example:
         >>> from ignite.engine import Engine
         >>> def train_step(engine, batch):

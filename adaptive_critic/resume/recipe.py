@@ -44,8 +44,8 @@ def complete_recipe(
     """Return the objects that Ignite's ``Checkpoint`` has to save for an exact resume.
 
     Adds to ``objects`` the trainer (``"trainer"``), the objects in ``trainer.state.to_save`` of ``create_gan_trainer``,
-    and the global random states (``"random_state"``). Those come last, since loading other objects may draw random
-    numbers. Nothing is added twice. This function can't find objects of the training step: :func:`check_resume` does.
+    and last, since loading may draw random numbers, the global random states (``"random_state"``). Nothing is added
+    twice. This function can't find objects of the training step: :func:`check_resume` does.
 
     Args:
         trainer: the engine to resume.
@@ -54,10 +54,6 @@ def complete_recipe(
             gradient scaler, a ``torch.Generator``.
         device: the device whose random state is saved beside the CPU's, if no ``RandomState`` is listed yet (that of
             ``create_gan_trainer`` is). Default: the current CUDA device, if there is one.
-
-    Raises:
-        TypeError: if the trainer is not an engine, or an object has no ``state_dict`` and ``load_state_dict``.
-        ValueError: if a name stands for two objects, or the device does not exist.
 
     Example:
         >>> from torch import nn

@@ -33,12 +33,8 @@ class Objective:
             offset is arbitrary, accuracies mean little.
         gradient_penalty: weight of :func:`gradient_penalty`, >= 0; 0 leaves it out.
         r1: gamma of :func:`r1_penalty`, >= 0; 0 leaves it out.
-        clip: bound of the critic's parameters: each is clipped to [-clip, clip] after each optimizer step. None
-            disables it.
-
-    Raises:
-        TypeError: if a weight is not a number.
-        ValueError: if a weight is negative, infinite or NaN, or ``clip`` is not above 0.
+        clip: each of the critic's parameters is clipped to [-clip, clip] after each optimizer step, > 0; None leaves
+            that out.
 
     Example:
         >>> import torch
@@ -75,13 +71,7 @@ class Objective:
         return self.real_term(real_scores) + self.fake_term(fake_scores)
 
     def penalty(self, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the weighted sum of the penalties, shape (), with a graph to the critic's parameters.
-
-        Args:
-            critic: samples (batch, ...) -> scores (batch,).
-            real: real samples (batch, ...).
-            fake: generated samples of the same shape, detached.
-        """
+        """Return the weighted sum of the penalties, shape (), with a graph to the critic's parameters."""
         total = real.new_zeros(())
         if self.gradient_penalty > 0:
             total = total + self.gradient_penalty * gradient_penalty(critic, real, fake)
@@ -108,10 +98,7 @@ def gradient_penalty(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tenso
         critic: samples (batch, ...) -> scores (batch,). A sample's score must not depend on other samples, which
             excludes batch normalisation.
         real: real samples (batch, ...).
-        fake: generated samples of the same shape.
-
-    Raises:
-        ValueError: if the shapes differ.
+        fake: generated samples of the same shape, detached.
 
     Source: Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, arXiv 1704.00028, algorithm 1.
     """
@@ -193,16 +180,7 @@ factors 1/2).
 
 
 def get_objective(objective: str | Objective) -> Objective:
-    """Return the objective of that name, or an :class:`Objective` unchanged.
-
-    Raises:
-        TypeError: if it is neither.
-        ValueError: if no objective has that name.
-
-    Example:
-        >>> get_objective("least-squares").ideal_critic_loss
-        0.5
-    """
+    """Return the objective of that name, or an :class:`Objective` unchanged."""
     if isinstance(objective, Objective):
         return objective
     if not isinstance(objective, str):

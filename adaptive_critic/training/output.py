@@ -23,12 +23,7 @@ class Measured(NamedTuple):
 
 
 def flat_scores(output: object, batch: int) -> Tensor:
-    """Return a critic's output as scores (batch,) in at least single precision.
-
-    Raises:
-        TypeError: if it is not a tensor.
-        ValueError: if it is not one score per sample.
-    """
+    """Return a critic's output, a tensor of one score per sample, as scores (batch,) in at least single precision."""
     if not isinstance(output, Tensor):
         raise TypeError(f"the discriminator returned {type(output).__name__}: expected a tensor of scores")
     if output.dim() == 0 or len(output) != batch or output.numel() != batch:
@@ -51,13 +46,9 @@ def mean(parts: Sequence[Tensor]) -> Tensor:
 
 
 def step_output(critic: Sequence[Measured], generator: Measured, boundary: float, num_samples: int) -> StepOutput:
-    """Return the StepOutput of n critic updates and one generator update.
+    """Return the StepOutput of n critic updates, in order, and one generator update.
 
-    Args:
-        critic: measurements of each critic update, in order.
-        generator: measurements of the generator update.
-        boundary: the score above which a sample counts as real.
-        num_samples: real samples consumed.
+    Scores above ``boundary`` count as real; ``num_samples`` real samples were consumed.
     """
     nothing = (generator.loss.new_empty(0),) * 3
     real_mean, real_std, real_called = _statistics([update.real for update in critic], boundary) if critic else nothing

@@ -87,12 +87,7 @@ class GANTrainingStep:
         self._steps_made += 1
 
     def __call__(self, engine: Engine, batch: Any) -> StepOutput:
-        """Run one iteration and return its StepOutput.
-
-        Raises:
-            ValueError: if the engine was given data of its own, which this step would ignore.
-            RuntimeError: if nothing has set the number of critic updates.
-        """
+        """Run one iteration and return its StepOutput."""
         if batch is not None and not isinstance(batch, int):
             raise ValueError(
                 f"run() was given data (a batch of type {type(batch).__name__}), but this trainer draws its "
@@ -158,10 +153,7 @@ class GANTrainingStep:
         return measured._replace(penalty=self.lazy_penalty.count(measured.penalty))
 
     def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> Measured:
-        """Step the generator once, over micro-batches of the given sizes and conditions, () or (labels,).
-
-        Returns the measurements before the step.
-        """
+        """Step the generator once, over micro-batches of these sizes and conditions; return the measurements before."""
         self.optimizer_g.zero_grad(set_to_none=True)
         parts = []
         # Call the bare critic: DistributedDataParallel would wait for gradients that its parameters do not get.

@@ -121,10 +121,8 @@ def create_gan_trainer(
           :meth:`InfiniteBatches.load_state_dict`.
 
     Raises:
-        TypeError: if an argument has another type than stated here.
-        ValueError: if the objective is unknown, a number is out of range, or options contradict each other. If neither
-            or both of ``latent_dim`` and ``sample_latent`` are given. If an optimizer steps parameters of another
-            network. While running: if a batch is empty or lacks labels, or scores are not one per sample.
+        ValueError: if an optimizer steps parameters of another network. While running: if a batch is empty or lacks
+            labels, or scores are not one per sample.
 
     Note:
         Wrap networks in ``DistributedDataParallel`` before calling this, and use a ``DistributedSampler``. Give the
