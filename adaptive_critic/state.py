@@ -12,7 +12,16 @@ from typing import Any
 from adaptive_critic.checks import LARGEST, shortened
 
 __all__ = [
-    *("StateError", "entry", "floats", "header", "integer", "integers", "mapping", "number", "packed", "rows"),
+    "StateError",
+    "entry",
+    "floats",
+    "header",
+    "integer",
+    "integers",
+    "mapping",
+    "number",
+    "packed",
+    "rows",
     "sequence",
 ]
 

@@ -78,10 +78,9 @@ def check_resume(
 
     It runs the training uninterrupted, then again with saves at some iterations. From each save it resumes a fresh
     build with other random states, as in a new process. Before and after each step it compares the numbers on
-    ``engine.state`` (including the critic updates), the step's output, and the states of everything in the recipe. It
-    also compares the global random states, if the run uses them, and the states of everything that the step and the
-    handlers refer to. So it finds forgotten networks and optimizers. All states go through ``torch.save`` and a load
-    under ``weights_only=True``.
+    ``engine.state``, the step's output, the global random states, if the run uses them, and the states of everything in
+    the recipe and of everything that the step and the handlers refer to. So it finds forgotten networks and optimizers.
+    All states go through ``torch.save`` and a load under ``weights_only=True``.
 
     It does not see states outside of ``build``, such as files, or without ``state_dict``, such as attributes of your
     own. Nor does it compare the epoch, which Ignite computes from the iteration, running metrics that decide nothing,

@@ -111,16 +111,9 @@ def resume_exactly(
 
     Call it last before ``trainer.run``, when everything is built and attached. The same script, run again, goes on from
     its last checkpoint: bit for bit if the recipe is complete (see :func:`check_resume`) and the computation itself is
-    deterministic. It is Ignite's ``Checkpoint`` with
-
-    - :func:`complete_recipe`: the trainer and the random states are added to ``objects``;
-    - saving after all other handlers, at an epoch's last iteration after those of EPOCH_COMPLETED;
-    - one file for each rank of a distributed run (``rank0of2_checkpoint_500.pt``). Random states, the position in the
-      data, buffers and a controller's observations since its last decision differ between ranks. All ranks go on from
-      the newest iteration that all of them have. Every file has the whole state of a ``ZeroRedundancyOptimizer``;
-    - checksums, which torch.load does not compare: a truncated or altered file is skipped for the one before;
-    - everything loaded on the CPU under ``weights_only=True``. The first file is read back at once;
-    - files of earlier processes counted, so that no more than ``keep`` stay.
+    deterministic. It is Ignite's ``Checkpoint`` of the :func:`complete_recipe`, which saves after all other handlers,
+    one file for each rank, and passes over files that do not load or whose checksums are wrong. Everything loads under
+    ``weights_only=True``; the first file is read back at once. The page on exact resume has the details.
 
     Ignite begins a complete run anew if it is run again: compare ``iteration`` with the planned number. After an
     exception, build everything afresh and call this again, since memory may hold half an iteration.
@@ -134,7 +127,7 @@ def resume_exactly(
         device: see :func:`complete_recipe`.
 
     Returns:
-        what it goes on from, see :class:`Resumed`.
+        what it goes on from, see :class:`~adaptive_critic.resume.Resumed`.
 
     Raises:
         StateError: if the checkpoint holds other objects.

@@ -19,7 +19,13 @@ from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.step import MicroBatch
 
 __all__ = [
-    *("averaged", "batch_reader", "check_networks", "configured", "latent_source", "precision", "resolved_device"),
+    "averaged",
+    "batch_reader",
+    "check_networks",
+    "configured",
+    "latent_source",
+    "precision",
+    "resolved_device",
 ]
 
 _AUTOCAST_DTYPES = (torch.float16, torch.bfloat16)
