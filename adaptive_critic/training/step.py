@@ -40,22 +40,16 @@ class MicroBatch(NamedTuple):
 class GANTrainingStep:
     """Step function of the engine of ``create_gan_trainer``; ``Engine(step)`` runs it.
 
+    The arguments are those of ``create_gan_trainer``, in the form that the step uses:
+
     Args:
-        generator: latents (batch, ...) [, labels] -> samples.
-        discriminator: samples (batch, ...) [, labels] -> scores (batch,) or (batch, 1).
-        optimizer_g: steps the generator.
-        optimizer_d: steps the discriminator.
         batches: endless source of batches, each given to ``prepare_batch``.
         sample_latent: batch size -> latents on the generator's device.
         prepare_batch: a batch -> :class:`MicroBatch` on the networks' device.
-        objective: losses and penalties.
-        conditional: whether batches have labels.
+        objective: losses and penalties, with their weights.
         autocast: makes a fresh autocast context for one forward pass.
         scaler: scales gradients where autocast needs it, or None.
-        gradient_accumulation_steps: micro-batches per optimizer step, at least 1.
         ema: average of the generator, moved once after each generator update, or None.
-        penalty_every: critic updates from one penalty to the next, see :class:`LazyPenalty`.
-        param_name: attribute of ``engine.state`` to read the number of critic updates from.
     """
 
     generator: nn.Module
