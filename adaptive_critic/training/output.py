@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adaptive_critic.step_output import StepOutput
 
-__all__ = ["Measured", "flat_scores", "joined", "mean", "step_output"]
+__all__ = ["Measured", "flat_scores", "merged", "step_output"]
 
 
 class Measured(NamedTuple):
@@ -35,14 +35,12 @@ def flat_scores(output: object, batch: int) -> Tensor:
     return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
-def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Return the scores of all micro-batches as one tensor (batch,)."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
-
-
-def mean(parts: Sequence[Tensor]) -> Tensor:
-    """Return the mean of 0-d tensors, shape ()."""
-    return parts[0] if len(parts) == 1 else torch.stack(list(parts)).mean()
+def merged(parts: Sequence[Measured]) -> Measured:
+    """Return one record for all micro-batches of an update."""
+    if len(parts) == 1:
+        return parts[0]
+    losses, fakes, reals, penalties = zip(*parts, strict=True)
+    return Measured(torch.stack(losses).mean(), torch.cat(fakes), torch.cat(reals), torch.stack(penalties).mean())
 
 
 def step_output(critic: Sequence[Measured], generator: Measured, boundary: float, num_samples: int) -> StepOutput:

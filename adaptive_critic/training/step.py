@@ -19,7 +19,7 @@ from adaptive_critic.step_output import StepOutput
 from adaptive_critic.training.ema import unwrapped
 from adaptive_critic.training.lazy_penalty import LazyPenalty
 from adaptive_critic.training.objectives import Objective
-from adaptive_critic.training.output import Measured, flat_scores, joined, mean, step_output
+from adaptive_critic.training.output import Measured, flat_scores, merged, step_output
 
 __all__ = ["GANTrainingStep", "MicroBatch"]
 
@@ -143,7 +143,7 @@ class GANTrainingStep:
             with torch.no_grad():
                 for parameter in self.discriminator.parameters():
                     parameter.clamp_(-self.objective.clip, self.objective.clip)
-        measured = _merged(parts)
+        measured = merged(parts)
         return measured._replace(penalty=self.lazy_penalty.count(measured.penalty))
 
     def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> Measured:
@@ -163,7 +163,7 @@ class GANTrainingStep:
         self._optimizer_step(self.optimizer_g)
         if self.ema is not None:
             self.ema.update_parameters(unwrapped(self.generator))
-        return _merged(parts)
+        return merged(parts)
 
     def _critic_steps(self, engine: Engine) -> int:
         name = f"engine.state.{self.param_name}"
@@ -226,9 +226,3 @@ def _frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-def _merged(parts: Sequence[Measured]) -> Measured:
-    """Return one record for all micro-batches of an update."""
-    losses, fakes, reals, penalties = zip(*parts, strict=True)
-    return Measured(mean(losses), joined(fakes), joined(reals), mean(penalties))
