@@ -115,7 +115,9 @@ class ControllerHistory(Handler):
             self._points.pop()
         if not self._points:
             self._clear()  # a new run has the finest resolution again
-        point = HistoryPoint(iteration, iteration, 1, steps, steps, steps, *values)
+        self._add(HistoryPoint(iteration, iteration, 1, steps, steps, steps, *values))
+
+    def _add(self, point: HistoryPoint) -> None:
         if self._points and self._points[-1].iterations < self._span:
             self._points[-1] = self._points[-1].and_then(point)
         else:
