@@ -1,4 +1,16 @@
-"""Handlers for PyTorch-Ignite that choose how many critic updates each generator update of a GAN gets."""
+"""Handlers for PyTorch-Ignite that choose how many critic updates each generator update of a GAN gets.
+
+From the output of one iteration to the number that the next one reads:
+
+- ``step_output.py`` reads the output, ``signals.py`` picks what a law needs, ``decision/measurement.py`` gathers it;
+- ``laws/`` propose a ratio, ``decision/feedback.py`` clamps it to the limits, ``rounding.py`` makes it a whole number
+  (``decision/schedule.py`` does both for open loops);
+- ``handler.py`` sees to it that each iteration counts once, ``alternation.py`` takes the decision's number or that of
+  an override, ``controller.py`` writes it, and ``rate.py`` multiplies the critic's learning rate.
+
+Everything public raises a TypeError for an argument of the wrong type, and a ValueError for one that is out of range
+or contradicts another. The message quotes it. Docstrings name what is raised beyond that.
+"""
 
 from adaptive_critic.adapters import AttributeActuator
 from adaptive_critic.audit import AlternationAudit, AlternationError

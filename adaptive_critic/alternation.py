@@ -1,4 +1,4 @@
-"""Alternation of critic and generator updates: the next number, overrides of it, and counts of updates."""
+"""Alternation: the number of the next iteration, from the decision or from an override, and sums of updates."""
 
 from __future__ import annotations
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
 from adaptive_critic.checks import attribute_name, integer, real
-from adaptive_critic.handler import DEFAULT_NAME, Handler, prefix, writes
+from adaptive_critic.handler import DEFAULT_NAME, Handler, critic_updates, prefix, writes
 
 __all__ = ["Spent", "StopAtBudget"]
 
@@ -115,13 +114,7 @@ class StopAtBudget(Handler):
 
     def _on_iteration_started(self, engine: Engine) -> None:
         # Read before the iteration: afterwards a controller may already have written the next number.
-        steps = getattr(engine.state, self.param_name, None)
-        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
-            raise ValueError(
-                f"engine.state.{self.param_name}={steps!r}: StopAtBudget expects an int of at least 0, "
-                "written by a controller or by hand before the run"
-            )
-        self._steps = int(steps)
+        self._steps = critic_updates(engine, self.param_name, "StopAtBudget")
 
     def _count(self, engine: Engine) -> None:
         if self._steps is None:

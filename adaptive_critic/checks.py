@@ -1,4 +1,8 @@
-"""Checks of arguments that several modules share: each error quotes the input and says what would be right."""
+"""Checks of arguments that several modules share.
+
+Each returns the value as a plain one. A wrong type raises a TypeError, a wrong value a ValueError: it quotes the input
+and says what would be right.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import difflib
 import inspect
 import keyword
 import math
+import operator
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
@@ -28,6 +33,7 @@ __all__ = [
     "real",
     "share_kept",
     "shortened",
+    "stateful",
     "whole",
 ]
 
@@ -98,17 +104,8 @@ def known(cls: type, given: Iterable[str], more: Collection[str] = ()) -> None:
             raise TypeError(f"{cls.__name__} has no argument {name!r}: {hint} {', '.join(names)}")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
 def integer(name: str, value: object, at_least: int) -> int:
-    """Return ``value`` as an int.
-
-    Raises:
-        TypeError: if it is not an int (a float such as 5.0 is refused: it hides a division).
-        ValueError: if it is below ``at_least``.
-    """
+    """Return ``value`` as an int of at least ``at_least``. Floats such as 5.0 are refused: they hide a division."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}={value!r}: expected an int of at least {at_least}, got {type(value).__name__}")
     if value < at_least:
@@ -120,16 +117,11 @@ def integer(name: str, value: object, at_least: int) -> int:
 
 
 def finite(name: str, value: object) -> float:
-    """Return ``value`` as a finite float.
-
-    Raises:
-        TypeError: if it is not a number.
-        ValueError: if it is NaN or infinite.
-    """
-    if not _is_number(value):
+    """Return ``value`` as a float that is neither NaN nor infinite."""
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}={value!r}: expected a finite number, got {type(value).__name__}")
     try:
-        number = float(value)  # type: ignore[arg-type]  # _is_number does not narrow
+        number = float(value)
     except OverflowError:
         raise ValueError(f"{name}={shortened(value)}: expected a number that a float can hold") from None
     if not math.isfinite(number):
@@ -137,38 +129,14 @@ def finite(name: str, value: object) -> float:
     return number
 
 
-def real(
-    name: str,
-    value: object,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-) -> float:
-    """Return ``value`` as a finite float within the given bounds.
+_BOUNDS = {"at_least": operator.ge, "above": operator.gt, "at_most": operator.le, "below": operator.lt}
 
-    Raises:
-        TypeError: if it is not a number.
-        ValueError: if it is not finite or outside the bounds.
-    """
+
+def real(name: str, value: object, **bounds: float) -> float:
+    """Return ``value`` as a finite float within the bounds ``at_least``, ``above``, ``at_most`` and ``below``."""
     number = finite(name, value)
-    if (
-        (at_least is not None and number < at_least)
-        or (above is not None and number <= above)
-        or (at_most is not None and number > at_most)
-        or (below is not None and number >= below)
-    ):
-        words = [
-            f"{word} {bound:g}"
-            for word, bound in (
-                ("at least", at_least),
-                ("above", above),
-                ("at most", at_most),
-                ("below", below),
-            )
-            if bound is not None
-        ]
+    if not all(_BOUNDS[word](number, bound) for word, bound in bounds.items()):
+        words = [f"{word.replace('_', ' ')} {bound:g}" for word, bound in bounds.items()]
         raise ValueError(f"{name}={value!r}: expected a number {' and '.join(words)}")
     return number
 
@@ -203,23 +171,14 @@ def share_kept(name: str, value: object) -> float:
 
 
 def boolean(name: str, value: object) -> bool:
-    """Return ``value`` if it is a bool.
-
-    Raises:
-        TypeError: if it is not.
-    """
+    """Return ``value`` if it is a bool."""
     if not isinstance(value, bool):
         raise TypeError(f"{name}={value!r}: expected True or False, got {type(value).__name__}")
     return value
 
 
 def attribute_name(name: str, value: object) -> str:
-    """Return ``value`` if it is a name that works as an attribute.
-
-    Raises:
-        TypeError: if it is not a str.
-        ValueError: if it is not a name, or is a keyword.
-    """
+    """Return ``value`` if it is a name that works as an attribute."""
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r}: expected a str, got {type(value).__name__}")
     if not value.isidentifier() or keyword.iskeyword(value):
@@ -227,13 +186,20 @@ def attribute_name(name: str, value: object) -> str:
     return value
 
 
-def limits_pair(value: object) -> tuple[int, int]:
-    """Return ``value`` as a pair (lower, upper) of ints with 0 <= lower <= upper and 1 <= upper.
+def stateful(argument: str, name: object, value: object, expected: str) -> None:
+    """Check an entry of a dict from names to objects: it must have ``state_dict`` and ``load_state_dict``."""
+    if not isinstance(name, str):
+        raise TypeError(f"{argument} has the key {name!r}: expected names, got {type(name).__name__}")
+    if isinstance(value, type):
+        raise TypeError(f"{argument}[{name!r}] is the class {value.__name__}: expected an object of it")
+    for method in ("state_dict", "load_state_dict"):
+        if not callable(getattr(value, method, None)):
+            kind = type(value).__name__
+            raise TypeError(f"{argument}[{name!r}] has no {method}(): expected {expected}, got {kind}")
 
-    Raises:
-        TypeError: if it is not a pair of ints.
-        ValueError: if lower is negative, lower is above upper, or upper is below 1.
-    """
+
+def limits_pair(value: object) -> tuple[int, int]:
+    """Return ``value`` as a pair (lower, upper) of ints with 0 <= lower <= upper and 1 <= upper."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"limits={value!r}: expected a pair of ints (lower, upper), such as (1, 10)")
     lower, upper = value

@@ -78,8 +78,7 @@ class InfiniteBatches(Iterator[BatchT]):
         A loader that has ``state_dict`` and ``load_state_dict``, such as torchdata's ``StatefulDataLoader``, goes there
         itself, as exactly as its own state allows. With any other loader, the earlier batches of this pass are drawn
         again and thrown away, which costs their loading time. That is exact if the order follows from ``set_epoch``, or
-        is drawn when the pass begins. The draw may use torch's, Python's or NumPy's global generator, or the
-        ``generator`` of the loader or a sampler.
+        is drawn when the pass begins, from a global generator or the ``generator`` of the loader or a sampler.
 
         It is not exact for a loader whose ``generator`` is used elsewhere as well, or a data set that draws random
         numbers in persistent workers. Nor for a data set or sampler with its own random generator, unless it seeds that
@@ -87,16 +86,15 @@ class InfiniteBatches(Iterator[BatchT]):
         the training uses too; a warning says so.
 
         Global random states are left as they were. Load a :class:`~adaptive_critic.random_state.RandomState` after this
-        if the data set draws random numbers in this process, as augmentations do. :func:`complete_recipe`,
-        :func:`resume_exactly` and the ``to_save`` of :func:`create_gan_trainer` hold one, in that order.
+        if the data set draws random numbers in this process, as augmentations do.
 
         Args:
             state_dict: what :meth:`state_dict` returned, for a loader over the same data with the same settings.
 
         Raises:
-            ValueError: if it is not such a state, has a newer version, or the loader has too few batches for the
-                position. After an error nothing has changed, except that an iterator which can be read only once has
-                lost the batches that were tried.
+            StateError: if it is not such a state, has a newer version, or the loader has too few batches for the
+                position. Nothing has changed then, except that an iterator which can be read only once has lost the
+                batches that were tried.
         """
         position = self._order.read(state_dict)
         previous = self._order.read(self.state_dict())
@@ -132,19 +130,16 @@ class InfiniteBatches(Iterator[BatchT]):
 def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
     """Return an endless iterator over the batches of ``loader``.
 
-    Every ``next`` gives a fresh batch. So a step that calls it once per critic update never shows the critic the same
-    batch twice in a row. ``for _ in range(n)`` over the engine's own batch does. An exhausted loader is iterated
-    anew. Before each pass its number goes to every ``set_epoch`` in the loader (of the loader itself, its
-    samplers and its data set), so that every pass has its own order. ``state_dict`` and ``load_state_dict`` save and
-    restore the position: pass the result to Ignite's ``Checkpoint``. It has no length.
+    Every ``next`` gives a fresh batch, so that a step never shows the critic the same batch twice in a row, as
+    ``for _ in range(n)`` over the engine's own batch does. An exhausted loader is iterated anew. Before each pass its
+    number goes to every ``set_epoch`` in the loader (of the loader itself, its samplers and its data set), so that
+    every pass has its own order. Pass the result to Ignite's ``Checkpoint`` to save its position. It has no length.
 
     Args:
-        loader: gives the batches; it must be possible to iterate it more than once.
+        loader: gives the batches, not single samples, as a data set or a tensor would; it can be iterated again.
 
     Raises:
-        TypeError: if ``loader`` is not an iterable of batches: a data set or a tensor gives single samples.
-        ValueError: from ``next``, if the loader yields no batch in a whole pass, or can be read only once and has been
-            read.
+        ValueError: from ``next``, if the loader yields no batch in a whole pass, or can be read only once.
         RuntimeError: from ``next``, if the loader has one iterator for all its users (``persistent_workers=True``) and
             something else iterates over it, too.
 

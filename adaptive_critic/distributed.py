@@ -1,4 +1,7 @@
-"""The only collectives of the package. Every rank must call each of these at the same point."""
+"""The only collectives of the package. Every rank must call each of these at the same point.
+
+They raise a RuntimeError if the process group, which was there before, or another rank is gone.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,7 @@ def _gone(error: Exception | str) -> RuntimeError:
 
 
 def world_size() -> int:
-    """Return the number of ranks, 1 outside a distributed run.
-
-    Raises:
-        RuntimeError: if there was a process group and it is gone.
-    """
+    """Return the number of ranks, 1 outside a distributed run."""
     try:
         return int(idist.get_world_size())
     except (RuntimeError, ValueError) as error:
@@ -58,11 +57,7 @@ def on_cuda() -> bool:
 
 
 def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
-    """Return the sum of ``vector`` over all ranks, the same bits on every rank. One all_reduce.
-
-    Raises:
-        RuntimeError: if the process group is gone, or another rank is.
-    """
+    """Return the sum of ``vector`` over all ranks, the same bits on every rank. One all_reduce."""
     if world_size() == 1:
         raise _gone("it was there when the run began")
     _held.append(vector.clone())
@@ -114,32 +109,19 @@ def fingerprint(state: object) -> str:
     return hashlib.sha256(repr(state).encode()).hexdigest()[:8]
 
 
+def all_equal(description: str) -> None:
+    """Check that all ranks attach the same handler; the ValueError names two that differ, on every rank."""
+    _check_equal(description, "are configured differently", "every rank must attach the same controllers and guards")
+
+
+def same_start(description: str) -> None:
+    """Check that all ranks begin a run from the same state; the ValueError names two that differ, on every rank."""
+    advice = "load the same checkpoint and set the same law and limits on every rank"
+    _check_equal(description, "begin from different states", advice)
+
+
 def _check_equal(description: str, problem: str, advice: str) -> None:
     descriptions = _gather(description)
     for index, other in enumerate(descriptions):
         if other != descriptions[0]:
             raise ValueError(f"ranks {problem}: rank 0 has {descriptions[0]}, rank {index} has {other}; {advice}")
-
-
-def all_equal(description: str) -> None:
-    """Check that all ranks attach the same handler.
-
-    Raises:
-        ValueError: on every rank, naming the first rank that differs from rank 0, and both descriptions.
-        RuntimeError: if the process group is gone.
-    """
-    _check_equal(description, "are configured differently", "every rank must attach the same controllers and guards")
-
-
-def same_start(description: str) -> None:
-    """Check that all ranks begin a run from the same state.
-
-    Raises:
-        ValueError: on every rank, naming the first rank that differs from rank 0, and both descriptions.
-        RuntimeError: if the process group is gone.
-    """
-    _check_equal(
-        description,
-        "begin from different states",
-        "load the same checkpoint and set the same law and limits on every rank",
-    )

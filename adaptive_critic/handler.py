@@ -1,9 +1,10 @@
-"""Base class of all handlers: one engine at a time, fresh runs, iterations counted once, names on engine.state."""
+"""Base class of all handlers: one engine at a time, fresh runs, each iteration counted once, names on engine.state."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, ClassVar, TypeVar
 
 from ignite.engine import Engine, Events, State
@@ -11,7 +12,7 @@ from ignite.engine import Engine, Events, State
 from adaptive_critic.checks import attribute_name, call, describe
 from adaptive_critic.events import CriticEvents
 
-__all__ = ["DEFAULT_NAME", "Handler", "free_name", "prefix", "writes"]
+__all__ = ["DEFAULT_NAME", "Handler", "critic_updates", "free_name", "prefix", "writes"]
 
 DEFAULT_NAME = "num_discriminator_steps"
 _written: set[str] = set()
@@ -94,12 +95,7 @@ class Handler:
             self._publish(self._engine)
 
     def _check_free(self, engine: object) -> None:
-        """Check that this can be attached to ``engine``.
-
-        Raises:
-            TypeError: if ``engine`` is not an Ignite Engine.
-            RuntimeError: if this is attached already.
-        """
+        """Check that this can be attached to ``engine``, or raise what :meth:`attach` says."""
         if not isinstance(engine, Engine):
             raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
         if self._engine is not None:
@@ -118,11 +114,7 @@ class Handler:
         self._counted = engine.state.iteration - begun
 
     def _leave(self) -> Engine:
-        """Stop listening; return the engine.
-
-        Raises:
-            RuntimeError: if this is not attached.
-        """
+        """Stop listening; return the engine."""
         engine = self._engine
         if engine is None:
             raise RuntimeError(f"{self!r} is not attached")
@@ -211,13 +203,19 @@ def prefix(param_name: str) -> str:
     return "" if param_name == DEFAULT_NAME else f"{param_name}_"
 
 
-def free_name(param_name: str) -> str:
-    """Return ``param_name`` if a controller may write that attribute of ``engine.state``.
+def critic_updates(engine: Engine, param_name: str, reader: str) -> int:
+    """Return the critic updates of the running iteration, as a controller or a user has written them."""
+    steps = getattr(engine.state, param_name, None)
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
+        raise ValueError(
+            f"engine.state.{param_name}={steps!r}: {reader} expects an int of at least 0, written by a controller or "
+            f"by hand before the run; a controller's own param_name= goes to {reader}(param_name=...), too"
+        )
+    return int(steps)
 
-    Raises:
-        TypeError: if it is not a str.
-        ValueError: if it can't be an attribute's name, or means something else already.
-    """
+
+def free_name(param_name: str) -> str:
+    """Return ``param_name`` if a controller may write that attribute of ``engine.state``."""
     attribute_name("param_name", param_name)
     if hasattr(State(), param_name) or param_name in _written:
         raise ValueError(f"param_name={param_name!r}: engine.state.{param_name} has a meaning of its own already")

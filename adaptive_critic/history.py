@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
 from adaptive_critic.checks import attribute_name, integer
-from adaptive_critic.handler import DEFAULT_NAME, Handler, prefix
+from adaptive_critic.handler import DEFAULT_NAME, Handler, critic_updates, prefix
 
 __all__ = ["ControllerHistory", "HistoryPoint", "plot_history"]
 
@@ -66,18 +65,14 @@ class HistoryPoint(NamedTuple):
 class ControllerHistory(Handler):
     """Records the critic updates, the ratio and the signal with which each iteration begins.
 
-    Memory is bounded: above ``max_points`` the history merges neighbours in pairs, and each point covers twice as many
-    iterations as before. No critic update is lost: a point holds their sum, the fewest and the most. Attach the history
-    before the controller or after it. If the run goes back to an earlier iteration, as a new run does, the history
-    drops the points from there on.
+    Above ``max_points`` the history merges neighbours in pairs, and each point covers twice as many iterations as
+    before. A point holds the sum of its critic updates, the fewest and the most. Attach the history before the
+    controller or after it. If the run goes back to an earlier iteration, as a new run does, the history drops the
+    points from there on.
 
     Args:
         max_points: number of points kept, at least 2.
         param_name: name of the attribute of ``engine.state``, as given to the controller.
-
-    Raises:
-        TypeError: if an argument is of the wrong type.
-        ValueError: if ``max_points`` is below 2.
 
     Example:
         >>> from ignite.engine import Engine
@@ -95,11 +90,11 @@ class ControllerHistory(Handler):
         97 100 5.0 5 5
     """
 
+    _also_listens: ClassVar[dict[Events, str]] = {Events.ITERATION_STARTED: "_on_iteration_started"}
+
     def __init__(self, max_points: int = 2000, *, param_name: str = DEFAULT_NAME) -> None:
         self.max_points = integer("max_points", max_points, at_least=2)
         self.param_name = attribute_name("param_name", param_name)
-        names = ("critic_ratio", "critic_signal", "critic_rate")
-        self._ratio_name, self._signal_name, self._rate_name = (prefix(param_name) + name for name in names)
         self._clear()
 
     def _clear(self) -> None:
@@ -111,35 +106,23 @@ class ControllerHistory(Handler):
         """Recorded points, in order."""
         return tuple(self._points)
 
-    _also_listens: ClassVar[dict[Events, str]] = {Events.ITERATION_STARTED: "_on_iteration_started"}
-
     def _on_iteration_started(self, engine: Engine) -> None:
         # When an iteration begins all controllers have written, whatever the order of attachment.
-        state, iteration = engine.state, engine.state.iteration
-        steps = getattr(state, self.param_name, None)
-        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 0:
-            raise ValueError(
-                f"engine.state.{self.param_name}={steps!r}: ControllerHistory expects an int of at least 0, written by "
-                "a controller or by hand before the run; a controller's own param_name= goes to "
-                "ControllerHistory(param_name=...), too"
-            )
-        steps = int(steps)
-        ratio = float(getattr(state, self._ratio_name, steps))
-        signal = float(getattr(state, self._signal_name, math.nan))
-        rate = float(getattr(state, self._rate_name, math.nan))
+        iteration, steps = engine.state.iteration, critic_updates(engine, self.param_name, "ControllerHistory")
+        absent = {"critic_ratio": steps, "critic_signal": math.nan, "critic_rate": math.nan}
+        values = [float(getattr(engine.state, prefix(self.param_name) + name, absent[name])) for name in absent]
         while self._points and self._points[-1].last >= iteration:
             self._points.pop()
         if not self._points:
             self._clear()  # a new run has the finest resolution again
-        self._add(HistoryPoint(iteration, iteration, 1, steps, steps, steps, ratio, signal, rate))
+        self._add(HistoryPoint(iteration, iteration, 1, steps, steps, steps, *values))
 
     def _add(self, point: HistoryPoint) -> None:
-        points = self._points
-        if points and points[-1].iterations < self._span:
-            points[-1] = points[-1].and_then(point)
-            return
-        points.append(point)
-        self._thin_out()
+        if self._points and self._points[-1].iterations < self._span:
+            self._points[-1] = self._points[-1].and_then(point)
+        else:
+            self._points.append(point)
+            self._thin_out()
 
     def _thin_out(self) -> None:
         while len(self._points) > self.max_points:
@@ -176,7 +159,7 @@ class ControllerHistory(Handler):
 
 def _point(row: Sequence[float]) -> HistoryPoint:
     """Return a row of a saved state as a point, if it can be one."""
-    *counts, ratio, signal, rate = (*row, math.nan)[: len(HistoryPoint._fields)]
+    counts, (ratio, signal, *rate) = row[:6], row[6:]
     if not all(value >= 0 and value.is_integer() for value in counts):  # NaN and infinities fail one of these
         raise saved.StateError(f"state['points']: {list(row)} must begin with six whole numbers of at least 0")
     first, last, iterations, updates, lowest, highest = map(int, counts)
@@ -186,7 +169,7 @@ def _point(row: Sequence[float]) -> HistoryPoint:
         and iterations * lowest <= updates <= iterations * highest
     ):
         raise saved.StateError(f"state['points']: {list(row)} contradicts itself; expected {HistoryPoint._fields}")
-    return HistoryPoint(first, last, iterations, updates, lowest, highest, ratio, signal, rate)
+    return HistoryPoint(first, last, iterations, updates, lowest, highest, ratio, signal, *rate)
 
 
 def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure: Any = None) -> Any:
@@ -203,26 +186,19 @@ def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure:
         the figure; ``figure.axes`` are the panels.
 
     Raises:
-        TypeError: if ``history`` is neither a ControllerHistory nor a sequence of its points.
         ValueError: if nothing was recorded.
         RuntimeError: if matplotlib is not installed.
 
     Example:
-        >>> from ignite.engine import Engine
         >>> from matplotlib.figure import Figure
-        >>> from adaptive_critic import StepDecayController
-        >>> trainer, history = Engine(lambda engine, batch: None), ControllerHistory()
-        >>> StepDecayController(milestones={0: 10, 25: 5}).attach(trainer)
-        >>> history.attach(trainer)
-        >>> _ = trainer.run(range(100))
-        >>> [panel.get_ylabel() for panel in plot_history(history, figure=Figure()).axes]
-        ['critic updates']
+        >>> points = [HistoryPoint(1, 1, 1, 5, 5, 5, ratio=5.2, signal=0.1)]
+        >>> [panel.get_ylabel() for panel in plot_history(points, figure=Figure()).axes]
+        ['critic updates', 'signal']
     """
     found: Any = history.points if isinstance(history, ControllerHistory) else history
     if not isinstance(found, Sequence) or not all(isinstance(point, HistoryPoint) for point in found):
         raise TypeError(f"history={history!r}: expected a ControllerHistory or its points")
-    points = tuple(found)
-    if not points:
+    if not found:
         raise ValueError("the history is empty: attach it to the trainer before the run")
     if figure is None:
         try:
@@ -231,28 +207,26 @@ def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure:
             raise RuntimeError("plot_history needs matplotlib: pip install 'adaptive-critic[plots]'") from None
         figure = plt.figure(layout="constrained")
     # A step lasts until the next point begins; the last point gets an end of its own.
-    iterations = [point.first for point in points] + [points[-1].last + 1]
-    last = points[-1]
-    below = {"critic's rate": [p.rate for p in (*points, last)], "signal": [p.signal for p in (*points, last)]}
+    points = [*found, found[-1]]
+    iterations = [point.first for point in found] + [points[-1].last + 1]
+    below = {"critic's rate": [point.rate for point in points], "signal": [point.signal for point in points]}
     below = {label: values for label, values in below.items() if any(map(math.isfinite, values))}
-    upper = figure.add_subplot(1 + len(below), 1, 1)
-    if any(point.lowest != point.highest for point in points):
-        fewest, most = ([getattr(p, name) for p in (*points, last)] for name in ("lowest", "highest"))
+    upper, *panels = figure.subplots(1 + len(below), sharex=True, squeeze=False)[:, 0]
+    fewest, most = [point.lowest for point in points], [point.highest for point in points]
+    if fewest != most:
         upper.fill_between(iterations, fewest, most, step="post", alpha=0.2, linewidth=0, label="fewest to most")
-    upper.step(iterations, [point.steps for point in (*points, last)], where="post", label="critic updates")
-    upper.step(
-        iterations, [point.ratio for point in (*points, last)], where="post", linestyle="--", label="real-valued ratio"
-    )
+    for values, style, label in (
+        ([point.steps for point in points], "-", "critic updates"),
+        ([point.ratio for point in points], "--", "real-valued ratio"),
+    ):
+        upper.step(iterations, values, where="post", linestyle=style, label=label)
     upper.set_ylim(bottom=0)
     upper.set_ylabel("critic updates")
     upper.legend()
-    for row, (label, values) in enumerate(below.items(), start=2):
-        panel = figure.add_subplot(1 + len(below), 1, row, sharex=upper)
+    for row, (panel, (label, values)) in enumerate(zip(panels, below.items(), strict=True), start=2):
         panel.step(iterations, values, where="post", color=f"C{row}")
         panel.set_ylabel(label)
-    for panel in figure.axes[:-1]:
-        panel.tick_params(labelbottom=False)
-    for panel in figure.axes:
+    for panel in (upper, *panels):
         panel.grid(alpha=0.3)
     figure.axes[-1].set_xlabel("iteration")
     return figure

@@ -40,11 +40,7 @@ class Position(NamedTuple):
 
 
 class LoaderOrder:
-    """Reads and restores the state that decides the order of a loader's batches.
-
-    Args:
-        loader: gives the batches.
-    """
+    """Reads and restores the state that decides the order of a loader's batches."""
 
     def __init__(self, loader: Iterable[Any]) -> None:
         self._loader = loader
@@ -55,7 +51,7 @@ class LoaderOrder:
     @property
     def has_one_iterator(self) -> bool:
         """Whether every ``iter(loader)`` may reset the same iterator."""
-        return self._has_state_methods() or bool(getattr(self._loader, "persistent_workers", False))
+        return self._has_state_methods() or self._has_persistent_workers()
 
     def shared_iterator(self) -> tuple[Any, Any]:
         """Return the iterator that all users of the loader share, if there is one, and its count of batches so far."""
@@ -96,31 +92,28 @@ class LoaderOrder:
         return state if loader is None else {**state, "loader": loader}
 
     def read(self, state_dict: Mapping[str, Any]) -> Position:
-        """Return the position from a state dict.
-
-        Raises:
-            StateError: if there is none, or it is one of another kind of loader.
-        """
+        """Return the position from a state dict; a StateError if there is none, or one of another kind of loader."""
         state = header(state_dict, _NAME, _VERSION)
-        passes, batches = integer(state, "passes"), integer(state, "batches")
         loader = mapping(state, "loader") if "loader" in state else None
         if loader is not None and not self._has_state_methods():
             raise StateError(
                 f"the position was saved by a loader with a state_dict of its own, {self._kind} has none: use the same "
                 "kind of loader, such as torchdata's StatefulDataLoader"
             )
+        passes, batches = integer(state, "passes"), integer(state, "batches")
         cpu = next(iter(_random_states(state, "pass_rng")), None)
         others = mapping(state, "pass_random") if "pass_random" in state else {}  # 0.1.0 saved none
-        start = PassStart(
-            GlobalStates.read({"cpu": cpu, **others}),
-            _random_states(state, "pass_generators"),
-            bool(state.get("pass_starts_workers", passes == 0)),
-        )
-        position = Position(passes, batches, start, _random_states(state, "generators"), loader)
-        for key, states in (("pass_generators", start.generators), ("generators", position.generators)):
-            if len(states) < self._generators_at_first:
-                raise self._other_generators(key, len(states))
-        return position
+        random = GlobalStates.read({"cpu": cpu, **others})
+        began, now = (self._own_states(state, key) for key in ("pass_generators", "generators"))
+        start = PassStart(random, began, bool(state.get("pass_starts_workers", passes == 0)))
+        return Position(passes, batches, start, now, loader)
+
+    def _own_states(self, state: Mapping[str, Any], key: str) -> list[torch.Tensor]:
+        """Return the states of the loader's own generators; it may have made some of them after the start."""
+        states = _random_states(state, key)
+        if len(states) < self._generators_at_first:
+            raise self._other_generators(key, len(states))
+        return states
 
     def go_to(self, position: Position) -> Iterator[Any] | None:
         """Return the loader's iterator at ``position``, None between two passes. Global random states are left alone.
@@ -143,8 +136,7 @@ class LoaderOrder:
 
     def _iterate(self, position: Position) -> Iterator[Any]:
         """Begin the pass of ``position`` as it began then, and go on to its batch."""
-        start = position.start
-        persistent = bool(getattr(self._loader, "persistent_workers", False))
+        start, persistent = position.start, self._has_persistent_workers()
         if persistent and not start.starts_workers and not self._workers_run():
             iter(self._loader)
         start.random.restore()
@@ -219,6 +211,9 @@ class LoaderOrder:
             "drawn once more and thrown away, which takes their loading time"
         )
         return None
+
+    def _has_persistent_workers(self) -> bool:
+        return bool(getattr(self._loader, "persistent_workers", False))
 
     def _workers_run(self) -> bool:
         return getattr(self._loader, "_iterator", None) is not None

@@ -38,9 +38,6 @@ class WassersteinGap(Metric):
         output_transform: turns the step's output into a StepOutput.
         device: device of the average; scores are moved there.
 
-    Raises:
-        ValueError: if ``phase`` or ``alpha`` is out of range.
-
     Example:
         >>> from ignite.engine import Engine
         >>> scores = {"d_real": [1.5, 2.5], "d_fake": [0.5, 0.5]}  # two critic updates

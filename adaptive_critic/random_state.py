@@ -66,11 +66,7 @@ class GlobalStates(NamedTuple):
 
     @classmethod
     def read(cls, state: Mapping[str, Any]) -> GlobalStates:
-        """Return the states in a :meth:`state_dict`, the current ones of Python and NumPy if it lacks those.
-
-        Raises:
-            ValueError: if they are not random states.
-        """
+        """Return the states in a :meth:`state_dict`, the current ones of Python and NumPy if it lacks those."""
         _, python, numpy = cls.now()
         try:
             # A checkpoint may have been loaded onto another device; random states live on the CPU.
@@ -98,10 +94,8 @@ class RandomState:
     """The global random states of torch on the CPU and, for a CUDA device, on that device, of Python and of NumPy.
 
     A run resumed with it draws the latents that it would have drawn uninterrupted. In a distributed run only the rank
-    that saved it restores it. The others keep their own states, since one state for all would give every process the
-    same latents. :func:`adaptive_critic.resume_exactly` saves one on each rank.
-
-    Load it after the position in the data: data sets may draw random numbers while that is restored.
+    that saved it restores it, or every process would draw the same latents. :func:`adaptive_critic.resume_exactly`
+    saves one on each rank. Load it after the position in the data, which may draw random numbers.
 
     Args:
         device: the device that latents are drawn on.
@@ -120,11 +114,7 @@ class RandomState:
         self.device = device
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states as tensors and numbers, with the rank that they belong to.
-
-        Raises:
-            ValueError: if NumPy's global generator was replaced by one of another kind.
-        """
+        """Return the states as tensors and numbers, with the rank that they belong to."""
         state = {"rank": rank(), **GlobalStates.now().state_dict()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self.device)
@@ -134,7 +124,7 @@ class RandomState:
         """Restore the states, on the rank that saved them. Python's and NumPy's stay as they are where none was saved.
 
         Raises:
-            ValueError: if an entry is missing, or not a random state. Nothing is changed then.
+            StateError: if an entry is missing, or not a random state. Nothing is changed then.
         """
         missing = [key for key in ("rank", "cpu") if key not in state_dict]
         if missing:

@@ -27,15 +27,9 @@ class RoundReports:
         self._num_samples = 0
 
     def add(self, values: Mapping[str, Scalar | None], num_samples: int) -> None:
-        """Add a critic update.
+        """Add a critic update with these entries of a StepOutput, each () or None, and the real samples consumed.
 
-        Args:
-            values: entries of a StepOutput, each () or None. A value may be left out from some update on, without gaps.
-            num_samples: real samples consumed.
-
-        Raises:
-            StepOutputError: if a value is not a 0-d tensor or a float, or an earlier update lacked it. Nothing is
-                added then.
+        An entry may be left out from some update on, without gaps. A StepOutputError adds nothing.
         """
         given = _checked(values)
         for key in given:
@@ -50,15 +44,7 @@ class RoundReports:
         self.critic_updates += 1
 
     def merged(self, values: Mapping[str, Scalar | None], num_samples: int) -> dict[str, Any]:
-        """Return the StepOutput of the round.
-
-        Args:
-            values: entries of the generator update, each () or None.
-            num_samples: real samples consumed beside those of the critic updates.
-
-        Raises:
-            StepOutputError: if a value is not a 0-d tensor or a float.
-        """
+        """Return the StepOutput of the round; given are the generator update's entries and further samples consumed."""
         output: dict[str, Any] = {**self._entries, **_checked(values)}
         samples = self._num_samples + integer("num_samples", num_samples, at_least=0)
         return {**output, "num_samples": samples} if samples > 0 else output
@@ -70,11 +56,7 @@ class RoundReports:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> RoundReports:
-        """Return the reports with this state.
-
-        Raises:
-            StateError: if it has entries missing or out of range.
-        """
+        """Return the reports with this state, or raise a StateError."""
         reports = cls()
         reports.critic_updates = saved.integer(state, "critic_updates")
         reports._num_samples = saved.integer(state, "num_samples")

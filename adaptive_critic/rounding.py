@@ -1,4 +1,4 @@
-"""Rounding of the ratio with the error carried over, so that 2.3 critic updates on average are possible."""
+"""Rounding of a ratio within its limits, with the error carried over: 2.3 critic updates on average are possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Reading entries of a state dict: a checkpoint is data, and each entry is checked before anything is changed."""
+"""Reading entries of a state dict: a checkpoint is data, and each entry is checked before anything is changed.
+
+Each reader raises a StateError that quotes the entry, if it is missing, of another type or out of range.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,19 @@ from typing import Any
 
 from adaptive_critic.checks import LARGEST, shortened
 
-__all__ = ["StateError", "entry", "floats", "header", "integer", "integers", "mapping", "number", "packed", "rows"]
+__all__ = [
+    "StateError",
+    "entry",
+    "floats",
+    "header",
+    "integer",
+    "integers",
+    "mapping",
+    "number",
+    "packed",
+    "rows",
+    "sequence",
+]
 
 
 class StateError(ValueError):
@@ -16,22 +31,14 @@ class StateError(ValueError):
 
 
 def entry(state: Mapping[str, Any], key: str) -> Any:
-    """Return the entry ``key``, of any type.
-
-    Raises:
-        StateError: if there is none.
-    """
+    """Return the entry ``key``, of any type."""
     if key not in state:
         raise StateError(f"the state has no {key!r}; it has {shortened(sorted(map(str, state)))}")
     return state[key]
 
 
 def header(state: Any, handler: str, version: int) -> Mapping[str, Any]:
-    """Check that ``state`` is a state of ``handler`` in a format not newer than ``version``, and return it.
-
-    Raises:
-        StateError: if it is not.
-    """
+    """Return ``state`` if it is one of ``handler``, in a format not newer than ``version``."""
     if not isinstance(state, Mapping):
         raise StateError(f"expected the dict that {handler}.state_dict() returned, got {type(state).__name__}")
     saved = entry(state, "handler")
@@ -66,26 +73,32 @@ def number(state: Mapping[str, Any], key: str, lowest: float, highest: float) ->
     value = entry(state, key)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
         raise StateError(f"state[{key!r}]={shortened(value)}: expected a number in [{lowest:g}, {highest:g}]")
-    try:
-        result = float(value)
-    except OverflowError:
-        result = math.inf
+    (result,) = _floats([value], f"state[{key!r}]", 1)
     if not math.isfinite(result):
         raise StateError(f"state[{key!r}]={shortened(value)}: expected a finite number")
     return result
 
 
+def sequence(state: Mapping[str, Any], key: str, of: str) -> Sequence[Any]:
+    """Return the entry ``key``, a list; ``of`` says of what, for the error."""
+    return _sequence(entry(state, key), f"state[{key!r}]", of, None)
+
+
+def _sequence(value: Any, name: str, of: str, length: int | None) -> Sequence[Any]:
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise StateError(f"{name}={shortened(value)}: expected a list of {of}")
+    if length is not None and len(value) != length:
+        raise StateError(f"{name}={shortened(value)}: expected {length} {of}, got {len(value)}")
+    return value
+
+
 def floats(state: Mapping[str, Any], key: str, length: int | None = None) -> tuple[float, ...]:
     """Return the entry ``key``, a list of numbers (NaN and infinities included), of ``length`` if that is given."""
-    return _numbers(entry(state, key), f"state[{key!r}]", length)
+    return _floats(entry(state, key), f"state[{key!r}]", length)
 
 
-def _numbers(value: Any, name: str, length: int | None) -> tuple[float, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise StateError(f"{name}={shortened(value)}: expected a list of numbers")
-    if length is not None and len(value) != length:
-        raise StateError(f"{name}={shortened(value)}: expected {length} numbers, got {len(value)}")
-    for item in value:
+def _floats(value: Any, name: str, length: int | None) -> tuple[float, ...]:
+    for item in _sequence(value, name, "numbers", length):
         if isinstance(item, bool) or not isinstance(item, (int, float)):
             raise StateError(
                 f"{name}={shortened(value)}: expected numbers, {shortened(item)} is a {type(item).__name__}"
@@ -109,23 +122,14 @@ def packed(state: Mapping[str, Any], key: str, length: int) -> tuple[float, ...]
 
 def rows(state: Mapping[str, Any], key: str, length: int, other: int | None = None) -> list[tuple[float, ...]]:
     """Return the entry ``key``, a list of lists of ``length`` numbers, or of ``other``."""
-    value = entry(state, key)
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise StateError(f"state[{key!r}]={shortened(value)}: expected a list of lists of numbers")
-    lengths = [other if isinstance(row, Sequence) and len(row) == other else length for row in value]
-    return [
-        _numbers(row, f"state[{key!r}][{index}]", wanted)
-        for index, (row, wanted) in enumerate(zip(value, lengths, strict=True))
-    ]
+    found = sequence(state, key, "lists of numbers")
+    lengths = [other if isinstance(row, Sequence) and len(row) == other else length for row in found]
+    return [_floats(row, f"state[{key!r}][{at}]", lengths[at]) for at, row in enumerate(found)]
 
 
 def integers(state: Mapping[str, Any], key: str, length: int | None = None) -> tuple[int, ...]:
     """Return the entry ``key``, a list of ints of at least 0, of ``length`` if that is given."""
-    value = entry(state, key)
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise StateError(f"state[{key!r}]={shortened(value)}: expected a list of ints")
-    if length is not None and len(value) != length:
-        raise StateError(f"state[{key!r}]={shortened(value)}: expected {length} ints, got {len(value)}")
+    value = _sequence(entry(state, key), f"state[{key!r}]", "ints", length)
     for item in value:
         if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item <= LARGEST:
             raise StateError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from types import TracebackType
 from typing import Any
 
 from adaptive_critic.rounds import Rounds
@@ -17,13 +16,11 @@ _logger = logging.getLogger("adaptive_critic")
 class AttributeActuator:
     """Lets an attribute of an object read as the number of critic updates of the current round.
 
-    For loops written elsewhere that read their number of critic updates from ``obj.<name>``. Reading changes nothing,
-    so the loop may read it at any time, also once per batch. Updates advance the rounds: let hooks, callbacks or
-    overridden methods call ``rounds.critic(...)`` and ``rounds.generator(...)``. Rounds refuses a loop that makes
-    another number of updates than it has read. Writing the attribute is refused.
-
-    While the actuator drives the object, a descriptor stands on its class. It does not affect other objects of the
-    class, including copies of the driven object.
+    For loops written elsewhere that read their number of critic updates from ``obj.<name>``, at any time. Updates
+    advance the rounds: let hooks, callbacks or overridden methods call ``rounds.critic(...)`` and
+    ``rounds.generator(...)``. Rounds refuses a loop that makes another number of updates than it has read. Writing the
+    attribute is refused. Meanwhile a descriptor stands on the class, which leaves its other objects, copies of this one
+    included, as they are.
 
     Args:
         obj: the object that holds the attribute.
@@ -31,8 +28,7 @@ class AttributeActuator:
         rounds: gives the number.
 
     Raises:
-        TypeError: if an argument is of the wrong type, or attributes of the class of ``obj`` can't be set.
-        ValueError: if ``obj`` has no such attribute.
+        TypeError: if attributes of the class of ``obj`` can't be set.
         RuntimeError: if another AttributeActuator drives the attribute already.
 
     Example:
@@ -92,9 +88,7 @@ class AttributeActuator:
     def __enter__(self) -> AttributeActuator:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.restore()
 
 

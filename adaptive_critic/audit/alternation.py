@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from adaptive_critic.rounds import Rounds
 __all__ = ["AlternationAudit", "AlternationError"]
 
 _CHECKS = ("updates", "weights", "schedulers", "batches", "gap")
+_OPTIMIZERS = {"critic": "optimizer_d", "generator": "optimizer_g"}
 _GENERATED_KEPT = 1000  # batches that the generator has made, so that they do not count as real ones
 
 
@@ -31,7 +31,7 @@ class AlternationAudit:
     """Watches a loop's critic and generator updates, and raises at the first fault.
 
     Run it for a few iterations, within one pass over the data, beside any loop. It hooks the optimizers' steps and the
-    networks' forward passes, so that the traceback of the error points at the line of the loop. What it checks:
+    networks' forward passes, so that the error's traceback shows the line of the loop. What it checks:
 
     - *updates*: the critic's optimizer steps as often before each generator update as it should, and each step has a
       forward pass of the critic since the previous step;
@@ -40,11 +40,10 @@ class AlternationAudit:
     - *batches*: no critic update gets a batch of another critic update of this round or the round before. Batches of
       the generator may come again, as from an image pool;
     - *gap*: the critic is the same, and in the same mode, when it scores the generator's batch before the generator's
-      step and when it first scores afterwards. Weights that are clipped before the critic update, and not right
-      after the optimizer's step, are found by this.
+      step and when it first scores afterwards, as it is not if weights are clipped before the critic update.
 
-    It copies the weights at each step and reads every batch, so it is too slow for training. It does not find a batch
-    that is used again after a new augmentation, since augmented batches differ.
+    It copies the weights at each step and reads every batch, so it is too slow for training. A batch that is used again
+    after a new augmentation is another batch to it.
 
     Args:
         generator: the network.
@@ -55,10 +54,6 @@ class AlternationAudit:
             least 0, or None if it is not to be checked.
         schedulers: learning-rate schedulers of the two optimizers.
         ignore: names of checks that are left out. Lazy penalties as steps of their own need ``("updates", "batches")``.
-
-    Raises:
-        TypeError: if an argument is of the wrong type.
-        ValueError: if ``steps`` is below 0, a name is unknown, or a scheduler is of another optimizer.
 
     Example:
         >>> import torch
@@ -132,24 +127,19 @@ class AlternationAudit:
                 self._watch(scheduler)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Remove the hooks.
-
-        Raises:
-            AlternationError: if one of the two networks got no update, unless an exception is already propagating.
-        """
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        """Remove the hooks; raise an AlternationError if a network got no update and nothing else was raised."""
         while self._undo:
             self._undo.pop()()
-        if kind is None:
-            for name, updates in self.updates.items():
-                if updates == 0:
-                    raise AlternationError(
-                        f"optimizer_{'d' if name == 'critic' else 'g'} never stepped while the audit watched; it has "
-                        f"seen {self.updates['critic']} critic updates and {self.updates['generator']} generator "
-                        "updates. Let it run for some rounds, with the optimizers that the loop steps"
-                    )
+        for name, updates in self.updates.items():
+            if kind is None and updates == 0:
+                raise AlternationError(
+                    f"{_OPTIMIZERS[name]} never stepped while the audit watched; it has seen {self._seen()}. Let it "
+                    "run for some rounds, with the optimizers that the loop steps"
+                )
+
+    def _seen(self) -> str:
+        return f"{self.updates['critic']} critic updates and {self.updates['generator']} generator updates"
 
     # --- hooks ----------------------------------------------------------------------------------------------------
 
@@ -209,8 +199,8 @@ class AlternationAudit:
             nonlocal last
             if self.updates[name] == last:
                 raise AlternationError(
-                    f"{type(scheduler).__name__} of optimizer_{'d' if name == 'critic' else 'g'} ticked twice after "
-                    f"{name} update {last}: call its step() only where its optimizer has stepped"
+                    f"{type(scheduler).__name__} of {_OPTIMIZERS[name]} ticked twice after {name} update {last}: call "
+                    "its step() only where its optimizer has stepped"
                 )
             last = self.updates[name]
             return step(*args, **kwargs)
@@ -225,9 +215,8 @@ class AlternationAudit:
         asked, made = self._asked, self._made + (name == "critic")
         if name == "critic" and self._calls == 0:
             raise AlternationError(
-                f"optimizer_d stepped without a forward pass of the critic since the step before, after "
-                f"{self.updates['critic']} critic updates and {self.updates['generator']} generator updates. Step it "
-                "in the critic's update only"
+                "optimizer_d stepped without a forward pass of the critic since the step before, after "
+                f"{self._seen()}. Step it in the critic's update only"
             )
         if asked is None:
             return

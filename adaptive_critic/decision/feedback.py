@@ -1,4 +1,4 @@
-"""Closed loop: signal -> window -> law -> limits -> rounding."""
+"""Closed loop: signal -> window -> law -> limits, which clamp the ratio here -> rounding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposals of laws for the ratio, and for the critic's learning rate if they set it; and the laws' states."""
+"""What a law proposes before any limits: a ratio, and a rate if it sets one. Also checks of a law's saved state."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Divergence: the rules that detect it, and the handler that acts on it."""
 
-from adaptive_critic.guard.argument import as_guard
 from adaptive_critic.guard.divergence import DivergenceRules
-from adaptive_critic.guard.handler import DivergenceGuard
+from adaptive_critic.guard.handler import DivergenceGuard, as_guard
 
 __all__ = ["DivergenceGuard", "DivergenceRules", "as_guard"]

@@ -51,22 +51,21 @@ class DivergenceRules:
       before. Or the loss scale of the gradient scaler fell below 2**-24. No weight moves then, so losses look healthy.
     - *explosion*: at ``patience`` checks in a row a level is above m + threshold * max(MAD, floor, relative_floor * m),
       with its running median m and median absolute deviation MAD. With the defaults that is at least 10 score units,
-      and ten times the median, above the median. The defaults are wide, since a healthy run's gap grows by orders of
-      magnitude while the critic learns. Levels are the critic's gap abs(E[D(x)] - E[D(G(z))]), the spread of its scores
-      (``d_real_std`` and ``d_fake_std``), abs(d_loss) and the penalty (``d_penalty``).
+      and ten times the median, above the median: a healthy run's gap grows by orders of magnitude while the critic
+      learns. Levels are the critic's gap abs(E[D(x)] - E[D(G(z))]), the spread of its scores (``d_real_std`` and
+      ``d_fake_std``), abs(d_loss) and the penalty (``d_penalty``).
     - *explosion*, of an update: one step of an optimizer moves its weights by more than 1 % of their norm and
       ``update_limit`` times the usual share. The share then stays above the usual one at ``patience`` checks in a row.
       Usual is the second largest share so far, or the latest if that is larger, without the first ``warmup``. A share
       that was found counts as usual afterwards, so a rate raised on purpose is found once.
-    - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row. The
-      critic no longer responds to its input.
+    - *dead*: the gap or the spread is below ``dead`` times its running median at ``patience`` checks in a row.
     - *collapse*: the gap is within two standard errors of 0 at ``patience`` checks in a row, after as many checks
       outside. It is found again only after the gap has been outside again.
     - *spike*: while all levels are within their limits, a single value is beyond ``spike_limit`` times the limit of an
       explosion.
 
-    A run that is wrong from its first iterations has no healthy past to compare with. The rules find it when a value is
-    not finite.
+    In a run that is wrong from its first iterations, which has no healthy past, they find only values that are not
+    finite.
 
     Args:
         patience: checks in a row for which a finding must persist, at least 1.
@@ -79,10 +78,6 @@ class DivergenceRules:
         update_limit: largest normal update, as a multiple of the usual share, above 1. None disables the check, for
             schedules that raise the rate suddenly and far.
         spike_limit: largest normal single value, as a multiple of the limit of an explosion, at least 1.
-
-    Raises:
-        TypeError: if an argument is not a number.
-        ValueError: if it is out of its range.
 
     Example:
         >>> from adaptive_critic.guard.evidence import summarise
@@ -165,19 +160,14 @@ class DivergenceRules:
         return {"history": {name: list(values) for name, values in history.items()}, **counts}
 
     def read(self, state: Mapping[str, Any]) -> RulesState:
-        """Return the state that ``state_dict`` wrote, cut to this window and patience.
-
-        Raises:
-            StateError: if an entry is missing, of the wrong type or out of range.
-        """
+        """Return the state in a state dict, cut to this window and patience."""
         history, prefix = saved.mapping(state, "history"), update_of("")
         levels, updates = {}, {}
         for name in history:
             values = saved.floats(history, name)
             if not all(0 <= value < math.inf for value in values):
-                raise saved.StateError(
-                    f"history[{shortened(name)}]={shortened(values)}: expected finite numbers of at least 0"
-                )
+                shown = f"history[{shortened(name)}]={shortened(values)}"
+                raise saved.StateError(f"{shown}: expected finite numbers of at least 0")
             if name in LEVELS:
                 levels[name] = values[-self.window :]
             elif str(name).startswith(prefix):

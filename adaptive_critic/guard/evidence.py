@@ -45,11 +45,10 @@ def summarise(
     """Summarise the values of the iterations since the last check.
 
     Args:
-        columns: values by name: ``d_loss`` of every critic update; ``d_real``, ``d_fake``, ``d_real_std``,
-            ``d_fake_std`` and ``d_penalty`` of each iteration's last critic update; ``g_loss`` and ``g_fake`` of each
-            iteration. Any may be absent.
+        columns: values by name: ``d_loss`` of every critic update, the critic's other entries of each iteration's last
+            one, ``g_loss`` and ``g_fake`` of each iteration. Any may be absent.
         updates: sizes of each optimizer's updates, as shares of the norm of its weights; empty if it made no step.
-        loss_scale: scale of the losses under a gradient scaler, infinite without one.
+        loss_scale: as in :class:`Evidence`.
     """
     non_finite = tuple(
         name

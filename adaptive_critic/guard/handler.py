@@ -1,4 +1,4 @@
-"""Handler that watches losses and scores and acts on a divergence."""
+"""DivergenceGuard: watches losses and scores, and acts on a divergence."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from adaptive_critic import distributed
 from adaptive_critic import state as saved
 from adaptive_critic.checks import attribute_name, boolean, integer
 from adaptive_critic.events import register_events
+from adaptive_critic.guard import options
 from adaptive_critic.guard.actions import Actions, ActionsState, Record
 from adaptive_critic.guard.divergence import RuleNumbers
 from adaptive_critic.guard.evidence import summarise, update_of
-from adaptive_critic.guard.options import checked_mode, checked_objects, checked_reactions, checked_rules
 from adaptive_critic.guard.scores import Scores
 from adaptive_critic.guard.snapshots import Restorable, Snapshots, SnapshotsState
 from adaptive_critic.guard.updates import Updates, smallest_loss_scale
@@ -24,7 +24,7 @@ from adaptive_critic.handler import DEFAULT_NAME, Handler
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["DivergenceGuard"]
+__all__ = ["DivergenceGuard", "as_guard"]
 
 _FORMAT = 1
 
@@ -37,28 +37,24 @@ class DivergenceGuard(Handler):
     one all_reduce, so that all ranks act together. ``on_divergence`` is the action:
 
     - ``"hold"`` asks the controller to freeze the number of critic updates for ``cooldown`` iterations;
-    - ``"terminate_epoch"`` ends the epoch and asks the controller for its lower limit during ``override_iterations``.
-      EPOCH_COMPLETED does not fire for that epoch, since its handlers would save the diverged model. Handlers of
-      TERMINATE_SINGLE_EPOCH need a parameter named ``iter_counter``. With ``trainer.run(..., max_iters=N)`` (Ignite
-      0.5.5) a shortened epoch costs no iterations. After ``max_interventions`` it terminates the run;
+    - ``"terminate_epoch"`` ends the epoch and asks the controller for its lower limit during ``override_iterations``;
+      after ``max_interventions`` it ends the run. EPOCH_COMPLETED, whose handlers would save the diverged model, does
+      not fire. Handlers of TERMINATE_SINGLE_EPOCH need a parameter named ``iter_counter``;
     - ``"terminate"`` ends the run. COMPLETED fires, as with Ignite's TerminateOnNan;
-    - ``"rollback"`` restores ``to_restore`` from a copy that was followed by ``patience`` clean checks, asks the
-      controller for its lower limit during ``override_iterations``, and goes on. It does not restore iterations, random
-      states and data: the same batches and noise would diverge again. After ``max_interventions``, or within the
-      cooldown of the last one, it restores a last time and terminates. Without a copy that fits it terminates;
+    - ``"rollback"`` restores ``to_restore`` from a copy that was followed by ``patience`` clean checks, asks for the
+      lower limit, and goes on with other batches and noise. After ``max_interventions``, or within the cooldown of the
+      last one, it restores a last time and ends the run. Without a copy that fits it ends the run;
     - a function is called with (engine, record), on every rank.
 
     Before the action it fires ``CriticEvents.DIVERGED`` and sets ``engine.state.divergence`` to the record, a dict with
-    ``iteration``, ``rule``, ``reason``, ``values``, ``action`` and ``interventions``. ``history`` keeps the last 100
-    records, and the logger ``adaptive_critic`` writes them. ``engine.state.guard_interventions`` counts interventions.
-    The guard never writes ``num_discriminator_steps`` itself; without a controller, ``"hold"`` only reports.
+    ``iteration``, ``rule``, ``reason``, ``values``, ``action`` and ``interventions``. The logger ``adaptive_critic``
+    writes it, too. ``engine.state.guard_interventions`` counts. Without a controller, ``"hold"`` only reports.
 
     Args:
         on_divergence: a mode, or a function of (engine, record).
         to_restore: for ``"rollback"``: models, optimizers, EMA, gradient scaler, ... by name; no engine. The guard
-            holds two copies of them in memory. A controller's counts go back too. While the guard is attached, two
-            hooks on the ``step`` of each torch optimizer measure how far the first step after each check moves the
-            weights.
+            holds two copies of them in memory. A controller's counts go back too. Hooks on each torch optimizer measure
+            how far the first step after each check moves the weights.
         check_every: iterations from check to check, at least 1. Collapse needs two iterations with critic updates.
         cooldown: iterations after an intervention in which levels may settle, at least 1. Explosion, dead and collapse
             wait. The guard acts on non-finite values and stalled training at once, but reports them no more often.
@@ -71,13 +67,8 @@ class DivergenceGuard(Handler):
         save_snapshots: whether ``state_dict`` holds the copies. Without them a checkpoint is smaller, but a resumed run
             can't roll back until a new copy is trusted.
         output_transform: turns the step's output into a StepOutput, or None.
-        param_name: attribute of the controller that the guard asks. A name of your own is a prefix of the guard's
-            attributes.
+        param_name: attribute of the controller that the guard asks, and prefix of the guard's own.
         rules: numbers of :class:`~adaptive_critic.guard.DivergenceRules` by name, such as ``patience=5``.
-
-    Raises:
-        TypeError: if an argument is of the wrong type, or an object to restore lacks state_dict or load_state_dict.
-        ValueError: if a mode is unknown, a number out of its range, or ``"rollback"`` is given nothing to restore.
 
     Example:
         >>> from ignite.engine import Engine
@@ -113,12 +104,13 @@ class DivergenceGuard(Handler):
     ) -> None:
         if output_transform is not None and not callable(output_transform):
             raise TypeError(f"output_transform={output_transform!r}: expected a function of the step's output or None")
-        mode = checked_mode(on_divergence)
+        mode = options.checked_mode(on_divergence)
+        objects = options.checked_objects(to_restore, mode)
         self.param_name = attribute_name("param_name", param_name)
-        self._rules = checked_rules(rules)
+        self._rules = options.checked_rules(rules)
         self._check_every = integer("check_every", check_every, at_least=1)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
-        objects, every = checked_objects(to_restore, mode), integer("snapshot_every", snapshot_every, at_least=1)
+        every = integer("snapshot_every", snapshot_every, at_least=1)
         self.snapshots = Snapshots(objects, self._rules.patience, every) if objects else None
         judged = {} if self._rules.update_limit is None else objects
         self._updates = Updates({name: one for name, one in judged.items() if isinstance(one, torch.optim.Optimizer)})
@@ -127,7 +119,7 @@ class DivergenceGuard(Handler):
         self._output_transform = output_transform
         self._actions = Actions(
             mode,
-            checked_reactions(on_collapse=on_collapse, on_spike=on_spike),
+            options.checked_reactions(on_collapse=on_collapse, on_spike=on_spike),
             self.snapshots,
             cooldown=integer("cooldown", cooldown, at_least=1),
             max_interventions=integer("max_interventions", max_interventions, at_least=1),
@@ -154,13 +146,7 @@ class DivergenceGuard(Handler):
         return list(self._actions.state.records)
 
     def attach(self, engine: Engine) -> None:
-        """Watch every iteration of ``engine``. A controller's own guard is attached by the controller.
-
-        Raises:
-            TypeError: if ``engine`` is not an Ignite Engine.
-            RuntimeError: if the guard is attached already.
-            ValueError: if ranks of a distributed run attach different guards.
-        """
+        """Watch every iteration of ``engine``; a ValueError if ranks attach different guards."""
         self._check_free(engine)
         if distributed.world_size() > 1:
             distributed.all_equal(repr(self))
@@ -209,8 +195,7 @@ class DivergenceGuard(Handler):
     def _check_if_due(self, engine: Engine, in_epoch: bool) -> None:
         if len(self._window) < self._check_every:
             return
-        scalers = [*self._scalers, getattr(engine.state, "scaler", None)]
-        iterations = len(self._window)
+        iterations, scalers = len(self._window), [*self._scalers, getattr(engine.state, "scaler", None)]
         columns, scale = self._window.read(smallest_loss_scale(scalers, self._window.device))
         self._window.clear()
         updates = {name: columns.pop(update_of(name), []) for name in self._updates.names}
@@ -236,9 +221,8 @@ class DivergenceGuard(Handler):
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, floats, strings, lists and dicts of them, and the snapshots' tensors.
 
-        If a handler that was attached before the guard calls this, the guard gathers the iteration first, so that a
-        resume loses nothing. The state has only this rank's values of the iterations since the last check. So in a
-        distributed run save at multiples of ``check_every``, where there are none.
+        Of the iterations since the last check it has only this rank's values. So in a distributed run save at multiples
+        of ``check_every``, where there are none.
         """
         if self.snapshots is not None and self.snapshots.busy:
             return {}  # a controller is being copied: the guard does not forget what it has done
@@ -247,13 +231,8 @@ class DivergenceGuard(Handler):
             self._catch_up()
         finally:
             self._saving = False
-        state: dict[str, Any] = {
-            "version": _FORMAT,
-            "handler": "DivergenceGuard",
-            **self._actions.state_dict(),
-            "window": self._window.state_dict(),
-            "rules": self._rules.state_dict(self._rules_state),
-        }
+        state = {"version": _FORMAT, "handler": "DivergenceGuard", **self._actions.state_dict()}
+        state |= {"window": self._window.state_dict(), "rules": self._rules.state_dict(self._rules_state)}
         if self.snapshots is not None and self.save_snapshots:
             state["snapshots"] = self.snapshots.state_dict()
         return state
@@ -262,7 +241,7 @@ class DivergenceGuard(Handler):
         """Restore what ``state_dict`` returned.
 
         Raises:
-            StateError: if it is a state of another handler, of a newer format, has entries missing or out of range, or
+            StateError: if it is of another handler or a newer format, lacks an entry, has one out of range, or holds
                 snapshots of other objects. Nothing is changed then.
         """
         if self.snapshots is not None and self.snapshots.busy:
@@ -277,15 +256,10 @@ class DivergenceGuard(Handler):
             self.snapshots.state = copies
         self._window.restore(window)
         self._actions.state, self._rules_state, self._loaded = actions, rules, True
-        if self._engine is not None:
-            self._publish(self._engine)
+        self._show()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes for a copy or a pickle.
-
-        Raises:
-            TypeError: if there are objects to restore, since copies of them would not be trained.
-        """
+        """Return the attributes for a copy; a TypeError if there are objects to restore."""
         if self.snapshots is not None:
             raise TypeError(
                 f"{self!r} can't be copied or pickled: the copy would restore copies of those objects, not the ones "
@@ -295,6 +269,26 @@ class DivergenceGuard(Handler):
 
     def _describe(self, name: str, value: Any) -> str:
         if name == "to_restore" and isinstance(value, Mapping):
-            # The contents of the objects do not belong here; the names are the same on every rank.
-            return f"{{{', '.join(f'{key!r}: {key}' for key in value)}}}"
+            return f"{{{', '.join(f'{key!r}: {key}' for key in value)}}}"  # names alone: equal on every rank
         return super()._describe(name, value)
+
+
+def as_guard(on_divergence: Any, param_name: str, output_transform: Any) -> DivergenceGuard | None:
+    """Return the guard for a controller's ``on_divergence=``: None, a mode, a function or a guard."""
+    if on_divergence is None:
+        return None
+    if isinstance(on_divergence, DivergenceGuard):
+        if on_divergence.param_name == param_name:
+            return on_divergence
+        raise ValueError(
+            f"on_divergence=DivergenceGuard(..., param_name={on_divergence.param_name!r}) asks another controller than "
+            f"this one, whose param_name is {param_name!r}: give both the same"
+        )
+    if isinstance(on_divergence, str) and on_divergence == "rollback":
+        raise ValueError(
+            "on_divergence='rollback' has to be told what to restore: "
+            "on_divergence=DivergenceGuard('rollback', to_restore={'generator': generator, ...})"
+        )
+    if not isinstance(on_divergence, str) and not callable(on_divergence):
+        raise TypeError(f"on_divergence={on_divergence!r}: {options.expected_modes()}, a DivergenceGuard, or None")
+    return DivergenceGuard(on_divergence, output_transform=output_transform, param_name=param_name)

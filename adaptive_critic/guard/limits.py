@@ -38,11 +38,9 @@ class Limit(ABC):
 
 @dataclass(frozen=True)
 class Explosion(Limit):
-    """Finds levels far above their running median.
+    """Finds levels far above their running median: m + threshold * max(MAD, floor, relative_floor * m).
 
-    The limit is m + threshold * max(MAD, floor, relative_floor * m), with the median m and the median absolute
-    deviation MAD of the level's past. Single outliers move neither (Leys et al. 2013,
-    https://doi.org/10.1016/j.jesp.2013.03.013).
+    Single outliers move neither m nor the MAD (Leys et al. 2013, https://doi.org/10.1016/j.jesp.2013.03.013).
 
     Example:
         >>> Explosion(threshold=50.0, floor=0.2, relative_floor=0.2).find({"gap": 12.0}, {"gap": (1.0, 1.0, 1.0)})
@@ -103,9 +101,8 @@ class Dead(Limit):
 class LargeUpdate(Limit):
     """Finds updates that move weights by far more than usual, as with a learning rate that is far too high.
 
-    Usual is the second largest size so far, or the latest if that is larger. So a single large update does not count,
-    and updates may grow. The first ``warmup`` sizes are left out: the first updates of RMSprop are the largest, and
-    updates of small weights grow.
+    A single large update does not count as usual, and updates may grow. The first ``warmup`` sizes are left out: the
+    first updates of RMSprop are the largest, and updates of small weights grow.
 
     Example:
         >>> rule = LargeUpdate(update_limit=5.0, warmup=1)

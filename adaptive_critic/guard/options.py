@@ -1,4 +1,4 @@
-"""Checks of the guard's arguments."""
+"""Checks of the guard's arguments; each returns the argument as the guard uses it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from ignite.engine import Engine
 
+from adaptive_critic.checks import stateful
 from adaptive_critic.guard.divergence import DivergenceRules, RuleNumbers
 from adaptive_critic.guard.snapshots import Restorable
 
@@ -23,12 +24,7 @@ def expected_modes() -> str:
 
 
 def checked_mode(on_divergence: Any) -> str | Callable[..., None]:
-    """Return ``on_divergence``.
-
-    Raises:
-        TypeError: if it is neither a str nor a function.
-        ValueError: if it is a str that names no mode.
-    """
+    """Return ``on_divergence``: a mode, or a function that can be called with (engine, record)."""
     if isinstance(on_divergence, str):
         if on_divergence not in MODES:
             raise ValueError(f"on_divergence={on_divergence!r}: {expected_modes()}")
@@ -45,12 +41,7 @@ def checked_mode(on_divergence: Any) -> str | Callable[..., None]:
 
 
 def checked_objects(to_restore: Any, mode: str | Callable[..., None]) -> dict[str, Restorable]:
-    """Return ``to_restore`` as a dict, empty if there is none.
-
-    Raises:
-        TypeError: if it is not a mapping from names to objects with state_dict and load_state_dict, or has an engine.
-        ValueError: if it is empty, or the mode does not go with it.
-    """
+    """Return ``to_restore`` as a dict, empty if there is none."""
     if to_restore is None:
         if mode == "rollback":
             raise ValueError(
@@ -61,37 +52,21 @@ def checked_objects(to_restore: Any, mode: str | Callable[..., None]) -> dict[st
     if isinstance(mode, str) and mode != "rollback":
         raise ValueError(f"to_restore is used by 'rollback' only, and on_divergence={mode!r}")
     if not isinstance(to_restore, Mapping):
-        raise TypeError(
-            f"to_restore={to_restore!r}: expected a dict from names to models, optimizers, ..., got "
-            f"{type(to_restore).__name__}"
-        )
+        kind = type(to_restore).__name__
+        raise TypeError(f"to_restore={to_restore!r}: expected a dict from names to models, optimizers, ..., got {kind}")
     if not to_restore:
         raise ValueError("to_restore={}: expected at least one model to restore")
     for name, value in to_restore.items():
-        if not isinstance(name, str):
-            raise TypeError(f"to_restore has the key {name!r}: expected names, got {type(name).__name__}")
         if isinstance(value, Engine):
             raise TypeError(
                 f"to_restore[{name!r}] is an Engine: models and optimizers can be rolled back, iterations go on"
             )
-        if isinstance(value, type):
-            raise TypeError(f"to_restore[{name!r}] is the class {value.__name__}: expected an object of it")
-        for method in ("state_dict", "load_state_dict"):
-            if not callable(getattr(value, method, None)):
-                raise TypeError(
-                    f"to_restore[{name!r}] has no {method}(): expected a model, an optimizer, ..., got "
-                    f"{type(value).__name__}"
-                )
+        stateful("to_restore", name, value, "a model, an optimizer, ...")
     return dict(to_restore)
 
 
 def checked_reactions(**reactions: Any) -> dict[str, str]:
-    """Return the reaction to each rule, from ``on_collapse=`` and ``on_spike=``.
-
-    Raises:
-        TypeError: if one is not a str.
-        ValueError: if one is not "report", "act" or "ignore".
-    """
+    """Return the reaction to each rule, from ``on_collapse=`` and ``on_spike=``."""
     expected = f"expected one of {', '.join(map(repr, _REACTIONS))}"
     for name, value in reactions.items():
         if not isinstance(value, str):
@@ -102,12 +77,7 @@ def checked_reactions(**reactions: Any) -> dict[str, str]:
 
 
 def checked_rules(numbers: RuleNumbers) -> DivergenceRules:
-    """Return the rules with these numbers.
-
-    Raises:
-        TypeError: if no rule has a number of that name, or it is not a number.
-        ValueError: if a number is out of its range.
-    """
+    """Return the rules with these numbers."""
     known = list(RuleNumbers.__annotations__)
     for name in numbers:
         if name not in known:

@@ -110,11 +110,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Stalled:
-    """Finds training that no longer moves a weight, as under a gradient scaler with NaN gradients in every step.
-
-    Losses and scores of frozen weights look healthy. The rule finds a loss scale too small for any gradient at once. It
-    also finds that no optimizer made a step for more checks in a row than ever before, at least ``patience``.
-    """
+    """Finds training that no longer moves a weight, as under a gradient scaler with NaN gradients in every step."""
 
     patience: int
 
@@ -140,10 +136,7 @@ class Stalled:
 
 @dataclass(frozen=True)
 class Collapse:
-    """Finds a gap that became indistinguishable from 0: within two standard errors, after it was outside.
-
-    Both must persist for ``patience`` checks in a row.
-    """
+    """Finds a gap that became indistinguishable from 0: within two standard errors, after it was outside."""
 
     patience: int
 

@@ -11,7 +11,7 @@ import torch
 
 from adaptive_critic import state as saved
 from adaptive_critic.checks import shortened
-from adaptive_critic.step_output import Scalar, StepOutputError, last, scalar, tensor_entry
+from adaptive_critic.step_output import Scalar, StepOutputError, last, scalar
 from adaptive_critic.window import Row, as_tensors, device_of, numbers, pack, precise, received, sent
 
 __all__ = ["Scores"]
@@ -24,28 +24,20 @@ def _last(value: Any, key: str) -> Scalar | None:
     """Return the last entry of an (n,) value, a scalar itself, or None if there is no entry (n = 0)."""
     if isinstance(value, torch.Tensor) and value.ndim == 0:
         return value
-    entry = tensor_entry(value, -1)
-    if entry is not None:
-        return entry
     if type(value) is tuple or type(value) is list:
         return value[-1] if value else None
-    if isinstance(value, torch.Tensor) and value.ndim == 1:
+    if isinstance(value, torch.Tensor) and value.shape == (0,):
         return None
     return last({key: value}, key)
 
 
-def _pack(names: Sequence[str], values: list[Any], losses: torch.Tensor | None) -> Row:
-    """Copy the scalars of one iteration, and losses that are in one tensor (n,) already, into a row."""
-    try:
-        row = (torch.stack(values) if losses is None else torch.hstack([*values, losses])).detach()
-        if row.ndim == 1 and (losses is None or row.numel() == len(values) + losses.numel()):
-            return row
-    except (TypeError, RuntimeError):  # floats among them, or several devices, or not scalars
-        pass
-    if losses is not None:
-        values = [*values, *losses.unbind()]
-    named = [*names, *["d_loss"] * (len(values) - len(names))]
-    return pack([scalar({name: value}, name) for name, value in zip(named, values, strict=True)])
+def _all(losses: Any) -> Any:
+    """Return the losses of all critic updates, (n,). A plain scalar counts as the last one's."""
+    if losses is None:
+        return ()
+    if isinstance(losses, (tuple, list)) or (isinstance(losses, torch.Tensor) and losses.ndim == 1):
+        return losses
+    return [last({"d_loss": losses}, "d_loss")]
 
 
 class Scores:
@@ -72,7 +64,7 @@ class Scores:
     def clear(self) -> None:
         """Forget all iterations."""
         self._rows: list[Row] = []
-        self._names: list[tuple[str, ...]] = []  # names of the scalars of each row; the critic's losses follow them
+        self._names: list[tuple[str, ...]] = []  # of the values of each row; "d_loss" last, once per critic update
         self._error = ""
 
     def has(self, update: str) -> bool:
@@ -106,29 +98,26 @@ class Scores:
                 f"DivergenceGuard needs a dict from the training step, got {type(output).__name__} {output!r}; "
                 "does the step return its output? (output_transform= adapts other outputs)"
             ) from None
-        named: dict[str, Any] = {}
-        for key in _SCALARS:
-            value = get(key)
-            if value is not None:
-                value = _last(value, key)
-                if value is not None:
-                    named[key] = value
-        losses = get("d_loss")
-        vector, entries = None, []
-        if isinstance(losses, torch.Tensor) and losses.ndim == 1:
-            vector = losses if losses.numel() else None
-        elif isinstance(losses, (tuple, list)):
-            entries = list(losses)
-        elif losses is not None:
-            entries = [last({"d_loss": losses}, "d_loss")]  # a plain scalar counts as the last critic update's
-        if not named and not entries and vector is None:
+        given = {key: _last(value, key) for key in _SCALARS if (value := get(key)) is not None}
+        named = {key: value for key, value in given.items() if value is not None}
+        losses = _all(get("d_loss"))
+        if not named and len(losses) == 0:
             raise StepOutputError(
                 f"DivergenceGuard watches {', '.join(_SCALARS)}, d_loss; the training step's output has none of them, "
                 f"it has {sorted(map(str, output))} (output_transform= adapts other outputs)"
             )
         named |= {name: size for name, size in zip(self._updates, updates, strict=True) if size is not None}
-        names = tuple(named)
-        return names, _pack(names, [*named.values(), *entries], vector)
+        names = *named, *["d_loss"] * len(losses)
+        scalars: list[Any] = list(named.values())
+        try:  # hstack takes a tensor (n,) as it is; for 0-d tensors alone, stack is faster
+            whole = isinstance(losses, torch.Tensor)
+            row = torch.hstack([*scalars, losses]) if whole else torch.stack([*scalars, *losses])
+            if row.shape == (len(names),):
+                return names, row.detach()
+        except (TypeError, RuntimeError):  # floats among them, or several devices, or not scalars
+            pass
+        values = [*scalars, *losses]
+        return names, pack([scalar({name: value}, name) for name, value in zip(names, values, strict=True)])
 
     @property
     def device(self) -> torch.device:
@@ -144,16 +133,14 @@ class Scores:
         """
         if self.ranks > 1:
             return self._means(loss_scale)
-        columns: dict[str, list[float]] = {}
         scale: Row = loss_scale[None] if isinstance(loss_scale, torch.Tensor) else (loss_scale,)
         on_device = isinstance(scale, torch.Tensor)
-        rows = numbers([*self._rows, scale]) if on_device else [*numbers(self._rows), scale]
-        for names, row in zip(self._names, rows, strict=False):
-            for name, value in zip(names, row, strict=False):
+        *rows, (number,) = numbers([*self._rows, scale]) if on_device else [*numbers(self._rows), scale]
+        columns: dict[str, list[float]] = {}
+        for names, row in zip(self._names, rows, strict=True):
+            for name, value in zip(names, row, strict=True):
                 columns.setdefault(name, []).append(value)
-            if len(row) > len(names):
-                columns.setdefault("d_loss", []).extend(row[len(names) :])
-        return columns, float(rows[-1][0])
+        return columns, float(number)
 
     def _means(self, loss_scale: Scalar) -> tuple[dict[str, list[float]], float]:
         """Return means over the ranks, by one all_reduce of the same length on each rank.
@@ -166,17 +153,13 @@ class Scores:
         values, there = torch.zeros(shape, dtype=precise(device), device=device).unbind()
         start = 0
         # Rows that look alike are copied together; n changes seldom within a window.
-        for (names, length), alike in groupby(zip(self._names, map(len, self._rows), strict=True)):
+        for names, alike in groupby(self._names):
             block = slice(start, start := start + len(list(alike)))
-            if length == 0:
-                continue
             matrix = torch.stack(as_tensors(self._rows[block], device))
-            for column, name in enumerate(names):
-                values[block, known.index(name)] = matrix[:, column]
-                there[block, known.index(name)] = 1.0
-            if length > len(names):
-                values[block, -1] = matrix[:, len(names) :].mean(dim=1)
-                there[block, -1] = 1.0
+            for name in set(names):
+                column, first = known.index(name), names.index(name)
+                values[block, column] = matrix[:, first : first + names.count(name)].mean(dim=1)
+                there[block, column] = 1.0
         vector = torch.cat((values.flatten(), there.flatten(), torch.as_tensor(loss_scale).to(values).reshape(1)))
         *sums, scales = received(sent(vector, self._error, self.ranks).tolist(), self._error)
         columns: dict[str, list[float]] = {}
@@ -193,23 +176,20 @@ class Scores:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows as floats, by one read, bit masks of their names, and the names of the updates."""
+        bits = {name: 1 << index for index, name in enumerate(self._known)}
         return {
             "updates": list(self._updates),
-            "masks": [sum(1 << self._known.index(name) for name in names) for names in self._names],
+            "masks": [sum(bits.get(name, 0) for name in names) for names in self._names],
             "rows": [list(row) for row in numbers(self._rows)],
         }
 
     def read_state(self, state: Mapping[str, Any]) -> list[tuple[tuple[str, ...], Row]]:
-        """Return names and values of the rows that ``state_dict`` wrote.
-
-        Leaves out sizes of updates that are not measured here.
+        """Return names and values of the rows in a state, without sizes of updates that are not measured here.
 
         Raises:
             StateError: if an entry is missing, of the wrong type or out of range.
         """
-        rows = saved.entry(state, "rows")
-        if not isinstance(rows, (list, tuple)):
-            raise saved.StateError(f"state['rows']={shortened(rows)}: expected a list")
+        rows = saved.sequence(state, "rows", "rows")
         masks = saved.integers(state, "masks", len(rows))
         updates = state.get("updates", ())  # states from before updates were measured have none
         texts = isinstance(updates, (list, tuple)) and all(isinstance(name, str) for name in updates)
@@ -222,8 +202,8 @@ class Scores:
             if mask >= 1 << len(theirs) or len(row) < mask.bit_count():
                 raise saved.StateError(f"the row {shortened(row)} of the window can't have the mask {shortened(mask)}")
             named = dict(zip([name for bit, name in enumerate(theirs) if mask >> bit & 1], row, strict=False))
-            own = {name: named[name] for name in self._known if name in named}
-            found.append((tuple(own), (*own.values(), *row[len(named) :])))
+            own, losses = {name: named[name] for name in self._known if name in named}, row[len(named) :]
+            found.append(((*own, *["d_loss"] * len(losses)), (*own.values(), *losses)))
         return found
 
     def restore(self, rows: Sequence[tuple[tuple[str, ...], Row]]) -> None:

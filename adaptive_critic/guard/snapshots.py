@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -20,11 +21,9 @@ class Restorable(Protocol):
 
     def state_dict(self) -> Any:
         """Return the state."""
-        ...
 
     def load_state_dict(self, state_dict: Any, /) -> Any:
         """Restore a state."""
-        ...
 
 
 class Snapshot(NamedTuple):
@@ -119,6 +118,14 @@ class Snapshots:
         """whether states are currently copied or restored"""
         self.state = SnapshotsState()
 
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self.busy = True
+        try:
+            yield
+        finally:
+            self.busy = False
+
     def follow(self, iteration: int, clean: bool) -> None:
         """Take, promote or drop the candidate after a check."""
         promoted, candidate, clean_checks = self.state
@@ -130,15 +137,10 @@ class Snapshots:
             if clean_checks >= self._patience:
                 promoted, candidate = candidate, None
         if candidate is None and (promoted is None or iteration - promoted.iteration >= self._every):
-            candidate, clean_checks = Snapshot(iteration, self._copies()), 0
+            with self._at_work():
+                states = {name: copy.deepcopy(distributed.full_state(one)) for name, one in self._objects.items()}
+            candidate, clean_checks = Snapshot(iteration, states), 0
         self.state = SnapshotsState(promoted, candidate, clean_checks)
-
-    def _copies(self) -> dict[str, Any]:
-        self.busy = True
-        try:
-            return {name: copy.deepcopy(distributed.full_state(value)) for name, value in self._objects.items()}
-        finally:
-            self.busy = False
 
     @property
     def name(self) -> str:
@@ -150,14 +152,11 @@ class Snapshots:
         promoted = self.state.promoted
         if promoted is None:
             return "there is no snapshot to roll back to yet"
-        self.busy = True
-        try:
+        with self._at_work():
             for name, value in self._objects.items():
                 refusal = _refusal(value, promoted.states[name])
                 if refusal:
                     return f"{self.name} can't be restored: its {name!r} {refusal}"
-        finally:
-            self.busy = False
         return ""
 
     def restore(self) -> int:
@@ -169,13 +168,10 @@ class Snapshots:
         refusal, promoted = self.refusal(), self.state.promoted
         if promoted is None or refusal:
             raise RuntimeError(refusal)
-        self.busy = True
-        try:
+        with self._at_work():
             for name, value in self._objects.items():
                 # Copied again: optimizers keep the loaded tensors and change them in place.
                 value.load_state_dict(copy.deepcopy(promoted.states[name]))
-        finally:
-            self.busy = False
         self.state = self.state._replace(candidate=None)
         return promoted.iteration
 
@@ -183,43 +179,28 @@ class Snapshots:
         """Return both snapshots."""
         promoted, candidate, clean_checks = self.state
         return {
-            "promoted": None if promoted is None else promoted._asdict(),
-            "candidate": None if candidate is None else candidate._asdict(),
+            "promoted": promoted and promoted._asdict(),
+            "candidate": candidate and candidate._asdict(),
             "clean_checks": clean_checks,
         }
 
     def read(self, state: Mapping[str, Any]) -> SnapshotsState:
-        """Return the snapshots that ``state_dict`` wrote.
+        """Return the snapshots in a state dict; a StateError if they are not of these objects."""
+        promoted, candidate = (self._read_snapshot(state, name) for name in ("promoted", "candidate"))
+        return SnapshotsState(promoted, candidate, saved.integer(state, "clean_checks"))
 
-        Raises:
-            StateError: if they are not snapshots of these objects.
-        """
-        return SnapshotsState(
-            self._read_snapshot("promoted", saved.entry(state, "promoted")),
-            self._read_snapshot("candidate", saved.entry(state, "candidate")),
-            saved.integer(state, "clean_checks"),
-        )
-
-    def _read_snapshot(self, name: str, entry: Any) -> Snapshot | None:
-        if entry is None:
+    def _read_snapshot(self, state: Mapping[str, Any], name: str) -> Snapshot | None:
+        if saved.entry(state, name) is None:
             return None
-        if not isinstance(entry, Mapping) or set(entry) != {"iteration", "states"}:
+        snapshot = saved.mapping(state, name)
+        iteration, states = saved.integer(snapshot, "iteration"), saved.mapping(snapshot, "states")
+        if set(states) != set(self._objects):
             raise StateError(
-                f"the {name} snapshot must be None or a dict of 'iteration' and 'states', got {type(entry)}"
+                f"the {name} snapshot holds {sorted(map(str, states))}, to_restore has {sorted(self._objects)}; pass "
+                "the same objects, or delete the entry 'snapshots' of the state to go on without"
             )
-        iteration, states = entry["iteration"], entry["states"]
-        if isinstance(iteration, bool) or not isinstance(iteration, int) or iteration < 0:
-            raise StateError(f"the {name} snapshot's iteration={iteration!r}: expected an int of at least 0")
-        if not isinstance(states, Mapping) or set(states) != set(self._objects):
-            found = sorted(map(str, states)) if isinstance(states, Mapping) else type(states).__name__
-            raise StateError(
-                f"the {name} snapshot holds {found}, to_restore has {sorted(self._objects)}; pass the same objects, or "
-                "delete the entry 'snapshots' of the state to go on without"
-            )
-        for key, value in states.items():
-            if not isinstance(value, Mapping):
-                raise StateError(f"the {name} snapshot's {key!r} must be a state dict, got {type(value).__name__}")
-            misfit = _misfit(self._objects[key], value)
+        for key, value in self._objects.items():
+            misfit = _misfit(value, saved.mapping(states, key))
             if misfit:
                 raise StateError(f"the {name} snapshot's {key!r} {misfit}")
         return Snapshot(iteration, dict(states))

@@ -23,9 +23,9 @@ class Updates:
     """Measures an update of each optimizer on request, by hooks of its ``step``.
 
     The size is the distance between the weights before and after the first step of an iteration, as a share of their
-    own norm, both Euclidean. So it depends neither on the number of weights nor on their scale. It stays on the device,
+    own norm, both Euclidean: it depends neither on the number of weights nor on their scale. It stays on the device,
     and is not finite if the weights were all 0. During that step there is a second copy of the weights that have a
-    gradient (with a closure, of all that can have one). Other steps cost two calls that return at once.
+    gradient (with a closure, of all that can have one).
 
     The hooks do not keep this object alive. Without it they do nothing, until another object that begins to measure
     removes them.
@@ -48,9 +48,8 @@ class Updates:
     def watch(self, due: Callable[[str], int | None]) -> None:
         """Start measuring.
 
-        Args:
-            due: called with a name at each step of that optimizer; returns the number of the iteration if an update
-                is to be measured in it. It has to be a method of an object that lives as long as this.
+        At each step ``due``, a method of an object that lives as long as this, is called with the optimizer's name. It
+        returns the number of the iteration if an update is to be measured in it.
         """
         _remove(_abandoned)
         this, asked = weakref.ref(self), weakref.WeakMethod(due)

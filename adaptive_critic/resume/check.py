@@ -78,14 +78,13 @@ def check_resume(
 
     It runs the training uninterrupted, then again with saves at some iterations. From each save it resumes a fresh
     build with other random states, as in a new process. Before and after each step it compares the numbers on
-    ``engine.state`` (including the critic updates), the step's output, and the states of everything in the recipe. It
-    also compares the global random states, if the run uses them, and the states of everything that the step and the
-    handlers refer to. So it finds forgotten networks and optimizers. All states go through ``torch.save`` and a load
-    under ``weights_only=True``.
+    ``engine.state``, the step's output, the global random states, if the run uses them, and the states of everything in
+    the recipe and of everything that the step and the handlers refer to. So it finds forgotten networks and optimizers.
+    All states go through ``torch.save`` and a load under ``weights_only=True``.
 
-    It does not see states outside of ``build``, such as files, or states without ``state_dict``, such as attributes of
-    your own. Nor does it compare the epoch, which Ignite computes from the iteration, running metrics that decide
-    nothing, or objects that only later iterations use. For one process.
+    It does not see states outside of ``build``, such as files, or without ``state_dict``, such as attributes of your
+    own. Nor does it compare the epoch, which Ignite computes from the iteration, running metrics that decide nothing,
+    or objects that only later iterations use. For one process.
 
     Args:
         build: builds everything afresh, attached and ready to run, and returns the trainer and the recipe: what
@@ -93,16 +92,12 @@ def check_resume(
         run: runs the trainer for more than ``iterations`` iterations. The check ends it.
         iterations: number of iterations to compare, at least 2.
         saved_at: iterations after which to save, each at least 1 and below ``iterations``. One of them should end an
-            epoch.
-            None: half of ``iterations``.
+            epoch. None: half of ``iterations``.
         ignore: names of objects or entries that may differ, such as a log.
 
     Raises:
         ResumeDifference: an AssertionError that names the first thing that differs.
-        TypeError: if ``build`` or ``run`` can't be called, an iteration is not an int, or names or iterations are not
-            a list.
-        ValueError: if no iteration is given, or one is out of range, the run is too short, two runs that were not
-            interrupted differ, or a state is not data.
+        ValueError: if the run is too short, two runs that were not interrupted differ, or a state is not data.
         RuntimeError: in a distributed run.
 
     Example:
@@ -141,7 +136,6 @@ def check_resume(
             raise ValueError(f"saved_at={moment}: expected less than iterations={iterations}")
     if distributed.world_size() > 1:
         raise RuntimeError(f"check_resume is for one process, this run has {distributed.world_size()}")
-
     expected, *_ = _trace(build, run, iterations, ignore)
     if len(expected) < 2 * iterations:
         raise ValueError(f"run() ended after {len(expected) // 2} iterations, expected at least {iterations}")

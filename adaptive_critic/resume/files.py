@@ -36,12 +36,7 @@ class Found(NamedTuple):
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return the content of a checkpoint, on the CPU. Nothing in it is executed.
-
-    Raises:
-        ValueError: if a checksum in the file is wrong; torch.load does not check it.
-        Exception: whatever torch.load raises.
-    """
+    """Return the content of a checkpoint, on the CPU. Nothing in it is executed, and its checksums must be right."""
     if _has_checksums(path):
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -85,13 +80,8 @@ def why_it_does_not_load(error: Exception, to_save: Mapping[str, Any]) -> str:
 def find(folder: Path, trainer: str) -> Found:
     """Return the newest checkpoint that loads, of the same iteration on every rank.
 
-    Args:
-        folder: the folder to search; it need not exist.
-        trainer: name of the trainer's state. The iteration in it must be that of the file's name.
-
-    Raises:
-        RuntimeError: on every rank, if the folder can't be read, or there are checkpoints, but none that all ranks can
-            go on from.
+    The iteration in the state of ``trainer`` must be that of the file's name. Every rank raises a RuntimeError if the
+    folder, which need not exist, can't be read, or there are checkpoints, but none that all ranks can go on from.
     """
     rank, ranks = distributed.rank(), distributed.world_size()
     mine: dict[int, Path] = {}

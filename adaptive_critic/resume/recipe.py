@@ -8,20 +8,15 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
+from adaptive_critic.checks import stateful
 from adaptive_critic.random_state import RandomState
 from adaptive_critic.state import StateError
 
 __all__ = ["GeneratorState", "complete_recipe", "default_device"]
 
-_METHODS = ("state_dict", "load_state_dict")
-
 
 class GeneratorState:
-    """State of a ``torch.Generator`` in a form that a checkpoint can hold.
-
-    Args:
-        generator: the generator, on any device.
-    """
+    """State of a ``torch.Generator``, on any device, in a form that a checkpoint can hold."""
 
     def __init__(self, generator: torch.Generator) -> None:
         self.generator = generator
@@ -31,11 +26,7 @@ class GeneratorState:
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore the state.
-
-        Raises:
-            ValueError: if it is not the state of a generator.
-        """
+        """Restore the state; a StateError if it is not one of a generator."""
         try:
             self.generator.set_state(state_dict["generator"].cpu())
         except (AttributeError, KeyError, RuntimeError, TypeError) as error:
@@ -53,8 +44,8 @@ def complete_recipe(
     """Return the objects that Ignite's ``Checkpoint`` has to save for an exact resume.
 
     Adds to ``objects`` the trainer (``"trainer"``), the objects in ``trainer.state.to_save`` of ``create_gan_trainer``,
-    and the global random states (``"random_state"``). Those come last, since loading other objects may draw random
-    numbers. Nothing is added twice. This function can't find objects of the training step: :func:`check_resume` does.
+    and last, since loading may draw random numbers, the global random states (``"random_state"``). Nothing is added
+    twice. This function can't find objects of the training step: :func:`check_resume` does.
 
     Args:
         trainer: the engine to resume.
@@ -63,10 +54,6 @@ def complete_recipe(
             gradient scaler, a ``torch.Generator``.
         device: the device whose random state is saved beside the CPU's, if no ``RandomState`` is listed yet (that of
             ``create_gan_trainer`` is). Default: the current CUDA device, if there is one.
-
-    Raises:
-        TypeError: if the trainer is not an engine, or an object has no ``state_dict`` and ``load_state_dict``.
-        ValueError: if a name stands for two objects, or the device does not exist.
 
     Example:
         >>> from torch import nn
@@ -81,18 +68,11 @@ def complete_recipe(
         raise TypeError(f"objects={objects!r}: expected a dict from names to objects, got {type(objects).__name__}")
     listed: dict[str, Any] = dict(getattr(trainer.state, "to_save", {}))
     for name, item in objects.items():
-        if not isinstance(name, str):
-            raise TypeError(f"objects has the key {name!r}: expected names, got {type(name).__name__}")
         if listed.get(name, item) is not item:
             raise ValueError(f"{name!r} is another object in trainer.state.to_save: give yours another name")
         listed[name] = GeneratorState(item) if isinstance(item, torch.Generator) else item
     for name, item in listed.items():
-        if isinstance(item, type):
-            raise TypeError(f"objects[{name!r}] is the class {item.__name__}: expected an object of it")
-        for method in _METHODS:
-            if not callable(getattr(item, method, None)):
-                got = type(item).__name__
-                raise TypeError(f"objects[{name!r}] has no {method}(): expected an object with a state, got {got}")
+        stateful("objects", name, item, "an object with a state")
     if not any(item is trainer for item in listed.values()):
         listed = _named("trainer", trainer, listed) | listed
     where = default_device() if device is None else _device(device)

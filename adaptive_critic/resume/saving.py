@@ -48,10 +48,6 @@ class LastSaver:
     TERMINATE_SINGLE_EPOCH if ``skip_epoch_completed=True`` leaves out the others. If the run is terminated in an
     epoch's last iteration, Ignite leaves out both, and that iteration is not saved. In an epoch of unknown length any
     iteration may be the last, and Ignite can't go on from within it. So a due save is made at its end.
-
-    Args:
-        due: whether to save after an iteration.
-        save: saves.
     """
 
     def __init__(self, due: Callable[[int], bool], save: Callable[[Engine], None]) -> None:
@@ -97,10 +93,7 @@ class LastSaver:
 
 
 class _WholeState:
-    """Optimizer whose state is spread over the ranks, saved whole on each of them.
-
-    Ignite's Checkpoint gathers it on the one rank that it saves on. Here all of them save.
-    """
+    """Optimizer whose state is spread over the ranks, saved whole on each of them, where Ignite saves on one."""
 
     def __init__(self, optimizer: Any) -> None:
         self.load_state_dict = optimizer.load_state_dict
@@ -121,18 +114,11 @@ def resume_exactly(
 ) -> Resumed:
     """Go on from the newest checkpoint in ``folder``, if there is one, and write one every ``every`` iterations.
 
-    Call it last before ``trainer.run``, when everything is built and attached. If the same script runs again, it goes
-    on from its last checkpoint. That is exact bit for bit if the recipe is complete (see :func:`check_resume`) and the
-    computation itself is deterministic. It is Ignite's ``Checkpoint`` with
-
-    - :func:`complete_recipe`: the trainer and the random states are added to ``objects``;
-    - saving after all other handlers, at an epoch's last iteration after those of EPOCH_COMPLETED;
-    - one file for each rank of a distributed run (``rank0of2_checkpoint_500.pt``). Random states, the position in the
-      data, buffers and a controller's observations since its last decision differ between ranks. All ranks go on from
-      the newest iteration that all of them have. Every file has the whole state of a ``ZeroRedundancyOptimizer``;
-    - checksums, which torch.load does not compare: a truncated or altered file is skipped for the one before;
-    - everything loaded on the CPU under ``weights_only=True``. The first file is read back at once;
-    - files of earlier processes counted, so that no more than ``keep`` stay.
+    Call it last before ``trainer.run``, when everything is built and attached. The same script, run again, goes on from
+    its last checkpoint: bit for bit if the recipe is complete (see :func:`check_resume`) and the computation itself is
+    deterministic. It is Ignite's ``Checkpoint`` of the :func:`complete_recipe`, which saves after all other handlers,
+    one file for each rank, and passes over files that do not load or whose checksums are wrong. Everything loads under
+    ``weights_only=True``; the first file is read back at once. The page on exact resume has the details.
 
     Ignite begins a complete run anew if it is run again: compare ``iteration`` with the planned number. After an
     exception, build everything afresh and call this again, since memory may hold half an iteration.
@@ -146,13 +132,12 @@ def resume_exactly(
         device: see :func:`complete_recipe`.
 
     Returns:
-        the iteration that it goes on from (0: none), the loaded file, the skipped files, and the saved objects.
+        what it goes on from, see :class:`~adaptive_critic.resume.Resumed`.
 
     Raises:
-        TypeError: if an argument is of the wrong type.
-        ValueError: if ``every`` or ``keep`` is out of range, or the checkpoint holds other objects.
-            While running: if the first file can't be read back under ``weights_only=True``.
+        StateError: if the checkpoint holds other objects.
         RuntimeError: if the folder can't be read, or there are checkpoints, but none that can be gone on from.
+        ValueError: while running, if the first file can't be read back under ``weights_only=True``.
 
     Example:
         >>> import tempfile

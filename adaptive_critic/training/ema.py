@@ -32,8 +32,8 @@ class AveragedGenerator(AveragedModel):
 
     The first update copies the generator. Beyond torch's class:
 
-    - Averages of float16 and bfloat16 weights are kept in float32; ``module`` has them rounded. Rounded averages would
-      stop short of the generator, since single updates are smaller than their precision.
+    - Averages of float16 and bfloat16 weights are kept in float32, since single updates are smaller than the precision
+      of rounded ones; ``module`` has them rounded.
     - Layers with ``spectral_norm`` of torch (the parametrization or the hook) estimate the norm of the averaged weight
       by power iterations of their own, one set at each update.
     - Running statistics of batch and instance normalisation are averaged, all other buffers are copied.

@@ -26,15 +26,8 @@ class LazyPenalty:
     gradient scaler skips counts too.
 
     Args:
-        objective: the objective.
+        objective: the objective; it must have a penalty if k is above 1.
         every: k, at least 1.
-
-    Attributes:
-        critic_updates: critic updates so far; not counted if ``every`` is 1.
-
-    Raises:
-        TypeError: if ``every`` is not an int.
-        ValueError: if ``every`` is below 1, or above 1 for an objective without a penalty.
 
     Source: the lazy regularisation of Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020,
     arXiv 1912.04958, appendix B. There the penalty has optimizer steps of its own; here it shares the critic's.
@@ -49,6 +42,7 @@ class LazyPenalty:
                 "gradient_penalty= or r1= as well"
             )
         self.critic_updates = 0
+        """critic updates so far; not counted if ``every`` is 1"""
         self._measured: Tensor | float = 0.0
 
     @property
@@ -57,11 +51,7 @@ class LazyPenalty:
         return self.has_penalty and self.critic_updates % self.every == 0
 
     def count(self, penalty: Tensor) -> Tensor:
-        """Count a critic update; return the penalty to report: ``penalty``, or the last measured one.
-
-        Args:
-            penalty: penalty of this update, shape (); 0 if it was not due.
-        """
+        """Count a critic update with this penalty (), 0 if it was not due; return the one to report, maybe an older."""
         if self.every == 1:
             return penalty  # nothing to count, so there is no state to save
         due = self.due
@@ -82,12 +72,7 @@ class LazyPenalty:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore what ``state_dict`` returned.
-
-        Raises:
-            StateError: if it is a state of something else, of a newer format, or has entries missing or out of range.
-                Nothing is changed then.
-        """
+        """Restore what ``state_dict`` returned. A StateError changes nothing."""
         state = saved.header(state, type(self).__name__, _FORMAT)
         updates = saved.integer(state, "critic_updates")
         self._measured = saved.number(state, "d_penalty", -sys.float_info.max, sys.float_info.max)

@@ -29,16 +29,12 @@ class Objective:
         generator_term: scores of generated samples -> the generator's loss, shape ().
         ideal_critic_loss: real term + fake term of the best critic when generated samples are distributed like real
             ones. None for a Wasserstein objective, whose scores have no scale.
-        boundary: the score above which a sample counts as real. Under a Wasserstein objective a critic's
-            offset is arbitrary, and an accuracy measured against any fixed boundary means little.
+        boundary: the score above which a sample counts as real. Under a Wasserstein objective, where a critic's
+            offset is arbitrary, accuracies mean little.
         gradient_penalty: weight of :func:`gradient_penalty`, >= 0; 0 leaves it out.
         r1: gamma of :func:`r1_penalty`, >= 0; 0 leaves it out.
-        clip: bound of the critic's parameters: each is clipped to [-clip, clip] after each optimizer step. None
-            disables it.
-
-    Raises:
-        TypeError: if a term is not a function, or another value is not a number.
-        ValueError: if a weight is negative, infinite or NaN, or ``clip`` or the ideal loss is not above 0.
+        clip: each of the critic's parameters is clipped to [-clip, clip] after each optimizer step, > 0; None leaves
+            that out.
 
     Example:
         >>> import torch
@@ -81,13 +77,7 @@ class Objective:
         return self.real_term(real_scores) + self.fake_term(fake_scores)
 
     def penalty(self, critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the weighted sum of the penalties, shape (), with a graph to the critic's parameters.
-
-        Args:
-            critic: samples (batch, ...) -> scores (batch,).
-            real: real samples (batch, ...).
-            fake: generated samples of the same shape, detached.
-        """
+        """Return the weighted sum of the penalties, shape (), with a graph to the critic's parameters."""
         total = real.new_zeros(())
         if self.gradient_penalty > 0:
             total = total + self.gradient_penalty * gradient_penalty(critic, real, fake)
@@ -114,10 +104,7 @@ def gradient_penalty(critic: ScoreFunction, real: Tensor, fake: Tensor) -> Tenso
         critic: samples (batch, ...) -> scores (batch,). A sample's score must not depend on other samples, which
             excludes batch normalisation.
         real: real samples (batch, ...).
-        fake: generated samples of the same shape.
-
-    Raises:
-        ValueError: if the shapes differ.
+        fake: generated samples of the same shape, detached.
 
     Source: Gulrajani et al., "Improved Training of Wasserstein GANs", 2017, arXiv 1704.00028, algorithm 1.
     """
@@ -204,14 +191,6 @@ OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
 )
 """The objectives by name.
 
-| name | critic loss | generator loss | ideal critic loss |
-|---|---|---|---|
-| wasserstein-gp | E[D(G)] - E[D(x)], + 10 * gradient penalty | -E[D(G)] | none |
-| wasserstein-clip | E[D(G)] - E[D(x)], weights clipped to 0.01 after each step | -E[D(G)] | none |
-| non-saturating | E[softplus(-D(x))] + E[softplus(D(G))] | E[softplus(-D(G))] | log 4 |
-| hinge | E[relu(1 - D(x))] + E[relu(1 + D(G))] | -E[D(G)] | 2 |
-| least-squares | E[(D(x) - 1)^2] + E[D(G)^2] | E[(D(G) - 1)^2] | 0.5 |
-
 Sources: Arjovsky et al. 2017, arXiv 1701.07875 (Wasserstein, clipping); Gulrajani et al. 2017, arXiv
 1704.00028 (gradient penalty); Goodfellow et al. 2014, arXiv 1406.2661 (non-saturating); Lim and Ye 2017,
 arXiv 1705.02894 (hinge); Mao et al. 2016, arXiv 1611.04076 (least squares with labels 0 and 1, without its
@@ -220,16 +199,7 @@ factors 1/2).
 
 
 def get_objective(objective: str | Objective) -> Objective:
-    """Return the objective of that name, or an :class:`Objective` unchanged. Usual other names are known, too.
-
-    Raises:
-        TypeError: if it is neither.
-        ValueError: if no objective has that name.
-
-    Example:
-        >>> get_objective("lsgan").name
-        'least-squares'
-    """
+    """Return the objective of that name, or an :class:`Objective` unchanged. Usual other names are known, too."""
     if isinstance(objective, Objective):
         return objective
     if not isinstance(objective, str):

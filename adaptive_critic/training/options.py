@@ -20,11 +20,10 @@ from adaptive_critic.training.step import MicroBatch
 
 __all__ = [
     "averaged",
-    "check_batches",
+    "batch_reader",
     "check_networks",
     "configured",
     "latent_source",
-    "make_micro_batch",
     "precision",
     "resolved_device",
 ]
@@ -71,9 +70,8 @@ def resolved_device(generator: nn.Module, device: str | torch.device | None) -> 
     if device is None:
         return home
     if not isinstance(device, (str, torch.device)):
-        raise TypeError(
-            f"device={device!r}: expected a torch.device, text such as 'cuda:0', or None, got {type(device).__name__}"
-        )
+        got = type(device).__name__
+        raise TypeError(f"device={device!r}: expected a torch.device, text such as 'cuda:0', or None, got {got}")
     try:
         wanted = torch.device(device)
     except RuntimeError:
@@ -128,39 +126,31 @@ def averaged(generator: nn.Module, ema: float | AveragedModel | None) -> Average
 
 
 def latent_source(
-    latent_dim: int | Sequence[int] | None,
-    sample_latent: Callable[[int], Tensor] | None,
-    device: torch.device,
+    latent_dim: int | Sequence[int] | None, sample_latent: Callable[[int], Tensor] | None, device: torch.device
 ) -> Callable[[int], Tensor]:
     """Return a function from a batch size to latents on ``device``."""
     if (latent_dim is None) == (sample_latent is None):
         given = "neither" if latent_dim is None else "both"
         raise ValueError(f"got {given} of latent_dim and sample_latent: expected exactly one of them")
-    if sample_latent is not None:
-        if not callable(sample_latent):
-            raise TypeError(f"sample_latent={sample_latent!r}: expected a callable from a batch size to latents")
-        return partial(_drawn, sample_latent, device)
-    dims = tuple(latent_dim) if isinstance(latent_dim, Sequence) and not isinstance(latent_dim, str) else (latent_dim,)
-    if not dims:
-        raise ValueError(f"latent_dim={latent_dim!r}: expected an int of at least 1, or a sequence of such ints")
-    for dim in dims:
-        integer("latent_dim", dim, at_least=1)
-    return lambda batch: torch.randn(batch, *dims, device=device)
+    if sample_latent is None:
+        dims = (
+            (latent_dim,) if isinstance(latent_dim, str) or not isinstance(latent_dim, Sequence) else tuple(latent_dim)
+        )
+        if not dims:
+            raise ValueError(f"latent_dim={latent_dim!r}: expected an int of at least 1, or a sequence of such ints")
+        for dim in dims:
+            integer("latent_dim", dim, at_least=1)
+        return lambda batch: torch.randn(batch, *dims, device=device)
+    if not callable(sample_latent):
+        raise TypeError(f"sample_latent={sample_latent!r}: expected a callable from a batch size to latents")
 
+    def draw(batch: int) -> Tensor:
+        latents: Any = sample_latent(batch)
+        if latents is None:
+            raise TypeError(f"sample_latent({batch}) returned None: expected {batch} latents, such as a tensor")
+        return cast(Tensor, convert_tensor(latents, device=device))
 
-def _drawn(sample_latent: Callable[[int], Tensor], device: torch.device, batch: int) -> Tensor:
-    latents: Any = sample_latent(batch)
-    if latents is None:
-        raise TypeError(f"sample_latent({batch}) returned None: expected {batch} latents, such as a tensor")
-    return cast(Tensor, convert_tensor(latents, device=device))
-
-
-def check_batches(prepare_batch: object, conditional: object, non_blocking: object) -> None:
-    """Check the options for reading a batch."""
-    if prepare_batch is not None and not callable(prepare_batch):
-        raise TypeError(f"prepare_batch={prepare_batch!r}: expected a function of a batch, or None")
-    boolean("conditional", conditional)
-    boolean("non_blocking", non_blocking)
+    return draw
 
 
 def configured(objective: Objective, gradient_penalty: float | None, r1: float | None, clip: float | None) -> Objective:
@@ -175,35 +165,35 @@ def configured(objective: Objective, gradient_penalty: float | None, r1: float |
     )
 
 
-def make_micro_batch(
-    batch: Any,
-    *,
-    prepare: Callable[[Any], Any] | None,
-    conditional: bool,
-    device: torch.device,
-    non_blocking: bool,
-) -> MicroBatch:
-    """Return the part of a batch that training uses, on ``device``."""
-    batch = batch if prepare is None else prepare(batch)
-    parts = batch if isinstance(batch, (tuple, list)) else (batch,)
-    if conditional and len(parts) < 2:
-        raise ValueError(
-            f"conditional=True, but a batch has no labels (a {_kind(batch)}): expected (samples, labels); "
-            "prepare_batch= can make that"
-        )
-    if not parts or not isinstance(parts[0], Tensor):
-        raise ValueError(
-            f"a batch is a {_kind(batch)}: expected a tensor of samples or a tuple that begins with one; "
-            "prepare_batch= can make that"
-        )
-    if parts[0].dim() == 0 or len(parts[0]) == 0:
-        raise ValueError(
-            f"a batch has samples of shape {tuple(parts[0].shape)}: expected (batch, ...) with at least one sample"
-        )
-    samples, *labels = (
-        convert_tensor(part, device=device, non_blocking=non_blocking) for part in parts[: 1 + conditional]
-    )
-    return MicroBatch(cast(Tensor, samples), labels[0] if conditional else None)
+def batch_reader(
+    prepare_batch: Callable[[Any], Any] | None, conditional: bool, device: torch.device, non_blocking: bool
+) -> Callable[[Any], MicroBatch]:
+    """Return a function from a batch to the part of it that training uses, on ``device``."""
+    if prepare_batch is not None and not callable(prepare_batch):
+        raise TypeError(f"prepare_batch={prepare_batch!r}: expected a function of a batch, or None")
+    boolean("conditional", conditional)
+    boolean("non_blocking", non_blocking)
+
+    def read(batch: Any) -> MicroBatch:
+        batch = batch if prepare_batch is None else prepare_batch(batch)
+        parts = batch if isinstance(batch, (tuple, list)) else (batch,)
+        if conditional and len(parts) < 2:
+            raise ValueError(
+                f"conditional=True, but a batch has no labels (a {_kind(batch)}): expected (samples, labels); "
+                "prepare_batch= can make that"
+            )
+        if not parts or not isinstance(parts[0], Tensor):
+            raise ValueError(
+                f"a batch is a {_kind(batch)}: expected a tensor of samples or a tuple that begins with one; "
+                "prepare_batch= can make that"
+            )
+        if parts[0].dim() == 0 or len(parts[0]) == 0:
+            shape = tuple(parts[0].shape)
+            raise ValueError(f"a batch has samples of shape {shape}: expected (batch, ...) with at least one sample")
+        samples, *labels = (convert_tensor(part, device, non_blocking) for part in parts[: 1 + conditional])
+        return MicroBatch(cast(Tensor, samples), labels[0] if conditional else None)
+
+    return read
 
 
 def _kind(batch: Any) -> str:

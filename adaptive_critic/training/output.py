@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adaptive_critic.step_output import StepOutput
 
-__all__ = ["Measured", "flat_scores", "joined", "mean", "step_output"]
+__all__ = ["Measured", "flat_scores", "merged", "step_output"]
 
 
 class Measured(NamedTuple):
@@ -23,12 +23,7 @@ class Measured(NamedTuple):
 
 
 def flat_scores(output: object, batch: int) -> Tensor:
-    """Return a critic's output as scores (batch,) in at least single precision.
-
-    Raises:
-        TypeError: if it is not a tensor.
-        ValueError: if it is not one score per sample.
-    """
+    """Return a critic's output, a tensor of one score per sample, as scores (batch,) in at least single precision."""
     if not isinstance(output, Tensor):
         raise TypeError(f"the discriminator returned {type(output).__name__}: expected a tensor of scores")
     if output.dim() == 0 or len(output) != batch or output.numel() != batch:
@@ -40,24 +35,18 @@ def flat_scores(output: object, batch: int) -> Tensor:
     return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
-def joined(parts: Sequence[Tensor]) -> Tensor:
-    """Return the scores of all micro-batches as one tensor (batch,)."""
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
-
-
-def mean(parts: Sequence[Tensor]) -> Tensor:
-    """Return the mean of 0-d tensors, shape ()."""
-    return parts[0] if len(parts) == 1 else torch.stack(list(parts)).mean()
+def merged(parts: Sequence[Measured]) -> Measured:
+    """Return one record for all micro-batches of an update."""
+    if len(parts) == 1:
+        return parts[0]
+    losses, fakes, reals, penalties = zip(*parts, strict=True)
+    return Measured(torch.stack(losses).mean(), torch.cat(fakes), torch.cat(reals), torch.stack(penalties).mean())
 
 
 def step_output(critic: Sequence[Measured], generator: Measured, boundary: float, num_samples: int) -> StepOutput:
-    """Return the StepOutput of n critic updates and one generator update.
+    """Return the StepOutput of n critic updates, in order, and one generator update.
 
-    Args:
-        critic: measurements of each critic update, in order.
-        generator: measurements of the generator update.
-        boundary: the score above which a sample counts as real.
-        num_samples: real samples consumed.
+    Scores above ``boundary`` count as real; ``num_samples`` real samples were consumed.
     """
     nothing = (generator.loss.new_empty(0),) * 3
     real_mean, real_std, real_called = _statistics([update.real for update in critic], boundary) if critic else nothing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -11,12 +12,14 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from adaptive_critic.checks import integer
 from adaptive_critic.data import InfiniteBatches
+from adaptive_critic.handler import DEFAULT_NAME
 from adaptive_critic.step_output import StepOutput
 from adaptive_critic.training.ema import unwrapped
 from adaptive_critic.training.lazy_penalty import LazyPenalty
 from adaptive_critic.training.objectives import Objective
-from adaptive_critic.training.output import Measured, flat_scores, joined, mean, step_output
+from adaptive_critic.training.output import Measured, flat_scores, merged, step_output
 
 __all__ = ["GANTrainingStep", "MicroBatch"]
 
@@ -33,77 +36,52 @@ class MicroBatch(NamedTuple):
         return () if self.labels is None else (self.labels,)
 
 
+@dataclass(eq=False, repr=False)
 class GANTrainingStep:
     """Step function of the engine of ``create_gan_trainer``; ``Engine(step)`` runs it.
 
+    The arguments are those of ``create_gan_trainer``, in the form that the step uses:
+
     Args:
-        generator: latents (batch, ...) [, labels] -> samples.
-        discriminator: samples (batch, ...) [, labels] -> scores (batch,) or (batch, 1).
-        optimizer_g: steps the generator.
-        optimizer_d: steps the discriminator.
         batches: endless source of batches, each given to ``prepare_batch``.
         sample_latent: batch size -> latents on the generator's device.
         prepare_batch: a batch -> :class:`MicroBatch` on the networks' device.
-        objective: losses and penalties.
-        conditional: whether batches have labels.
+        objective: losses and penalties, with their weights.
         autocast: makes a fresh autocast context for one forward pass.
         scaler: scales gradients where autocast needs it, or None.
-        gradient_accumulation_steps: micro-batches per optimizer step, at least 1.
         ema: average of the generator, moved once after each generator update, or None.
-        penalty_every: critic updates from one penalty to the next, see :class:`LazyPenalty`.
-        param_name: attribute of ``engine.state`` to read the number of critic updates from.
     """
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: nn.Module,
-        optimizer_g: torch.optim.Optimizer,
-        optimizer_d: torch.optim.Optimizer,
-        *,
-        batches: InfiniteBatches[Any],
-        sample_latent: Callable[[int], Tensor],
-        prepare_batch: Callable[[Any], MicroBatch],
-        objective: Objective,
-        conditional: bool = False,
-        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        scaler: torch.amp.GradScaler | None = None,
-        gradient_accumulation_steps: int = 1,
-        ema: AveragedModel | None = None,
-        penalty_every: int = 1,
-        param_name: str = "num_discriminator_steps",
-    ) -> None:
-        self.generator = generator
-        self.discriminator = discriminator
-        self.optimizer_g = optimizer_g
-        self.optimizer_d = optimizer_d
-        self.batches = batches
-        self.sample_latent = sample_latent
-        self.prepare_batch = prepare_batch
-        self.objective = objective
-        self.lazy_penalty = LazyPenalty(objective, penalty_every)
-        self.conditional = conditional
-        self.autocast = autocast
-        self.scaler = scaler
-        self.micro_batches = gradient_accumulation_steps
-        self.ema = ema
-        self.param_name = param_name
+    generator: nn.Module
+    discriminator: nn.Module
+    optimizer_g: torch.optim.Optimizer
+    optimizer_d: torch.optim.Optimizer
+    _: KW_ONLY
+    batches: InfiniteBatches[Any]
+    sample_latent: Callable[[int], Tensor]
+    prepare_batch: Callable[[Any], MicroBatch]
+    objective: Objective
+    conditional: bool = False
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    scaler: torch.amp.GradScaler | None = None
+    gradient_accumulation_steps: int = 1
+    ema: AveragedModel | None = None
+    penalty_every: int = 1
+    param_name: str = DEFAULT_NAME
+
+    def __post_init__(self) -> None:
+        self.lazy_penalty = LazyPenalty(self.objective, self.penalty_every)
         self._steps_made = 0
         # A scaler does not report skipped steps. Wrappers that are optimizers by class only have no hooks.
-        self._counts_steps = scaler is not None and hasattr(optimizer_d, "_optimizer_step_post_hooks")
+        self._counts_steps = self.scaler is not None and hasattr(self.optimizer_d, "_optimizer_step_post_hooks")
         if self._counts_steps:
-            optimizer_d.register_step_post_hook(self._count_step)
+            self.optimizer_d.register_step_post_hook(self._count_step)
 
     def _count_step(self, *_: Any) -> None:
         self._steps_made += 1
 
     def __call__(self, engine: Engine, batch: Any) -> StepOutput:
-        """Run one iteration and return its StepOutput.
-
-        Raises:
-            ValueError: if the engine was given data of its own, which this step would ignore.
-            RuntimeError: if nothing has set the number of critic updates.
-        """
+        """Run one iteration and return its StepOutput."""
         if batch is not None and not isinstance(batch, int):
             raise ValueError(
                 f"run() was given data (a batch of type {type(batch).__name__}), but this trainer draws its "
@@ -136,7 +114,7 @@ class GANTrainingStep:
         if drawn or batch_size is None:
             requests = [(len(micro.samples), micro.condition) for micro in drawn]
         else:
-            requests = [(batch_size, ())] * self.micro_batches
+            requests = [(batch_size, ())] * self.gradient_accumulation_steps
         output = step_output(updates, self.generator_update(requests), self.objective.boundary, num_samples)
         if self._counts_steps:
             output["num_critic_updates"] = self._steps_made - made_before
@@ -165,14 +143,11 @@ class GANTrainingStep:
             with torch.no_grad():
                 for parameter in self.discriminator.parameters():
                     parameter.clamp_(-self.objective.clip, self.objective.clip)
-        measured = _merged(parts)
+        measured = merged(parts)
         return measured._replace(penalty=self.lazy_penalty.count(measured.penalty))
 
     def generator_update(self, requests: Sequence[tuple[int, tuple[Any, ...]]]) -> Measured:
-        """Step the generator once, over micro-batches of the given sizes and conditions, () or (labels,).
-
-        Returns the measurements before the step.
-        """
+        """Step the generator once, over micro-batches of these sizes and conditions; return the measurements before."""
         self.optimizer_g.zero_grad(set_to_none=True)
         parts = []
         # Call the bare critic: DistributedDataParallel would wait for gradients that its parameters do not get.
@@ -188,24 +163,20 @@ class GANTrainingStep:
         self._optimizer_step(self.optimizer_g)
         if self.ema is not None:
             self.ema.update_parameters(unwrapped(self.generator))
-        return _merged(parts)
+        return merged(parts)
 
     def _critic_steps(self, engine: Engine) -> int:
-        name = self.param_name
-        steps = getattr(engine.state, name, None)
+        name = f"engine.state.{self.param_name}"
+        steps = getattr(engine.state, self.param_name, None)
         if steps is None:
             raise RuntimeError(
-                f"engine.state.{name} is not set: attach a controller such as FixedController(5), or set it "
-                f"before the run (trainer.state.{name} = 5)"
+                f"{name} is not set: attach a controller such as FixedController(5), or set it before the run "
+                f"(trainer.state.{self.param_name} = 5)"
             )
-        if isinstance(steps, bool) or not isinstance(steps, int):
-            raise TypeError(f"engine.state.{name}={steps!r}: expected an int, got {type(steps).__name__}")
-        if steps < 0:
-            raise ValueError(f"engine.state.{name}={steps}: expected at least 0 critic updates")
-        return steps
+        return integer(name, steps, at_least=0)
 
     def _draw(self) -> list[MicroBatch]:
-        return [self.prepare_batch(next(self.batches)) for _ in range(self.micro_batches)]
+        return [self.prepare_batch(next(self.batches)) for _ in range(self.gradient_accumulation_steps)]
 
     def _score(self, critic: nn.Module, samples: Tensor, condition: tuple[Any, ...]) -> Tensor:
         with self.autocast():
@@ -225,12 +196,13 @@ class GANTrainingStep:
 
     def _synchronised(self, network: nn.Module, index: int) -> AbstractContextManager[Any]:
         """Let only the last micro-batch's backward average gradients over processes."""
-        if index + 1 < self.micro_batches and isinstance(network, nn.parallel.DistributedDataParallel):
+        if index + 1 < self.gradient_accumulation_steps and isinstance(network, nn.parallel.DistributedDataParallel):
             return network.no_sync()
         return nullcontext()
 
     def _backward(self, loss: Tensor) -> None:
-        loss = loss / self.micro_batches if self.micro_batches > 1 else loss
+        if self.gradient_accumulation_steps > 1:
+            loss = loss / self.gradient_accumulation_steps
         if self.scaler is not None:
             loss = self.scaler.scale(loss)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's Tensor.backward has no annotations
@@ -254,9 +226,3 @@ def _frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-def _merged(parts: Sequence[Measured]) -> Measured:
-    """Return one record for all micro-batches of an update."""
-    losses, fakes, reals, penalties = zip(*parts, strict=True)
-    return Measured(mean(losses), joined(fakes), joined(reals), mean(penalties))

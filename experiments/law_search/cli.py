@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from experiments.law_search.at_limit import AT_LIMIT
-from experiments.law_search.contenders import ROUNDS
-from experiments.law_search.effort_contenders import EFFORT_ROUNDS
+from experiments.law_search.effort_rounds import EFFORT_ROUNDS
 from experiments.law_search.problems import ALL, DEVELOPMENT, HASTY, HELD_OUT, IMAGES
+from experiments.law_search.rounds import ROUNDS
 from experiments.law_search.search import SEEDS, Store, ratios, run_problem, score
 
 # The problems on which the law on effort was chosen, two at the limit of their rates beside them, and the others.
@@ -18,7 +18,7 @@ OTHERS = ("ring-hasty", "grid-hinge", "grid-hasty-least-squares", "shapes-featur
 
 
 def main() -> None:
-    """Run rounds of contenders on a split, and print or write the scores of what was run."""
+    """Run rounds of candidates on a split, and print or write the scores of what was run."""
     rounds = ROUNDS | EFFORT_ROUNDS
     splits = {
         "development": DEVELOPMENT,

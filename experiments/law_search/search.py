@@ -1,4 +1,4 @@
-"""Runs contenders on problems, keeps every run's quality, and scores cost to target."""
+"""Runs candidates on problems, keeps every run's quality, and scores cost to target."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.law_search.batched import Contender, Run, Trainer, cost_grid
-from experiments.law_search.contenders import FIXED
+from experiments.law_search.candidates import FIXED, Candidate
+from experiments.law_search.judging import cost_grid
 from experiments.law_search.problems import Problem
+from experiments.law_search.record import Run
+from experiments.law_search.trainer import Trainer
 
 SEEDS = (1, 2, 3, 4)
 
 
 class Store:
-    """Quality curves and signals of all runs so far, one JSON file per problem, by contender."""
+    """Quality curves and signals of all runs so far, one JSON file per problem, by candidate."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,10 +36,10 @@ class Store:
         return out
 
     def add(self, problem: str, runs: Sequence[Run]) -> None:
-        """Add runs of a problem, replacing contenders of the same name."""
+        """Add runs of a problem, replacing candidates of the same name."""
         stored = self.load(problem)
-        for name in dict.fromkeys(run.contender for run in runs):
-            mine = [run for run in runs if run.contender == name]
+        for name in dict.fromkeys(run.candidate for run in runs):
+            mine = [run for run in runs if run.candidate == name]
             stored[name] = {
                 "quality": [[round(q, 5) for q in run.quality] for run in mine],
                 "signals": [[[float(f"{v:.4g}") for v in segment] for segment in run.signals] for run in mine],
@@ -60,22 +62,22 @@ def _n_on_grid(run: Run, points: int) -> list[float]:
 
 def run_problem(
     problem: Problem,
-    contenders: Sequence[Contender],
+    candidates: Sequence[Candidate],
     store: Store,
     seeds: Sequence[int] = SEEDS,
     log: Callable[[str], None] = print,
     stop: bool = False,
 ) -> None:
-    """Run those contenders which the store does not hold yet; with ``stop`` each run ends at the late target."""
+    """Run those candidates which the store does not hold yet; with ``stop`` each run ends at the late target."""
     stored = store.load(problem.name)
-    todo = [c for c in contenders if c.name not in stored]
+    todo = [c for c in candidates if c.name not in stored]
     if not todo:
         return
     torch.set_num_threads(1)
     start = time.time()
     target = costs(stored, problem.budget)[0][1] if stop else 0.0
     store.add(problem.name, Trainer(problem, todo, seeds, stop=target).run())
-    log(f"{problem.name}: {len(todo)} contenders, {time.time() - start:.1f} s")
+    log(f"{problem.name}: {len(todo)} candidates, {time.time() - start:.1f} s")
 
 
 def cost_to_target(quality: Sequence[float], grid: Sequence[float], target: float, unreached: float) -> float:
@@ -87,7 +89,7 @@ def cost_to_target(quality: Sequence[float], grid: Sequence[float], target: floa
 
 
 def costs(stored: dict[str, Any], budget: float) -> tuple[list[float], dict[str, list[list[float]]]]:
-    """Return both targets and, per contender, cost to each target per seed.
+    """Return both targets and, per candidate, cost to each target per seed.
 
     Targets are 2.5 and 1.25 times the best fixed number's quality at full budget (median over seeds of the mean of the
     last five evaluations). Where 2.5 times is met nearly at the start, the early target is the geometric mean of the
@@ -114,7 +116,7 @@ def summarise(values: Sequence[float]) -> float:
 
 
 def ratios(problems: Sequence[Problem], store: Store) -> dict[str, dict[str, list[list[float]]]]:
-    """Return, per contender and problem, its cost against three constants, early and late, and its missed late targets.
+    """Return, per candidate and problem, its cost against three constants, early and late, and its missed late targets.
 
     Each entry is [[early, late] against the best fixed number, the same against n = 5, the same against the best
     constant pair of number and rate that was run, [runs that missed the late target, runs]].
@@ -141,7 +143,7 @@ def ratios(problems: Sequence[Problem], store: Store) -> dict[str, dict[str, lis
 
 
 def score(table: dict[str, dict[str, list[list[float]]]], problems: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the scores of those contenders that ran on all of the problems, lowest geometric mean first."""
+    """Return the scores of those candidates that ran on all of the problems, lowest geometric mean first."""
     rows = {}
     for name, entries in table.items():
         if any(problem not in entries for problem in problems):

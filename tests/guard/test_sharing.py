@@ -19,10 +19,11 @@ WIDTH = 8  # seven scalars, and the mean of the critic's losses
 def means(
     rows: Sequence[Row], names: Sequence[tuple[str, ...]], error: str = "", scale: float = 0.5
 ) -> tuple[dict[str, list[float]], float]:
-    """Return what one of two ranks reads."""
+    """Return what one of two ranks reads; values beyond the names are losses."""
     scores = Scores()
     scores.ranks, scores._error = 2, error
-    scores.restore(list(zip(names, rows, strict=True)))
+    pairs = zip(names, rows, strict=True)
+    scores.restore([((*scalars, *["d_loss"] * (len(row) - len(scalars))), row) for scalars, row in pairs])
     return scores.read(scale)
 
 

@@ -64,7 +64,6 @@ MODULES = {
         "guard", "adaptive_critic/guard/scores.py", (*_WINDOW, *_STATE, "tests/guard/test_sharing.py")
     ),
     "guard.options": Module("guard", "adaptive_critic/guard/options.py", _GUARD),
-    "guard.argument": Module("guard", "adaptive_critic/guard/argument.py", _GUARD),
     "guard.actions": Module("guard", "adaptive_critic/guard/actions.py", (*_GUARD, *_STATE)),
     "guard.snapshots": Module("guard", "adaptive_critic/guard/snapshots.py", ("tests/guard/test_rollback.py", *_STATE)),
     "guard.handler": Module(

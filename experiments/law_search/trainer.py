@@ -1,4 +1,4 @@
-"""Trains many replicas of one problem at once: parameters stacked, every contender its own n.
+"""Trains many replicas of one problem at once: parameters stacked, every candidate its own n.
 
 Each replica has its own initial weights, data order and latent order, which depend on its seed alone, never on the
 other replicas that run beside it. A replica that has critic updates left takes one, else it takes a generator update;
@@ -9,105 +9,29 @@ evaluated.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from experiments.law_search.features import frechet
-from experiments.law_search.laws import Law, Observation
+from experiments.law_search.candidates import Candidate
+from experiments.law_search.judging import EVALUATION_SAMPLES, cost_grid, distances
+from experiments.law_search.laws import Observation
+from experiments.law_search.losses import critic_loss, generator_loss
 from experiments.law_search.problems import Problem, sample_data
+from experiments.law_search.record import SEGMENTS, SIGNALS, Run, signals
 from experiments.law_search.stack import Stack
 
-EVALUATION_SAMPLES = 1024
 CHUNK = 24
-SEGMENTS = 10
-SIGNALS = (
-    "count",
-    "n",
-    "fall",
-    "fall^2",
-    "pre",
-    "post",
-    "post^2",
-    "real_std",
-    "fake_std",
-    "rise1",
-    "rise2",
-    "step1",
-    "loss",
-)
-
-
-@dataclass
-class Contender:
-    """A law with a name; ``make`` builds a fresh one.
-
-    Args:
-        name: identity in the result files.
-        make: builds the law of one replica.
-        marginal: pay for the gain of the last critic update on a fresh batch, at every iteration.
-        paired: pay, at every so many iterations, for the fall of the critic's score of one batch of latents, the same
-            before and after the generator's update; 0 never.
-        reuse: the first critic update takes the latents of the generator update before it, which pairs the two scores
-            for free.
-    """
-
-    name: str
-    make: Callable[[], Law]
-    marginal: bool = False
-    paired: int = 0
-    reuse: bool = False
-
-
-@dataclass
-class Run:
-    """What one replica did: quality at the common costs, n of every iteration, diagnostics of its law."""
-
-    contender: str
-    seed: int
-    quality: list[float] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    costs: list[float] = field(default_factory=list)
-    trace: list[dict[str, float]] = field(default_factory=list)
-    signals: list[list[float]] = field(default_factory=list)
-
-
-def cost_grid(budget: float) -> list[float]:
-    """Common costs at which every contender is evaluated: spacing 3 % of the cost, at least 1/250 of the budget."""
-    grid, at = [], 0.0
-    while at < budget:
-        at = min(budget, at + max(budget / 250, 0.03 * at))
-        grid.append(at)
-    return grid
-
-
-@cache
-def _reference(data: str) -> tuple[Tensor, Tensor]:
-    x = torch.from_numpy(sample_data(data))
-    dim = x.shape[1]
-    if dim == 2:
-        angle = torch.arange(16) * (math.pi / 16)
-        directions = torch.stack([angle.cos(), angle.sin()])
-    else:
-        directions = torch.randn(dim, 48, generator=torch.Generator().manual_seed(5))
-        directions = directions / directions.norm(dim=0)
-    levels = (torch.arange(EVALUATION_SAMPLES) + 0.5) / EVALUATION_SAMPLES
-    reference = torch.quantile(x[:16384] @ directions, levels, dim=0)
-    # In many dimensions a random direction sees only 1/sqrt(d) of a distance; sqrt(d / 2) makes 2-D the unit.
-    return directions, reference
 
 
 class Trainer:
-    """Runs contenders times seeds of one problem.
+    """Runs candidates times seeds of one problem.
 
     Args:
         problem: what is trained.
-        contenders: laws; each runs once per seed.
+        candidates: laws; each runs once per seed.
         seeds: seeds of initial weights, data order and latent order.
         trace: keep the laws' diagnostics at every iteration.
         stop: end a run after two consecutive evaluations at or under this quality; 0 runs to the budget.
@@ -116,7 +40,7 @@ class Trainer:
     def __init__(
         self,
         problem: Problem,
-        contenders: Sequence[Contender],
+        candidates: Sequence[Candidate],
         seeds: Sequence[int],
         trace: bool = False,
         stop: float = 0.0,
@@ -124,12 +48,12 @@ class Trainer:
         self.problem, self.trace, self.stop = problem, trace, stop
         self.data = torch.from_numpy(sample_data(problem.data))
         dim = self.data.shape[1]
-        rows = [(contender, seed) for contender in contenders for seed in seeds]
-        self.runs = [Run(contender.name, seed) for contender, seed in rows]
-        self.laws = [contender.make() for contender, _ in rows]
-        self.marginal = [contender.marginal for contender, _ in rows]
-        self.paired = [contender.paired for contender, _ in rows]
-        self.reuse = torch.tensor([contender.reuse for contender, _ in rows])
+        rows = [(candidate, seed) for candidate in candidates for seed in seeds]
+        self.runs = [Run(candidate.name, seed) for candidate, seed in rows]
+        self.laws = [candidate.make() for candidate, _ in rows]
+        self.marginal = [candidate.marginal for candidate, _ in rows]
+        self.paired = [candidate.paired for candidate, _ in rows]
+        self.reuse = torch.tensor([candidate.reuse for candidate, _ in rows])
         hidden = [problem.width] * problem.depth
         self.generator = Stack(
             [problem.latent, *hidden, dim],
@@ -202,15 +126,7 @@ class Trainer:
         layers = self.critic.effective(leaves, index, advance=True)
         score_real, hidden_real = self.critic.forward(layers, real)
         score_fake, _ = self.critic.forward(layers, fake)
-        if p.objective in ("wgan-gp", "wgan-clip"):
-            base = score_fake.mean((1, 2)) - score_real.mean((1, 2))
-        elif p.objective in ("hinge", "hinge-r1"):
-            base = (1 - score_real).relu().mean((1, 2)) + (1 + score_fake).relu().mean((1, 2))
-        elif p.objective == "least-squares-r1":
-            base = 0.5 * ((score_real - 1).square().mean((1, 2)) + score_fake.square().mean((1, 2)))
-        else:
-            base = functional.softplus(-score_real).mean((1, 2)) + functional.softplus(score_fake).mean((1, 2))
-        loss = base
+        loss = base = critic_loss(p.objective, score_real, score_fake)
         if p.objective == "wgan-gp":
             weight = self._take(self.mixing, index, 2)
             with torch.no_grad():
@@ -274,13 +190,7 @@ class Trainer:
         layers = self.generator.views(index, True)
         fake, _ = self.generator.forward(layers, self._take(self.latents, index, 1))
         score, _ = self.critic.forward(self.critic.effective(self.critic.views(index, False), index), fake)
-        mean = score.mean((1, 2))
-        loss = -mean
-        if p.objective.startswith("non-saturating"):
-            loss = functional.softplus(-score).mean((1, 2))
-        elif p.objective == "least-squares-r1":
-            loss = 0.5 * (score - 1).square().mean((1, 2))
-        torch.autograd.backward([loss.sum()])
+        torch.autograd.backward([generator_loss(p.objective, score).sum()])
         self.generator.step(index, layers)
         if watched:
             now, self.position = self.position, keep
@@ -288,7 +198,7 @@ class Trainer:
                 self.gain[row] = high - low
                 self.cost[row] += self.paired_cost
             self.position = now
-        scores = mean.tolist()
+        scores = score.mean((1, 2)).tolist()
         for at, row in enumerate(rows):
             observation = Observation(
                 tuple(self.real[row]),
@@ -317,33 +227,13 @@ class Trainer:
             self._start(row, ratio)
 
     def _record(self, row: int, now: Observation) -> None:
-        """Sum signals of the previous iteration, known in full now, over equal parts of the budget."""
+        """Sum signals of the previous iteration over equal parts of the budget."""
         held, self.held[row] = self.held[row], now
-        if held is None or not held.real or not now.real:
-            return
-        gaps = [a - b for a, b in zip(held.real, held.fake, strict=True)] + [now.real[0] - held.g_fake]
-        n, fall = len(held.real), now.fake[0] - held.g_fake
-        at = min(SEGMENTS - 1, int(SEGMENTS * self.cost[row] / self.problem.budget))
-        self.signals[row, at] += (
-            1.0,
-            n,
-            fall,
-            fall * fall,
-            now.real[0] - now.fake[0],
-            gaps[n],
-            gaps[n] ** 2,
-            held.real_std[-1],
-            held.fake_std[-1],
-            gaps[n // 2] - gaps[0],
-            gaps[n] - gaps[n // 2],
-            gaps[1] - gaps[0],
-            held.losses[-1],
-        )
+        if held is not None and held.real and now.real:
+            at = min(SEGMENTS - 1, int(SEGMENTS * self.cost[row] / self.problem.budget))
+            self.signals[row, at] += signals(held, now)
 
     def _evaluate(self) -> None:
-        if self.problem.judge == "sliced":
-            directions, reference = _reference(self.problem.data)
-        scale = math.sqrt(self.data.shape[1] / 2)
         done = [len(run.quality) > 1 and max(run.quality[-2:]) <= self.stop for run in self.runs]
         self.dead |= np.array(done)
         every = torch.tensor([row for row, ended in enumerate(done) if not ended], dtype=torch.int64)
@@ -353,13 +243,7 @@ class Trainer:
             for index in torch.split(every, CHUNK):
                 z = self.evaluation.expand(len(index), -1, -1)
                 fake, _ = self.generator.forward(self.generator.views(index, False), z)
-                if self.problem.judge == "features":
-                    distance = frechet(self.problem.data, fake)
-                else:
-                    # numpy sorts contiguous rows several times faster than torch does
-                    projected = np.sort((directions.T @ fake.transpose(1, 2)).numpy(), axis=2)
-                    distance = (torch.from_numpy(projected) - reference.T).abs().mean((1, 2)) * scale
-                for row, value in zip(index.tolist(), distance.tolist(), strict=True):
+                for row, value in zip(index.tolist(), distances(self.problem, fake).tolist(), strict=True):
                     self.runs[row].quality.append(value if math.isfinite(value) else 1e9)
 
     def run(self) -> list[Run]:

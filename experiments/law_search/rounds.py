@@ -1,92 +1,27 @@
-"""Named groups of contenders, in the order in which they were tried."""
+"""Named groups of candidates, in the order in which they were tried."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from experiments.law_search.batched import Contender
-from experiments.law_search.laws import (
-    Clock,
-    Decay,
-    Kappa,
-    Law,
-    Lean,
-    LossRatio,
-    Marginal,
-    Reference,
-    Rise,
-    Root,
-    Seek,
-    Share,
-    Spread,
-    Swing,
+from experiments.law_search.candidates import (
+    FIXED,
+    Candidate,
+    clock,
+    decay,
+    fixed,
+    larger,
+    law,
+    lead,
+    lean,
+    loss_ratios,
+    reuse,
+    swing,
 )
-
-FIXED = (1, 2, 3, 5, 10, 20)
-
-
-def fixed(n: float) -> Contender:
-    """Return the contender that always takes n critic updates."""
-    return Contender(f"fixed {n:g}", lambda: Law(n))
-
-
-def decay(start: float, end: float, time: float) -> Contender:
-    """Return an open-loop schedule from start to end with a time constant in iterations."""
-    return Contender(f"decay {start:g}>{end:g}/{time:g}", lambda: Decay(start, end, time))
-
-
-def law(
-    name: str, kind: type[Law], marginal: bool = False, reuse: bool = False, paired: int = 0, **options: Any
-) -> Contender:
-    """Return a contender whose law is ``kind(**options)``."""
-    return Contender(name, lambda: kind(**options), marginal, paired, reuse)
-
-
-def lean(name: str, **options: Any) -> Contender:
-    """Return a lean law on independent batches."""
-    return law(f"lean {name}", Lean, **options)
-
-
-def reuse(name: str, **options: Any) -> Contender:
-    """Return a lean law whose first critic update reuses the generator's latents."""
-    return law(f"reuse {name}", Lean, reuse=True, **options)
-
-
-def clock(name: str, **options: Any) -> Contender:
-    """Return a law that counts its time in critic updates: rate and window follow n."""
-    return law(f"clock {name}", Clock, **options)
-
-
-def lead(name: str, **options: Any) -> Contender:
-    """Return a law with exponent 1, a rate of 0.05 to 0.1 per iteration, windows of 20 and a contrast of 2.5."""
-    fixed_options: dict[str, Any] = {"span": 20.0, "shortest": 20.0, "slowest": 0.05, "fastest": 0.1, "visible": 2.5}
-    return clock(name, **fixed_options | {"lean": 1.0} | options)
-
-
-def swing(name: str, **options: Any) -> Contender:
-    """Return a law with r* = 2 + kappa / 0.05, raised where the gap swings by more than 0.4 of itself."""
-    fixed_options: dict[str, Any] = {"multiply": True, "steady": 0.4, "setpoint": 0.05, "base": 2.0, "hold": 10}
-    return law(f"swing {name}", Swing, **fixed_options | options)
-
-
-def larger(name: str, **options: Any) -> Contender:
-    """Return a law that leads n to the larger of what kappa and what the swings ask for."""
-    return law(f"swing larger {name}", Swing, **options)
-
-
-def loss_ratios(ideal: float) -> list[Contender]:
-    """Return the loss-ratio PID with several setpoints and starts, for losses whose ideal this is."""
-    held = [(setpoint, start) for start in (5.0, 3.0, 2.0) for setpoint in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)]
-    tried = [(s, n) for s, n in held if n == 5.0 or s in ((0.1, 0.2) if n == 3.0 else (0.05, 0.1, 0.2))]
-    return [
-        law(f"pid {s:g}" + ("" if n == 5.0 else f" st{n:g}"), LossRatio, ideal=ideal, setpoint=s, start=n)
-        for s, n in tried
-    ]
-
+from experiments.law_search.laws import Kappa, Lean, Marginal, Reference, Rise, Root, Seek, Share, Spread
 
 BASELINES = [*(fixed(n) for n in FIXED), law("reference", Reference), law("kappa", Kappa)]
-ROUNDS: dict[str, list[Contender]] = {
+ROUNDS: dict[str, list[Candidate]] = {
     "baselines": BASELINES,
     "1": [
         decay(10, 3, 60),

@@ -8,7 +8,7 @@ from typing import Any
 from adaptive_critic.laws import GapShareLaw
 from adaptive_critic.laws import Observation as Moments
 from adaptive_critic.laws.effort import CriticEffortLaw
-from experiments.law_search.laws import Law, Observation
+from experiments.law_search.laws.base import Law, Observation
 
 LIMITS = (0.25, 20.0)
 
