@@ -133,9 +133,9 @@ def latent_source(
         given = "neither" if latent_dim is None else "both"
         raise ValueError(f"got {given} of latent_dim and sample_latent: expected exactly one of them")
     if sample_latent is None:
-        dims = (
-            (latent_dim,) if isinstance(latent_dim, str) or not isinstance(latent_dim, Sequence) else tuple(latent_dim)
-        )
+        given: object = latent_dim
+        several = isinstance(given, Sequence) and not isinstance(given, str)
+        dims: tuple[Any, ...] = tuple(cast("Sequence[Any]", given)) if several else (given,)
         if not dims:
             raise ValueError(f"latent_dim={latent_dim!r}: expected an int of at least 1, or a sequence of such ints")
         for dim in dims:
