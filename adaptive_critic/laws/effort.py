@@ -20,6 +20,7 @@ _PRIOR_SPREAD = 0.5  # standard deviation of the responding share among problems
 _MOST_SWING = 4.0  # largest factor by which swings raise the ratio: the first rise of the gap looks like a swing
 _RATE_RISES_FROM = 0.3  # responding share at which the rate rests
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
+_STEEPER = 4.0  # average gaps that one generator update takes where the critic breaks
 _CEILING_DOUBLES_IN = 500  # iterations; a critic has overshot again within 300 to 450 of them
 _NO_CEILING = 700.0  # exp overflows shortly above
 _MOST_STEPS = 1000  # a decision over more iterations takes longer steps, which bounds its time
@@ -79,7 +80,8 @@ class CriticEffortLaw:
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right), \qquad
         \log m \leftarrow \log m + \text{rate\_gain} \cdot \frac{\varphi - 0.3}{0.7}
 
-    m falls twice as fast as it rises, and first rises when the law has seen both halves of the dither. The proposed
+    m falls twice as fast as it rises. It rises only while kappa is above ``setpoint``, since below it the critic keeps
+    up already, and not before the law has seen both halves of the dither. The proposed
     ratio is :math:`r e^{\pm \text{dither}}`: above r for 10 iterations, then below it for 10.
 
     If all of kappa is the lag of the critic, kappa is proportional to 1 / r. Then, with x the distance of log r from
@@ -96,9 +98,10 @@ class CriticEffortLaw:
     with sums that forget over ``memory`` iterations. Where the noise z hides a response, :math:`\varphi` stays at the
     prior mean.
 
-    A critic whose own steps overshoot scores real data below generated data for a moment. The swings grow within a few
-    iterations until the critic breaks. So as soon as a gap is below :math:`-\overline{g}`, m is halved, and it stays
-    at or below that bound, which doubles every 500 iterations.
+    A critic whose own steps overshoot scores real data below generated data for a moment, or becomes so steep that one
+    generator update takes several gaps. The swings grow within a few iterations until the critic breaks. So when g is
+    below :math:`-\overline{g}`, or u beyond :math:`\pm 4 \overline{g}`, m is halved at once. It stays at or below that
+    bound, which doubles every 500 iterations. Such an observation enters no average.
 
     An average gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r, and lowers m at full
     speed. But for an overshoot, r and m are held for the first ``warmup`` observations: an untrained critic has a gap
@@ -199,8 +202,9 @@ class CriticEffortLaw:
             the next state, the proposed ratio and the proposed multiplier.
         """
         current = math.log(ratio)
-        rate, ceiling = self._below_ceiling(state, observation, rate)
-        overshot = ceiling < state.ceiling
+        ceiling = min(state.ceiling + observation.iterations * math.log(2.0) / _CEILING_DOUBLES_IN, _NO_CEILING)
+        if self._overshot(state, observation) and math.log(rate) <= ceiling:
+            return state._replace(ceiling=math.log(0.5 * rate)), ratio, 0.5 * rate
         state = self._averaged(self._compared(state, observation, current), observation)._replace(ceiling=ceiling)
         if state.observed < self.warmup:
             return state, ratio, rate
@@ -209,12 +213,10 @@ class CriticEffortLaw:
         position = min(max(state.position, current - reach), current + reach)
         position = self._moved(position, self.target(state, rate), observation.iterations)
         excess = (self.responding(state) - _RATE_RISES_FROM) / (1.0 - _RATE_RISES_FROM)
-        if state.observed < self.warmup + _RISES_AFTER:
-            excess = min(excess, 0.0)
+        if state.observed < self.warmup + _RISES_AFTER or self.share(state) < self.setpoint:
+            excess = min(excess, 0.0)  # below the setpoint the critic keeps up already
         if state.gap <= 0.0:
             excess = -1.0
-        if overshot:
-            excess = 0.0  # the rate has moved
         moved = observation.iterations * self.rate_gain * excess * (_FALLS_FASTER if excess < 0.0 else 1.0)
         since, offset, other = state.since + observation.iterations, state.offset, state.other
         if offset == 0.0 or since >= max(_HALF_PERIOD, _DECISIONS_PER_HALF * observation.iterations):
@@ -223,14 +225,14 @@ class CriticEffortLaw:
         rate = min(rate * math.exp(min(max(moved, -1.0), 1.0)), math.exp(ceiling))
         return state, exp_clamped(position + offset), rate
 
-    def _below_ceiling(self, state: CriticEffortState, observation: Observation, rate: float) -> tuple[float, float]:
-        """Return the rate and the ceiling, both halved if the critic has overshot."""
-        gap = observation.mean[1]
-        spread = math.sqrt(max(_finite(observation.mean_square[1] - gap * gap), 0.0))
-        if state.gap > 0.0 and gap - spread < -state.gap:
-            rate *= 0.5
-            return rate, min(state.ceiling, math.log(rate))
-        return rate, min(state.ceiling + observation.iterations * math.log(2.0) / _CEILING_DOUBLES_IN, _NO_CEILING)
+    def _overshot(self, state: CriticEffortState, observation: Observation) -> bool:
+        """Return whether the critic scores real data far below generated data, or is far steeper than before."""
+        used, gap = observation.mean
+        used_spread, gap_spread = (
+            math.sqrt(max(_finite(square - mean * mean), 0.0))
+            for mean, square in zip(observation.mean, observation.mean_square, strict=True)
+        )
+        return state.gap > 0.0 and (gap - gap_spread < -state.gap or abs(used) + used_spread > _STEEPER * state.gap)
 
     def _compared(self, state: CriticEffortState, observation: Observation, current: float) -> CriticEffortState:
         """Add the iterations of one half to the sums, relative to the kappa before them."""
