@@ -424,22 +424,26 @@ def test_a_gan_whose_step_swaps_its_scores_is_told_within_100_iterations(
 ) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
-        networks = [
+        generator, critic = (
             nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, width))
             for width in (2, 1)
-        ]
-        optimizers = [torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.0, 0.9)) for network in networks]
+        )
+        optimizer_g, optimizer_d = (
+            torch.optim.Adam(network.parameters(), lr=1e-3, betas=(0.0, 0.9)) for network in (generator, critic)
+        )
         points = torch.randn(2048, 2) * torch.tensor([0.3, 2.0]) + 1.0
         trainer = create_gan_trainer(
-            *networks,
-            *optimizers,
+            generator,
+            critic,
+            optimizer_g,
+            optimizer_d,
             data=DataLoader(points, batch_size=64, shuffle=True),  # type: ignore[arg-type]  # a tensor is one
             latent_dim=2,
         )
         if controller == "gap":
             WassersteinGapController(output_transform=transform).attach(trainer)
         else:
-            CriticEffortController(optimizers[1], output_transform=transform).attach(trainer)
+            CriticEffortController(optimizer_d, output_transform=transform).attach(trainer)
         trainer.run(max_iters=100, epoch_length=100)
     messages = told(caplog)
     assert len(messages) == (transform is not None)

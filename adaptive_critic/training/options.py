@@ -130,12 +130,11 @@ def latent_source(
 ) -> Callable[[int], Tensor]:
     """Return a function from a batch size to latents on ``device``."""
     if (latent_dim is None) == (sample_latent is None):
-        given = "neither" if latent_dim is None else "both"
-        raise ValueError(f"got {given} of latent_dim and sample_latent: expected exactly one of them")
+        found = "neither" if latent_dim is None else "both"
+        raise ValueError(f"got {found} of latent_dim and sample_latent: expected exactly one of them")
     if sample_latent is None:
-        given: object = latent_dim
-        several = isinstance(given, Sequence) and not isinstance(given, str)
-        dims: tuple[Any, ...] = tuple(cast("Sequence[Any]", given)) if several else (given,)
+        given: Any = latent_dim
+        dims: tuple[Any, ...] = tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
         if not dims:
             raise ValueError(f"latent_dim={latent_dim!r}: expected an int of at least 1, or a sequence of such ints")
         for dim in dims:
