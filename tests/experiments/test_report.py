@@ -38,7 +38,7 @@ from experiments.schema import (
     write_json,
 )
 from experiments.statistics import BEST_FIXED, Estimate, Table, compare
-from tests.experiments.synthetic import CONTENDERS, PACE, SEEDS, run, story, task
+from tests.experiments.synthetic import CONTENDERS, PACE, SEEDS, paired_story, run, story, task
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
@@ -233,7 +233,7 @@ def test_hues_of_a_kind_can_be_told_apart(kind: str) -> None:
 def test_averages_of_the_known_suite() -> None:
     results = story()
     found = averages(results, Table.of(results))
-    assert list(found) == [BEST_FIXED, "own mean n", "fixed_5", "wgan_reference"]
+    assert list(found) == [BEST_FIXED, "fixed_5", "own mean n", "wgan_reference", "ttur"]
     assert list(default_opponents(results)) == list(found)
     rows = {row["contender"]: row for row in found[BEST_FIXED]["evaluation"]}
     gap = rows["wasserstein_gap"]
@@ -325,7 +325,8 @@ def test_tables_of_the_known_suite() -> None:
     results = story()
     gap = cells(tables.evidence(results), "Wasserstein gap")
     assert gap[1].startswith("1.00 (")
-    assert gap[3:] == ["4.00 (Title of loses)", "2 / 0 / 1", "1 of 12"]
+    assert gap[3:] == ["4.00 (4.00 to 7.07), Title of loses", "2 / 0 / 1", "1 of 12"]
+    assert cells(tables.evidence(results), "Accuracy ladder")[0] == "Accuracy ladder (2 of 3 tasks)"
     assert cells(tables.evidence(results), "n = 2")[1] == "1.00 (1.00 to 1.00)"
     assert cells(tables.failures_table(results), "n = 5") == ["n = 5", "12", "1", "0", "0", "1"]
     task_row = cells(tables.tasks_table(results), "Title of wins")
@@ -333,6 +334,34 @@ def test_tables_of_the_known_suite() -> None:
     assert task_row[4].startswith("0.50 (")
     verdict_row = cells(tables.verdict_table(results), "Wasserstein gap: cost against the best fixed n, worst")
     assert verdict_row[3:5] == ["**not met**", "Title of loses"]
+
+
+def test_tables_of_rate_and_number() -> None:
+    results = paired_story()
+    head = cells(tables.evidence(results), "contender")
+    assert head[1:4] == ["cost to best fixed n", "cost to n = 5", "cost to best constant pair"]
+    effort = cells(tables.evidence(results), "Critic effort")
+    assert [cell.split(" (")[0] for cell in effort[1:4]] == ["0.30", "0.15", "0.64"]
+    chosen = tables.evidence(results, ["pairs", "effort"]).splitlines()[2:]
+    assert [line.split(" | ")[0] for line in chosen] == ["| Critic effort", "| n = 1, rate x 4"]
+    goal = cells(tables.targets_table(results), "cost against the best fixed n at the task's rates, geometric")
+    assert goal[1:4:2] == ["&lt;= 0.42", "holds"]
+    worse = tables.targets_table(paired_story(effort=60.0))
+    assert cells(worse, "cost against the best fixed n at the task's rates, worst")[3] == "**falls short**"
+    rival = cells(tables.rivals_table(results), "Accuracy ladder")
+    assert rival[0] == "Accuracy ladder (2 of 3 tasks)"
+    assert cells(tables.rivals_table(results), "best constant pair")[1].startswith("0.64 (")
+    task_row = cells(tables.tasks_table(results), "Title of wins")
+    assert task_row[3:5] == ["2 / 2 / 2", "1x4 / 1x4 / 2x1"]
+
+
+def test_what_was_not_run_is_listed() -> None:
+    lacking = cells(tables.not_run_table(story()), "1: Title of pid")
+    assert lacking == ["1: Title of pid", "Accuracy ladder"]
+    bare = dataclasses.replace(story().suite, contenders=(*story().suite.contenders, CONTENDERS[0]))
+    never = dataclasses.replace(bare.contenders[-1], name="never", title="Never")
+    more = Results(dataclasses.replace(bare, contenders=(*bare.contenders[:-1], never)), story().runs)
+    assert cells(tables.not_run_table(more), "all") == ["all", "Never"]
 
 
 def test_tables_are_rewritten_between_their_markers_alone(tmp_path: Path) -> None:
@@ -347,7 +376,7 @@ def test_tables_are_rewritten_between_their_markers_alone(tmp_path: Path) -> Non
     written = page.read_text()
     assert written.startswith("# Title\n<!-- table:evidence -->\n| contender |")
     assert "<!-- /table -->\nafter\n<!-- table:failures -->\n| contender |" in written
-    page.write_text(written.replace("4.00 (Title of loses)", "0.40 (Title of loses)"))
+    page.write_text(written.replace("Title of loses |", "Title of wins |"))
     assert tables.check(page, results) == ["evidence"]
 
 
@@ -372,7 +401,7 @@ def test_tables_refuse_bad_markers(tmp_path: Path) -> None:
     results = folder(tmp_path / "results", Results(story().suite, ()))
     page = tmp_path / "page.md"
     page.write_text("<!-- table:prices -->\n<!-- /table -->\n")
-    with pytest.raises(ValueError, match="unknown table 'prices'; there are: evidence, verdict, tasks, failures"):
+    with pytest.raises(ValueError, match="unknown table 'prices'; there are: evidence, targets, rivals,"):
         tables.update(page, results)
     page.write_text("<!-- table:evidence -->\n")
     with pytest.raises(ValueError, match="of its own after it"):
