@@ -75,3 +75,16 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "tasks": tasks_table,
     "failures": failures_table,
 }
+
+__all__ = [
+    "TABLES",
+    "check",
+    "evidence",
+    "failures_table",
+    "not_run_table",
+    "rivals_table",
+    "targets_table",
+    "tasks_table",
+    "update",
+    "verdict_table",
+]

@@ -22,6 +22,8 @@ from experiments.plan import suite_record
 from experiments.report import add_arguments, build, figures, formatting, report, tables
 from experiments.report.averages import AVERAGES, averages, default_opponents, outcome
 from experiments.report.data import page_data, profiles
+from experiments.report.heat import cells as cells_of
+from experiments.report.heat import grid, path
 from experiments.report.outcomes import outcomes, tally
 from experiments.report.page import embed, render
 from experiments.report.palette import HUES, styles
@@ -225,6 +227,35 @@ def test_hues_of_a_kind_can_be_told_apart(kind: str) -> None:
     colors = [lab(hue) for hue in HUES[kind]]
     apart = [float(np.linalg.norm(a - b)) for k, a in enumerate(colors) for b in colors[:k]]
     assert min(apart, default=99) > 18
+
+
+# The heat map
+
+
+def test_cells_are_the_constants_on_tuning_seeds() -> None:
+    results = paired_story()
+    extra = tuple(run("wins", "pair_1x4", seed, 1.0, late, role="tuning") for seed, late in ((0, 4.0), (1, math.inf)))
+    tuned = Results(results.suite, (*results.runs, *extra))
+    found = {c.contender: c for c in cells_of(tuned, Table.of(tuned, "tuning"), tuned.suite.tasks[0])}
+    # One of the two got to the late target: the median is halfway between 4 and two budgets.
+    pair = found["pair_1x4"]
+    assert (pair.n, pair.rate, pair.cost, pair.reached, pair.runs, pair.missed) == (1, 4, 102, 1, 2, False)
+    assert (found["fixed_2"].cost, found["fixed_2"].ratio, found["fixed_5"].ratio) == (8, 1, 2)
+    assert set(found) == {"fixed_1", "fixed_2", "fixed_5", "pair_1x4"}
+    assert grid(tuned) == ([1, 2, 5], [1, 4])
+    assert cells_of(tuned, Table.of(tuned, "tuning"), dataclasses.replace(tuned.suite.tasks[0], targets=None)) == []
+
+
+def test_the_path_is_of_the_lowest_final_seed() -> None:
+    results = paired_story()
+    early = run("wins", "effort", 0, 1, 2, role="tuning")
+    found = path(Results(results.suite, (early, *results.runs)), results.suite.tasks[0], "effort")
+    assert found is not None
+    assert (found.seed, found.role, found.n[0], found.rate[0], found.arrived) == (SEEDS[0], "final", 1, 8, 0)
+    alone = path(Results(results.suite, (early,)), results.suite.tasks[0], "effort")
+    assert alone is not None
+    assert alone.role == "tuning"
+    assert path(results, results.suite.tasks[0], "nobody") is None
 
 
 # Averages
@@ -436,7 +467,8 @@ def parsed(*arguments: str) -> argparse.Namespace:
 def test_the_command_builds_writes_tables_and_checks_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results, out, page = folder(tmp_path / "r", story()), tmp_path / "new" / "out", tmp_path / "README.md"
     assert report(parsed("--results", str(results), "--out", str(out))) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["evidence.png", "index.html", "n_over_cost.png", "profiles.png"]
+    pictures = ["evidence.png", "heat_map.png", "over_cost.png", "profiles.png"]
+    assert sorted(p.name for p in out.iterdir()) == sorted([*pictures, "index.html"])
     assert str(out / "index.html") in capsys.readouterr().out
     page.write_text("<!-- table:failures -->\n<!-- /table -->\n")
     assert report(parsed("--results", str(results), "--tables", str(page), "--check")) == 1
@@ -451,7 +483,7 @@ def test_pngs_are_pictures_and_the_same_every_time(tmp_path: Path) -> None:
     drawn = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        drawn.append(figures.draw(story(), tmp_path / name))
+        drawn.append(figures.draw(paired_story(), tmp_path / name))
     for one, other in zip(*drawn, strict=True):
         assert one.read_bytes().startswith(b"\x89PNG")
         assert one.read_bytes() == other.read_bytes()
@@ -481,7 +513,7 @@ def test_pngs_are_pictures_and_the_same_every_time(tmp_path: Path) -> None:
     ],
 )
 def test_every_folder_gives_a_report(results: Results, tmp_path: Path) -> None:
-    assert len(build(folder(tmp_path / "r", results), tmp_path / "out")) == 4
+    assert len(build(folder(tmp_path / "r", results), tmp_path / "out")) == 5
 
 
 def test_a_folder_of_another_version_gives_none(tmp_path: Path) -> None:
