@@ -94,6 +94,8 @@ def averages(results: Results, table: Table) -> dict[str, Any]:
                 for contender in results.suite.contenders
                 if contender.name != opponent
                 and (found := compare(table, contender.name, opponent, table.tasks(suite))).tasks
+                # Pairs that ran where they are the best alone would have a mean over other tasks each.
+                and not (contender.kind == "pair" and found.missing)
             ]
             for suite in SUITES
         }

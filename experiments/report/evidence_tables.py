@@ -9,8 +9,18 @@ from experiments.report import formatting
 from experiments.report.averages import denominators
 from experiments.report.markdown import NOTHING, cell, table
 from experiments.report.outcomes import outcomes, tally
-from experiments.schema import Results
-from experiments.statistics import BEST_FIXED, BEST_PAIR, OWN_MEAN, Comparison, Table, compare
+from experiments.schema import Results, Suite
+from experiments.statistics import (
+    BEST_FIXED,
+    BEST_PAIR,
+    OWN_MEAN,
+    Comparison,
+    Table,
+    averaged_generator,
+    compare,
+    log_ratio,
+    mean_ratio,
+)
 
 
 def evidence(results: Results, contenders: Collection[str] | None = None) -> str:
@@ -25,10 +35,7 @@ def evidence(results: Results, contenders: Collection[str] | None = None) -> str
         ValueError: the suite has no contender of one of these names.
     """
     scores, suite = Table.of(results), results.suite
-    known = [contender.name for contender in suite.contenders]
-    chosen = {name for wanted in contenders or known for name in (suite.pairs if wanted == "pairs" else (wanted,))}
-    if unknown := chosen - set(known):
-        raise ValueError(f"unknown contender {', '.join(map(repr, sorted(unknown)))}; there are: {', '.join(known)}")
+    chosen = _chosen(suite, contenders)
     tasks = scores.tasks("evaluation")
     bad = {a.contender: a for a in outcomes(results, scores, tasks)}
     against = denominators(suite)
@@ -60,6 +67,49 @@ def evidence(results: Results, contenders: Collection[str] | None = None) -> str
     )
 
 
+def _chosen(suite: Suite, contenders: Collection[str] | None) -> set[str]:
+    """The contenders of these names, checked; "pairs" stands for the constants that are the best over all tasks."""
+    known = [contender.name for contender in suite.contenders]
+    chosen = {name for wanted in contenders or known for name in (suite.pairs if wanted == "pairs" else (wanted,))}
+    if unknown := chosen - set(known):
+        raise ValueError(f"unknown contender {', '.join(map(repr, sorted(unknown)))}; there are: {', '.join(known)}")
+    return chosen
+
+
+def averaged_table(results: Results, contenders: Collection[str] | None = None) -> str:
+    """One row per contender, judged by the live and by the averaged generator: cost and quality to the best fixed n.
+
+    Args:
+        results: those of the suite.
+        contenders: as :func:`evidence` takes them.
+    """
+    suite, averaged = results.suite, averaged_generator(results)
+    chosen, tables = _chosen(suite, contenders), (Table.of(results), Table.of(averaged))
+    tasks = tables[1].tasks("evaluation")
+    rows = []
+    for contender in suite.contenders:
+        live, mean = (compare(scores, contender.name, BEST_FIXED, tasks) for scores in tables)
+        if contender.name in chosen and live.tasks and mean.tasks:
+            gains = [
+                log_ratio(theirs.mine.quality[:, -1:], mine.mine.quality[:, -1:])
+                for theirs, mine in zip(mean.tasks, live.tasks, strict=True)
+                if theirs.mine.seeds.tolist() == mine.mine.seeds.tolist()
+            ]
+            figures = [live.cost(), mean.cost(), live.quality(), mean.quality(), mean_ratio(gains) if gains else None]
+            rows.append([cell(contender.title) + _partial(mean), *map(formatting.figure, figures)])
+    return table(
+        [
+            "contender",
+            "cost to best fixed n",
+            "the same, averaged generators",
+            "quality to best fixed n",
+            "the same, averaged generators",
+            "quality, averaged over live of the same run",
+        ],
+        rows,
+    )
+
+
 def _partial(found: Comparison) -> str:
     """Say on how many tasks a figure stands that does not stand on all of them."""
     return f" ({len(found.tasks)} of {len(found.tasks) + len(found.missing)} tasks)" if found.missing else ""
@@ -72,12 +122,14 @@ def rivals_table(results: Results) -> str:
         return NOTHING
     tasks = scores.tasks("evaluation")
     titles = {BEST_FIXED: BEST_FIXED, BEST_PAIR: BEST_PAIR, OWN_MEAN: "its own mean n and rate, held"}
+    pairs = {c.name for c in suite.contenders if c.kind == "pair"}
     own = {c.name for c in suite.contenders if c.matches == suite.effort}
     titles |= {c.name: c.title for c in suite.contenders if c.name not in own and c.name != suite.effort}
     rows = []
     for opponent, title in titles.items():
         found = compare(scores, suite.effort, opponent, tasks)
-        if found.tasks:
+        # Pairs that ran where they are the best alone would each have a mean over other tasks.
+        if found.tasks and not (opponent in pairs and found.missing):
             counts, worst = tally(found), found.worst()
             rows.append(
                 [

@@ -58,7 +58,7 @@ def draw(results: Results, out_dir: Path) -> list[Path]:
     table = Table.of(results)
     drawings: dict[str, Callable[[], Figure]] = {
         "evidence.png": lambda: evidence(results, table),
-        "heat_map.png": lambda: heat_figure(results, table.tasks("evaluation")) or _nothing("No constants yet."),
+        "heat_map.png": lambda: heat_figure(results) or _nothing("No constants on tuning seeds yet."),
         "over_cost.png": lambda: over_cost(results, table),
         "profiles.png": lambda: profile_figure(table),
     }

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.report import formatting
+from experiments.report.heat import place
 from experiments.report.markdown import NOTHING, cell, table
 from experiments.schema import BestPair, Results, Suite
 from experiments.statistics import BEST_FIXED, BEST_PAIR, Table, compare, effort_goals, number_goals
+
+MOST = 4
+"""More tasks than these are counted, not named: the table of tasks has a figure for each."""
 
 
 def verdict_table(results: Results) -> str:
@@ -37,12 +41,12 @@ def targets_table(results: Results) -> str:
             cell(row.target),
             formatting.figure(row.figure),
             outcome[row.met],
-            _named(results, row.fell_short),
+            _named(results, row.fell_short) if len(row.fell_short) <= MOST else f"{len(row.fell_short)} of {row.tasks}",
             cell(f"{row.tasks} tasks; {row.note}" if row.tasks else row.note),
         ]
         for row in effort_goals(Table.of(results))
     ]
-    return table(["critic effort", "goal", "measured (95 % interval)", "", "not on these tasks", "note"], rows)
+    return table(["critic effort", "goal", "measured (95 % interval)", "outcome", "not on these tasks", "note"], rows)
 
 
 def _named(results: Results, tasks: Sequence[str]) -> str:
@@ -100,5 +104,5 @@ def tasks_table(results: Results) -> str:
 def _pairs(suite: Suite, pair: BestPair | None) -> str:
     if pair is None:
         return "–"
-    named = [suite.contender(name) for name in (pair.early, pair.late, pair.budget)]
-    return " / ".join(f"{c.setting['steps']}x{c.rate:g}" for c in named)
+    places = [place(suite.contender(name)) for name in (pair.early, pair.late, pair.budget)]
+    return " / ".join(f"{n:g}x{rate:g}" for n, rate in places)

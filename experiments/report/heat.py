@@ -73,7 +73,8 @@ def grid(results: Results) -> tuple[list[float], list[float]]:
 
 def place(contender: ContenderRecord) -> tuple[float, float]:
     """Return n and rate of a constant."""
-    return float(contender.setting["steps"]), contender.rate
+    steps = contender.steps if contender.steps is not None else contender.setting["steps"]
+    return float(steps), contender.rate
 
 
 def cells(results: Results, tuning: Table, task: TaskRecord) -> list[Cell]:

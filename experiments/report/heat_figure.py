@@ -17,19 +17,20 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from experiments.report.heat import Cell, Path, cells, grid, path
-from experiments.schema import Results, TaskRecord
+from experiments.report.palette import styles
+from experiments.schema import Results
 from experiments.statistics import Table
 
 COLUMNS = 5
 DEAREST = 8.0
 """Ratios to the best pair above this have the colour of it."""
 LOWEST_N = 0.25
-GREY, MISSED, BEST, PATH = "#d5d9de", "#fff3d1", "#ffb400", "#e8380d"
+GREY, MISSED, BEST = "#d5d9de", "#fff3d1", "#ffb400"
 
 
-def heat_figure(results: Results, tasks: Sequence[TaskRecord]) -> Figure | None:
-    """Return the figure, or None where no constant ran on any of these tasks."""
-    tuning = Table.of(results, "tuning")
+def heat_figure(results: Results) -> Figure | None:
+    """Return a map of every evaluation task; None where no constant ran on any."""
+    tuning, tasks = Table.of(results, "tuning"), [t for t in results.suite.tasks if t.suite == "evaluation"]
     found = {task.name: cells(results, tuning, task) for task in tasks}
     shown = [task for task in tasks if found[task.name]]
     if not shown:
@@ -37,11 +38,15 @@ def heat_figure(results: Results, tasks: Sequence[TaskRecord]) -> Figure | None:
     columns, rows = min(COLUMNS, len(shown)), math.ceil(len(shown) / COLUMNS)
     figure = Figure(figsize=(2.75 * columns + 0.9, 2.75 * rows + 1.15), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
-    colors = None
+    colors: Any = None
+    drawn = styles(results.suite)
+    color = drawn[results.suite.effort].color if results.suite.effort in drawn else ""
     for index, (task, place) in enumerate(zip(shown, axes.flat, strict=False)):
         walked = path(results, task, results.suite.effort)
         best = task.best_pair.late if task.best_pair is not None else None
-        colors = _map(place, found[task.name], grid(results), best, walked)
+        colors = _map(place, found[task.name], grid(results), best)
+        if walked is not None:
+            _walk(place, walked, color)
         place.set_title(task.title, fontsize=9.5, pad=5)
         if index % columns == 0:
             place.set_ylabel("critic updates n")
@@ -54,13 +59,11 @@ def heat_figure(results: Results, tasks: Sequence[TaskRecord]) -> Figure | None:
     bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.set_label("cost to the late target, over the best pair's")
-    _legend(figure)
+    _legend(figure, color)
     return figure
 
 
-def _map(
-    axes: Axes, found: Sequence[Cell], levels: tuple[list[float], list[float]], best: str | None, walked: Path | None
-) -> Any:
+def _map(axes: Axes, found: Sequence[Cell], levels: tuple[list[float], list[float]], best: str | None) -> Any:
     numbers, rates = levels
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -83,8 +86,6 @@ def _map(
         axes.text(cell.rate, cell.n, text, color="#2b3640" if pale else "white", **style)
         if cell.contender == best:
             axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=BEST, linewidth=2.4, zorder=4))
-    if walked is not None:
-        _walk(axes, walked)
     axes.set_xlim(x[0], x[-1])
     axes.set_ylim(LOWEST_N * 0.84, y[-1])
     axes.xaxis.set_major_locator(FixedLocator(rates))
@@ -99,25 +100,29 @@ def _map(
     return mesh
 
 
-def _walk(axes: Axes, walked: Path) -> None:
+def _walk(axes: Axes, walked: Path, color: str) -> None:
     halo = [Stroke(linewidth=3.4, foreground="white"), Normal()]
     end = len(walked.n) if walked.arrived is None else walked.arrived + 1
-    style: dict[str, Any] = {"color": PATH, "linewidth": 1.7, "path_effects": halo, "zorder": 5}
+    style: dict[str, Any] = {"color": color, "linewidth": 1.7, "path_effects": halo, "zorder": 5}
     axes.plot(walked.rate[:end], walked.n[:end], solid_joinstyle="round", **style)
     # Beyond the late target the path has no say in the cost that the colours show.
     axes.plot(walked.rate[end - 1 :], walked.n[end - 1 :], **{**style, "linewidth": 1.0, "linestyle": (0, (1, 1))})
-    dot: dict[str, Any] = {"markeredgecolor": PATH, "markeredgewidth": 1.6, "zorder": 6, "linestyle": "none"}
+    dot: dict[str, Any] = {"markeredgecolor": color, "markeredgewidth": 1.6, "zorder": 6, "linestyle": "none"}
     axes.plot(walked.rate[:1], walked.n[:1], "o", markersize=5.5, markerfacecolor="white", **dot)
-    axes.plot(walked.rate[-1:], walked.n[-1:], "s", markersize=5.5, markerfacecolor=PATH, **dot)
+    axes.plot(walked.rate[-1:], walked.n[-1:], "s", markersize=5.5, markerfacecolor=color, **dot)
 
 
-def _legend(figure: Figure) -> None:
-    dot: dict[str, Any] = {"markeredgecolor": PATH, "linestyle": "none"}
-    entries = [
-        Line2D([], [], color=PATH, linewidth=1.8, label="critic effort, one run, up to the late target"),
-        Line2D([], [], color=PATH, linewidth=1.0, linestyle=(0, (1, 1)), label="after it"),
+def _legend(figure: Figure, color: str) -> None:
+    """Say what is what; ``color`` is the path's, empty where no map has one."""
+    dot: dict[str, Any] = {"markeredgecolor": color or "none", "linestyle": "none"}
+    paths = [
+        Line2D([], [], color=color or "none", linewidth=1.8, label="critic effort, one run, up to the late target"),
+        Line2D([], [], color=color or "none", linewidth=1.0, linestyle=(0, (1, 1)), label="after it"),
         Line2D([], [], marker="o", markerfacecolor="white", label="start", **dot),
-        Line2D([], [], marker="s", markerfacecolor=PATH, label="end", **dot),
+        Line2D([], [], marker="s", markerfacecolor=color or "none", label="end", **dot),
+    ]
+    entries = [
+        *(paths if color else []),
         Rectangle((0, 0), 1, 1, fill=False, edgecolor=BEST, linewidth=2.2, label="best pair"),
         Rectangle((0, 0), 1, 1, facecolor=MISSED, label="missed by most runs"),
         Rectangle((0, 0), 1, 1, facecolor=GREY, label="not run"),

@@ -8,10 +8,10 @@ the table of evidence with these contenders alone, in the suite's order.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from experiments.report.evidence_tables import evidence, failures_table, not_run_table, rivals_table
+from experiments.report.evidence_tables import averaged_table, evidence, failures_table, not_run_table, rivals_table
 from experiments.report.goal_tables import targets_table, tasks_table, verdict_table
 from experiments.schema import Results, load_results
 
@@ -56,10 +56,11 @@ def _rewritten(text: str, where: str, results: Results) -> str:
             raise ValueError(f"{where}: unknown table {name!r}; there are: {', '.join(TABLES)}")
         if not contenders:
             return match[1] + TABLES[name](results) + match[4]
-        if name != "evidence":
-            raise ValueError(f"{where}: table {match['name']!r}: only 'evidence' takes names of contenders")
+        if name not in OF_CONTENDERS:
+            takers = " and ".join(OF_CONTENDERS)
+            raise ValueError(f"{where}: table {match['name']!r}: only {takers} take names of contenders")
         try:
-            return match[1] + evidence(results, contenders.split()) + match[4]
+            return match[1] + OF_CONTENDERS[name](results, contenders.split()) + match[4]
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
 
@@ -70,14 +71,21 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "evidence": evidence,
     "targets": targets_table,
     "rivals": rivals_table,
+    "averaged": averaged_table,
     "not-run": not_run_table,
     "verdict": verdict_table,
     "tasks": tasks_table,
     "failures": failures_table,
 }
+OF_CONTENDERS: dict[str, Callable[[Results, Collection[str] | None], str]] = {
+    "evidence": evidence,
+    "averaged": averaged_table,
+}
+"""Those of them that take names of contenders."""
 
 __all__ = [
     "TABLES",
+    "averaged_table",
     "check",
     "evidence",
     "failures_table",

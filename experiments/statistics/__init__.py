@@ -21,7 +21,7 @@ from experiments.statistics.goals import Goal
 from experiments.statistics.measures import cost_to_target, quality_at_cost
 from experiments.statistics.resampling import Estimate, log_ratio
 from experiments.statistics.robust import interquartile_mean, median_task, probability_of_improvement
-from experiments.statistics.scores import SHARES, Scores, Table, runs_of
+from experiments.statistics.scores import SHARES, Scores, Table, averaged_generator, runs_of
 from experiments.statistics.verdict import AT_LIMIT, effort_goals, number_goals, verdict
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Scores",
     "Table",
     "TaskComparison",
+    "averaged_generator",
     "best_pairs",
     "calibrate",
     "compare",

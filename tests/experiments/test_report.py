@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
 import functools
+import gzip
 import json
 import math
 import re
 import shutil
+import string
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,7 +28,7 @@ from experiments.report.data import page_data, profiles
 from experiments.report.heat import cells as cells_of
 from experiments.report.heat import grid, path
 from experiments.report.outcomes import outcomes, tally
-from experiments.report.page import embed, render
+from experiments.report.page import pack, render
 from experiments.report.palette import HUES, styles
 from experiments.report.seeds import Group, groups, seen_note
 from experiments.report.series import band, grid_of, on_grid
@@ -36,6 +39,7 @@ from experiments.schema import (
     Samples,
     Suite,
     compact,
+    load_results,
     suite_to_json,
     write_json,
 )
@@ -44,6 +48,7 @@ from tests.experiments.synthetic import CONTENDERS, PACE, SEEDS, paired_story, r
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
+N_ALONE = Path(__file__).resolve().parents[2] / "experiments" / "results" / "n_alone"
 EVIL = '</script><img src=x onerror="window.broken=1">'
 
 
@@ -386,6 +391,22 @@ def test_tables_of_rate_and_number() -> None:
     assert task_row[3:5] == ["2 / 2 / 2", "1x4 / 1x4 / 2x1"]
 
 
+def test_averaged_generators_are_judged_beside_the_live_ones() -> None:
+    results = paired_story()
+    effort = [r.config.contender == "effort" for r in results.runs]
+    half = [dataclasses.replace(r.curve, ema_quality=tuple(q / 2 for q in r.curve.quality)) for r in results.runs]
+    runs = tuple(
+        dataclasses.replace(r, curve=c) if mine else r for r, c, mine in zip(results.runs, half, effort, strict=True)
+    )
+    row = cells(tables.averaged_table(Results(results.suite, runs), ["effort"]), "Critic effort")
+    assert [text.split(" (")[0] for text in row[3:]] == ["1.00", "0.50", "0.50"]
+    # Half of 5 is the early target: it is there from the first evaluation on.
+    assert float(row[2].split(" (")[0]) < float(row[1].split(" (")[0])
+    none = dataclasses.replace(runs[0].curve, ema_quality=(math.nan,) * len(runs[0].curve.cost))
+    old = tuple(dataclasses.replace(r, curve=none) for r in runs if r.status == "completed" and not r.diverged)
+    assert tables.averaged_table(Results(results.suite, old)) == "No results yet.\n"
+
+
 def test_what_was_not_run_is_listed() -> None:
     lacking = cells(tables.not_run_table(story()), "1: Title of pid")
     assert lacking == ["1: Title of pid", "Accuracy ladder"]
@@ -424,7 +445,7 @@ def test_a_table_of_chosen_contenders_has_their_rows_alone(tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"page\.md: unknown contender 'prices'; there are: fixed_1,"):
         tables.update(page, results)
     page.write_text("<!-- table:failures fixed_1 -->\n<!-- /table -->\n")
-    with pytest.raises(ValueError, match="table 'failures fixed_1': only 'evidence' takes names"):
+    with pytest.raises(ValueError, match="table 'failures fixed_1': only evidence and averaged take names"):
         tables.check(page, results)
 
 
@@ -552,10 +573,17 @@ def test_the_page_asks_for_nothing_and_runs_no_name() -> None:
         assert "img" not in page.tags
 
 
-def test_embedded_data_ends_no_element() -> None:
-    text = embed({"name": EVIL + "<!--&\u2028"})
-    assert not set("<>&\u2028") & set(text)
-    assert json.loads(text) == {"name": EVIL + "<!--&\u2028"}
+def test_packed_data_ends_no_element() -> None:
+    text = json.dumps({"name": EVIL + "<!--&\u2028"})
+    packed = pack(text)
+    assert set(packed) <= set(string.ascii_letters + string.digits + "+/=")
+    assert gzip.decompress(base64.b64decode(packed)).decode() == text
+    assert pack(text) == packed
+
+
+def test_the_page_is_small_enough_to_send() -> None:
+    # Of the finished edition's 3865 runs; the charts' library is a third of it.
+    assert len(render(load_results(N_ALONE))) < 2_000_000
 
 
 def test_the_page_tells_what_was_skipped_failed_and_frozen() -> None:
@@ -568,6 +596,9 @@ def test_the_page_tells_what_was_skipped_failed_and_frozen() -> None:
     assert row + "100-103 (4 seeds): 8 contenders 100-102 (3 seeds): Two time scales" in plain
     assert "Only paired seeds are compared" in plain
     assert "were looked at with an earlier law, as its settings were frozen at 93c06ca; none of these results" in plain
+    assert re.search(r"To a target quality, Wasserstein gap costs 1\.00 \([^)]*\) times the best fixed n, 0\.", text)
+    assert "over 3 of 3 evaluation tasks" in text
+    assert "and 1 of 12 runs diverged, failed or never reached the late target." in text
     bare = dataclasses.replace(story().suite, freeze_commit=None)
     assert "not frozen yet" in render(Results(bare, ()))
 
@@ -656,8 +687,35 @@ def test_every_chart_is_drawn_and_nothing_is_complained_of(browser: Any, tmp_pat
         assert chart(browser, name, "chart.dataset.state") == "drawn"
         assert chart(browser, name, "chart.querySelectorAll('.trace path, .points path').length") > 0
     assert labels(browser, "ratio-chart")[0] == "WGAN reference schedule"  # the dearest stands at the bottom
-    assert browser.execute_script("return document.querySelectorAll('#sample-grid canvas').length") == len(PACE)
+    # Of the gap law, the best fixed n and n = 5 alone: all would be most of the page.
+    assert browser.execute_script("return document.querySelectorAll('#sample-grid canvas').length") == 3
     assert chart(browser, "average-table", "chart.dataset.state") == "drawn"
+    quiet(browser)
+
+
+def test_a_heat_map_of_every_task_with_the_path_of_a_law(browser: Any, tmp_path: Path) -> None:
+    opened(browser, render(paired_story()), tmp_path / "page.html")
+    count = "[...chart.querySelectorAll('svg')].map((s) => s.querySelectorAll(\"rect.cell\").length)"
+    assert chart(browser, "heat-maps", count) == [3, 3, 3]  # the pair has no run on tuning seeds
+    lines = "chart.querySelectorAll('polyline').length"
+    assert chart(browser, "heat-maps", lines) == 9  # of each map: the halo, the path, what follows the target
+    told = "[...chart.querySelectorAll('rect.cell title')].map((t) => t.textContent)"
+    assert "n = 2\ncost 8, 1.00 times the best pair's\nreached by 1 of 1 runs" in chart(browser, "heat-maps", told)
+    pick(browser, "heat-suite", "development")
+    assert chart(browser, "heat-maps", count) == [3]
+    assert not browser.find_element("id", "tip").is_displayed()
+    quiet(browser)
+
+
+def test_contenders_go_off_and_on_by_kind(browser: Any, tmp_path: Path) -> None:
+    opened(browser, story_page(), tmp_path / "page.html")
+    assert "Accuracy ladder" in labels(browser, "ratio-chart")
+    box = browser.find_element("css selector", "#ratio-kinds input[value='published rules']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", box)
+    box.click()
+    assert "Accuracy ladder" not in labels(browser, "ratio-chart")
+    box.click()
+    assert "Accuracy ladder" in labels(browser, "ratio-chart")
     quiet(browser)
 
 
@@ -775,7 +833,7 @@ def test_the_runs_follow_task_and_contenders(browser: Any, tmp_path: Path) -> No
     browser.execute_script("document.querySelectorAll('#sample-grid img').forEach((i) => { i.loading = 'eager'; })")
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded) == [8] * (len(PACE) - 1))
+    WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded) == [8] * 3)
     quiet(browser)
 
 
