@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.report.numbers import triple
-from experiments.schema import SUITES, Results
-from experiments.statistics import BEST_FIXED, OWN_MEAN, Comparison, Estimate, Table, compare
+from experiments.schema import SUITES, Results, Suite
+from experiments.statistics import BEST_FIXED, BEST_PAIR, OWN_MEAN, Comparison, Estimate, Table, compare
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,22 @@ SOURCE = (
 )
 
 
+def denominators(suite: Suite) -> dict[str, str]:
+    """Return what every cost is divided by, with titles: best fixed n, n = 5, and best pair where there is one."""
+    five = {c.name: c.title for c in suite.contenders if c.steps == 5}
+    has_pairs = any(task.best_pair is not None for task in suite.tasks)
+    return {BEST_FIXED: BEST_FIXED, **five, **({BEST_PAIR: BEST_PAIR} if has_pairs else {})}
+
+
 def default_opponents(results: Results) -> dict[str, str]:
-    """Return those that every contender is held against, with titles: best fixed n, n = 5, own mean, reference."""
+    """Return those that every contender is held against, with titles: denominators, own mean, reference, rivals."""
     suite = results.suite
     known = {c.name: c.title for c in suite.contenders}
-    named = [*(c.name for c in suite.contenders if c.steps == 5), suite.reference]
+    ran = {run.config.contender for run in results.runs if run.config.seed_role == "final"}
+    named = [name for name in (suite.reference, suite.two_time_scales) if name in ran]
     return {
-        BEST_FIXED: BEST_FIXED,
-        OWN_MEAN: f"its {OWN_MEAN}, held fixed",
+        **denominators(suite),
+        OWN_MEAN: "its own means, held",
         **{name: known[name] for name in named if name in known},
     }
 
@@ -86,6 +94,8 @@ def averages(results: Results, table: Table) -> dict[str, Any]:
                 for contender in results.suite.contenders
                 if contender.name != opponent
                 and (found := compare(table, contender.name, opponent, table.tasks(suite))).tasks
+                # Pairs that ran where they are the best alone would have a mean over other tasks each.
+                and not (contender.kind == "pair" and found.missing)
             ]
             for suite in SUITES
         }

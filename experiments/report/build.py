@@ -21,7 +21,7 @@ def build(results_dir: Path, out_dir: Path) -> list[Path]:
         out_dir: made if it is not there.
 
     Returns:
-        The files written: ``index.html``, ``evidence.png``, ``n_over_cost.png``, ``profiles.png``.
+        The files written: ``index.html``, ``evidence.png``, ``heat_map.png``, ``over_cost.png``, ``profiles.png``.
 
     Raises:
         FileNotFoundError: ``results_dir`` is no results folder.

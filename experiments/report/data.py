@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.report.averages import AVERAGES, averages, default_opponents
+from experiments.report.heat import cells, grid, path
 from experiments.report.numbers import numbers, triple
 from experiments.report.palette import KIND_TITLES, styles
 from experiments.report.series import band, grid_of
@@ -36,6 +37,8 @@ _COLUMNS = [
 ]
 """Columns of TaskComparison.log_ratios that make up each of MEASURES."""
 
+CURVES = ("quality", "ema_quality", "n", "rate", "signal")
+"""Curves of the runs' charts."""
 FACTORS = np.geomspace(1, 10, 61)
 
 
@@ -56,6 +59,7 @@ def page_data(results: Results) -> dict[str, Any]:
                 "name": c.name,
                 "title": c.title,
                 "kind": KIND_TITLES[c.kind],
+                "isPair": c.kind == "pair",
                 "color": drawn[c.name].color,
                 "dash": drawn[c.name].dash,
                 "width": drawn[c.name].width,
@@ -67,6 +71,8 @@ def page_data(results: Results) -> dict[str, Any]:
         "measures": MEASURES,
         "opponents": opponents(results),
         "tasks": [_task(task, results, grouped) for task in suite.tasks],
+        "heat": heat_map(results),
+        "effort": suite.effort,
         "ratios": {name: _ratios(results, table, name) for name in opponents(results)},
         "averages": averages(results, table),
         "columns": {name: asdict(average) for name, average in AVERAGES.items()},
@@ -77,7 +83,7 @@ def page_data(results: Results) -> dict[str, Any]:
 
 def _task(task: TaskRecord, results: Results, grouped: dict[tuple[str, str], list[Run]]) -> dict[str, Any]:
     mine = {c.name: grouped[task.name, c.name] for c in results.suite.contenders if (task.name, c.name) in grouped}
-    grid = grid_of([run for runs in mine.values() for run in runs])
+    points = grid_of([run for runs in mine.values() for run in runs])
     best = task.best_fixed_n
     return {
         "name": task.name,
@@ -87,21 +93,67 @@ def _task(task: TaskRecord, results: Results, grouped: dict[tuple[str, str], lis
         "note": task.note,
         "floor": task.floor,
         "targets": dict(task.targets) if task.targets is not None else {},
-        "best": [] if best is None else sorted({results.suite.fixed(n).name for n in (best.early, best.late)}),
-        "grid": numbers(grid),
+        "best": list(
+            dict.fromkeys(
+                [
+                    *([] if best is None else sorted({results.suite.fixed(n).name for n in (best.early, best.late)})),
+                    *([] if task.best_pair is None else sorted({task.best_pair.early, task.best_pair.late})),
+                ]
+            )
+        ),
+        "grid": numbers(points),
         "series": {
-            name: {"runs": len(runs), **{key: _band(runs, key, grid) for key in ("quality", "n", "signal")}}
+            name: {"runs": len(runs), **{key: band for key in CURVES if (band := _band(runs, key, points)) is not None}}
             for name, runs in mine.items()
         },
-        "samples": {name: found for name, runs in mine.items() if (found := _samples(runs)) is not None},
+        "samples": {
+            name: found
+            for name, runs in mine.items()
+            if name in _with_samples(results, task) and (found := _samples(runs)) is not None
+        },
     }
 
 
+def heat_map(results: Results) -> dict[str, Any]:
+    """Return the cells of every task, and the paths of this library's laws among them."""
+    tuning, laws = Table.of(results, "tuning"), [c.name for c in results.suite.contenders if c.kind == "adaptive"]
+    found = {}
+    for task in results.suite.tasks:
+        walked = {name: way for name in laws if (way := path(results, task, name)) is not None}
+        found[task.name] = {
+            "cells": [
+                [c.contender, *numbers([c.n, c.rate, c.cost, c.ratio, c.reached, c.runs], 4)]
+                for c in cells(results, tuning, task)
+            ],
+            "best": task.best_pair.late if task.best_pair is not None else None,
+            "paths": {
+                name: {
+                    "seed": way.seed,
+                    "role": way.role,
+                    "arrived": way.arrived,
+                    **{key: numbers(getattr(way, key), 3) for key in ("cost", "n", "rate")},
+                }
+                for name, way in walked.items()
+            },
+        }
+    levels = grid(results)
+    return {"numbers": levels[0], "rates": levels[1], "tasks": found}
+
+
+def _with_samples(results: Results, task: TaskRecord) -> set[str]:
+    """The contenders whose samples are shown: the laws, the best constants, n = 5; all would be most of the page."""
+    suite, best, pair = results.suite, task.best_fixed_n, task.best_pair
+    names = {suite.effort, suite.gap, *(c.name for c in suite.contenders if c.steps == 5)}
+    names |= {suite.fixed(best.late).name} if best is not None else set()
+    return names | ({pair.late} if pair is not None else set())
+
+
 def _band(runs: Sequence[Run], key: str, grid: NDArray[np.float64]) -> list[list[float | None]] | None:
+    """Median and quartiles; None where there is nothing to show, as for a rate that nobody changed."""
     found = band(runs, key, grid)
-    if not np.isfinite(found.middle).any():
+    if not np.isfinite(found.middle).any() or (key == "rate" and (found.middle == 1.0).all()):
         return None
-    return [numbers(part, 4) for part in (found.middle, found.low, found.high)]
+    return [numbers(part, 3) for part in (found.middle, found.low, found.high)]
 
 
 def _samples(runs: Sequence[Run]) -> dict[str, Any] | None:
@@ -109,7 +161,7 @@ def _samples(runs: Sequence[Run]) -> dict[str, Any] | None:
     for run in sorted(runs, key=lambda r: r.config.seed):
         if isinstance(run.samples, Samples):
             data = run.samples.data
-            points = data if isinstance(data, str) else [numbers(point, 4) for point in data]
+            points = data if isinstance(data, str) else [numbers(point, 3) for point in data]
             return {"seed": run.config.seed, "kind": run.samples.kind, "data": points}
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from experiments.report import formatting
+from experiments.report.averages import denominators
 from experiments.report.data import FACTORS, profiles
+from experiments.report.heat_figure import heat_figure
 from experiments.report.outcomes import outcomes, tally
-from experiments.report.palette import styles
+from experiments.report.palette import Style, styles
 from experiments.report.series import band, grid_of
-from experiments.schema import Results, TaskRecord
+from experiments.schema import ContenderRecord, Results, TaskRecord
 from experiments.statistics import BEST_FIXED, Comparison, Table, compare, runs_of
 
 _LINES: dict[str, Any] = {
@@ -48,7 +49,7 @@ _TASKS_SHOWN = 4
 
 
 def draw(results: Results, out_dir: Path) -> list[Path]:
-    """Write ``evidence.png``, ``n_over_cost.png`` and ``profiles.png``; return their paths.
+    """Write ``evidence.png``, ``heat_map.png``, ``over_cost.png`` and ``profiles.png``; return their paths.
 
     Args:
         results: may hold no runs; every figure then says so.
@@ -57,7 +58,8 @@ def draw(results: Results, out_dir: Path) -> list[Path]:
     table = Table.of(results)
     drawings: dict[str, Callable[[], Figure]] = {
         "evidence.png": lambda: evidence(results, table),
-        "n_over_cost.png": lambda: n_over_cost(results, table),
+        "heat_map.png": lambda: heat_figure(results) or _nothing("No constants on tuning seeds yet."),
+        "over_cost.png": lambda: over_cost(results, table),
         "profiles.png": lambda: profile_figure(table),
     }
     paths = []
@@ -89,17 +91,50 @@ def _ratio_axis(axes: Axes, values: Sequence[float]) -> None:
 
 
 def evidence(results: Results, table: Table) -> Figure:
-    """Forest plot: every contender's cost against the best fixed n, and beside it all that went against it."""
-    tasks = table.tasks("evaluation")
-    found = [compare(table, c.name, BEST_FIXED, tasks) for c in results.suite.contenders]
+    """Forest plots: every contender's cost against each denominator, and beside them all that went against it."""
+    tasks, suite = table.tasks("evaluation"), results.suite
+    found = [compare(table, c.name, BEST_FIXED, tasks) for c in suite.contenders if is_shown(table, c, tasks)]
     rows = sorted((c for c in found if c.tasks), key=lambda c: -c.cost().value)
     if not rows:
         return _nothing("No results on evaluation tasks yet.")
-    drawn, counts = styles(results.suite), {a.contender: a for a in outcomes(results, table, tasks)}
-    figure = Figure(figsize=(10.5, 1.3 + 0.34 * len(rows)))
-    axes = figure.add_axes((0.0, 0.0, 0.58, 1.0))
+    against = denominators(suite)
+    figure = Figure(figsize=(5.2 + 3.1 * len(against), 1.3 + 0.3 * len(rows)))
+    width = 0.72 / len(against)
+    for index, (opponent, title) in enumerate(against.items()):
+        axes = figure.add_axes((index * (width + 0.015), 0.0, width, 1.0))
+        _forest(axes, [compare(table, row.contender, opponent, tasks) for row in rows], styles(suite))
+        axes.set_title(f"over {title}", fontsize=10)
+        axes.set_ylim(-0.7, len(rows) - 0.3)
+        axes.set_yticks(range(len(rows)), [""] * len(rows))
+        axes.grid(axis="y", visible=False)
+    counts = {a.contender: a for a in outcomes(results, table, tasks)}
+    _columns(axes, rows, {name: (a.bad, a.runs) for name, a in counts.items()}, 1 / (width * figure.get_figwidth()))
+    titles = [suite.contender(row.contender).title for row in rows]
+    figure.axes[0].set_yticks(
+        range(len(rows)), [t + ("*" if r.missing else "") for t, r in zip(titles, rows, strict=True)]
+    )
+    note = "; * hollow: not run on every task" if any(row.missing for row in rows) else ""
+    figure.text(
+        0.36,
+        -0.45 / figure.get_figheight(),
+        f"cost to target as a ratio, 95 % interval; geometric mean over {len(tasks)} evaluation tasks and two targets\n"
+        f"below 1 is cheaper; the best constants were picked on tuning seeds{note}",
+        ha="center",
+        va="top",
+    )
+    return figure
+
+
+def is_shown(table: Table, contender: ContenderRecord, tasks: Sequence[TaskRecord]) -> bool:
+    """Whether a contender has a row of its own: pairs that ran on a part of the tasks are many, and not comparable."""
+    return contender.kind != "pair" or all(table.get(task.name, contender.name) is not None for task in tasks)
+
+
+def _forest(axes: Axes, rows: Sequence[Comparison], drawn: Mapping[str, Style]) -> None:
     ends: list[float] = []
     for y, row in enumerate(rows):
+        if not row.tasks:
+            continue
         cost, style = row.cost(), drawn[row.contender]
         ends += [v for v in (cost.value, cost.low, cost.high) if not math.isnan(v)]
         if not math.isnan(cost.low):
@@ -107,29 +142,17 @@ def evidence(results: Results, table: Table) -> Figure:
         face = "white" if row.missing else style.color
         axes.plot([cost.value], [y], "o", color=style.color, markerfacecolor=face, markersize=7, markeredgewidth=1.8)
     _ratio_axis(axes, ends)
-    _columns(axes, rows, {name: (a.bad, a.runs) for name, a in counts.items()})
-    titles = [results.suite.contender(row.contender).title for row in rows]
-    axes.set_yticks(range(len(rows)), [t + ("*" if r.missing else "") for t, r in zip(titles, rows, strict=True)])
-    axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.grid(axis="y", visible=False)
-    note = "\n* hollow: not run on every task" if any(row.missing for row in rows) else ""
-    axes.set_xlabel(
-        "cost to target over the best fixed n's (picked on tuning seeds), 95 % interval\n"
-        f"geometric mean over {len(tasks)} evaluation tasks and two targets; below 1 is cheaper{note}"
-    )
-    return figure
 
 
-def _columns(axes: Axes, rows: Sequence[Comparison], bad: dict[str, tuple[int, int]]) -> None:
-    """Figures to the right of the plot: ratio, tasks won / undecided / lost, runs that fell short."""
-    places, at = (1.03, 1.30, 1.52), axes.get_yaxis_transform()
-    heads = ("ratio", "won / open / lost", "missed, failed,\ndiverged")
+def _columns(axes: Axes, rows: Sequence[Comparison], bad: dict[str, tuple[int, int]], inch: float) -> None:
+    """Counts to the right of the plot, of tasks and of runs that fell short; ``inch`` in widths of the axes."""
+    places, at = (1 + 0.2 * inch, 1 + 1.5 * inch), axes.get_yaxis_transform()
+    heads = ("won / open / lost\n(to best fixed n)", "missed, failed,\ndiverged")
     for x, head in zip(places, heads, strict=True):
         axes.text(x, len(rows) - 0.2, head, transform=at, va="bottom", fontsize=9, color="#56606e")
     for y, row in enumerate(rows):
         counts = tally(row)
         cells = (
-            formatting.figure(row.cost()),
             f"{len(counts.won)} / {len(counts.undecided)} / {len(counts.lost)}",
             f"{bad[row.contender][0]} of {bad[row.contender][1]}",
         )
@@ -137,53 +160,62 @@ def _columns(axes: Axes, rows: Sequence[Comparison], bad: dict[str, tuple[int, i
             axes.text(x, y, cell, transform=at, va="center", fontsize=9)
 
 
-def n_over_cost(results: Results, table: Table) -> Figure:
-    """Chosen n above quality, over cost: the gap law, its best fixed n and n = 5 on the first tasks."""
-    tasks = [t for t in table.tasks("evaluation") if table.get(t.name, results.suite.gap) is not None][:_TASKS_SHOWN]
+def over_cost(results: Results, table: Table) -> Figure:
+    """Chosen n and rate above quality, over cost: the law, its best constants and n = 5 on the first tasks."""
+    suite = results.suite
+    law = suite.effort if any(c.name == suite.effort for c in suite.contenders) else suite.gap
+    tasks = [t for t in table.tasks("evaluation") if table.get(t.name, law) is not None][:_TASKS_SHOWN]
     if not tasks:
-        return _nothing("No results of the gap law on evaluation tasks yet.")
-    figure = Figure(figsize=(3.4 * len(tasks) + 0.6, 5.2), layout="constrained")
-    grid = figure.subplots(2, len(tasks), sharex="col", squeeze=False, height_ratios=(1, 1.4))
+        return _nothing("No results of the law on evaluation tasks yet.")
+    curves = ("n", "rate", "quality") if law == suite.effort else ("n", "quality")
+    figure = Figure(figsize=(3.4 * len(tasks) + 0.6, 1.6 + 1.8 * len(curves)), layout="constrained")
+    grid = figure.subplots(
+        len(curves), len(tasks), sharex="col", squeeze=False, height_ratios=(*[1.0] * (len(curves) - 1), 1.4)
+    )
     labels: dict[str, Artist] = {}
     for column, task in enumerate(tasks):
-        upper, lower = grid[0, column], grid[1, column]
-        _task_column(upper, lower, results, task, labels)
-        upper.set_title(task.title, fontsize=10, wrap=True)
-        lower.set_xlabel("cost, generator updates")
-        lower.set_ylabel(task.metric)
-    grid[0, 0].set_ylabel("critic updates n")
-    order = [c.title for c in results.suite.contenders if c.title in labels]
+        rows = dict(zip(curves, grid[:, column], strict=True))
+        _task_column(rows, results, task, law, labels)
+        grid[0, column].set_title(task.title, fontsize=10, wrap=True)
+        grid[-1, column].set_xlabel("cost, generator updates")
+        grid[-1, column].set_ylabel(task.metric)
+    for row, text in zip(grid[:-1, 0], ("critic updates n", "critic's rate,\ntimes the task's"), strict=False):
+        row.set_ylabel(text)
+    order = [c.title for c in suite.contenders if c.title in labels]
     figure.legend([labels[title] for title in order], order, loc="outside lower center", ncols=4)
     return figure
 
 
-def _task_column(upper: Axes, lower: Axes, results: Results, task: TaskRecord, labels: dict[str, Artist]) -> None:
+def _task_column(
+    rows: Mapping[str, Axes], results: Results, task: TaskRecord, law: str, labels: dict[str, Artist]
+) -> None:
     suite, drawn = results.suite, styles(results.suite)
-    best = task.best_fixed_n
-    names = [suite.gap]
-    if best is not None:
-        names += [suite.fixed(n).name for n in (best.early, best.late)]
+    best, pair = task.best_fixed_n, task.best_pair
+    names = [law]
+    names += [suite.fixed(best.late).name] if best is not None else []
+    names += [pair.late] if pair is not None and law == suite.effort else []
     names += [c.name for c in suite.contenders if c.steps == 5]
+    grouped = runs_of(results)
     for name in dict.fromkeys(names):
-        runs = runs_of(results).get((task.name, name), [])
+        runs = grouped.get((task.name, name), [])
         points, style = grid_of(runs), drawn[name]
-        for axes, key in ((upper, "n"), (lower, "quality")):
+        for key, axes in rows.items():
             found = band(runs, key, points)
             axes.fill_between(points, found.low, found.high, color=style.color, alpha=0.15, linewidth=0)
             (line,) = axes.plot(
                 points, found.middle, _LINES[style.dash], color=style.color, linewidth=style.width * 0.7
             )
             labels.setdefault(suite.contender(name).title, line)
-    lower.set_yscale("log")
-    # Qualities seldom span more than a decade or two: 1, 2, 5 give numbers where decades alone give one.
-    lower.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    lower.yaxis.set_minor_locator(NullLocator())
-    upper.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    lower.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    for key, axes in rows.items():
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+        if key == "n":
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+            axes.set_ylim(bottom=0)
+        else:
+            _plain_log_axis(axes, LogLocator(subs=(1.0, 2.0, 5.0)) if key == "quality" else LogLocator(base=2))
     for name, value in (task.targets or {}).items():
-        lower.axhline(value, color="#1c2430", linewidth=0.9, linestyle=":")
-        lower.annotate(
+        rows["quality"].axhline(value, color="#1c2430", linewidth=0.9, linestyle=":")
+        rows["quality"].annotate(
             name,
             (1, value),
             xycoords=("axes fraction", "data"),
@@ -195,7 +227,14 @@ def _task_column(upper: Axes, lower: Axes, results: Results, task: TaskRecord, l
             zorder=5,
             bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1},
         )
-    upper.set_ylim(bottom=0)
+
+
+def _plain_log_axis(axes: Axes, locator: LogLocator) -> None:
+    """A logarithmic axis with plain numbers: values seldom span more than a decade or two, and decades are too few."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(locator)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def profile_figure(table: Table) -> Figure:

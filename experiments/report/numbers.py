@@ -15,4 +15,4 @@ def numbers(values: Iterable[float], digits: int = 5) -> list[float | None]:
 
 def triple(estimate: Estimate) -> list[float | None]:
     """Return [value, low, high]."""
-    return numbers([estimate.value, estimate.low, estimate.high])
+    return numbers([estimate.value, estimate.low, estimate.high], 4)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from experiments.schema import Run
 
 Array = NDArray[np.float64]
+QUALITIES = ("quality", "ema_quality")
+"""Curves in which what is not finite is the worst there is."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def on_grid(run: Run, name: str, grid: Array) -> Array:
     values = np.asarray(getattr(run.curve, name), dtype=np.float64)
     if not cost.size or not grid.size:
         return np.full(grid.shape, np.inf)
-    if name == "quality":
+    if name in QUALITIES:
         values = np.where(np.isfinite(values), values, np.inf)
     reach = grid + (grid[1] - grid[0] if grid.size > 1 else grid[0]) / 2
     index = np.searchsorted(cost, reach, side="right") - 1
@@ -68,7 +70,7 @@ def band(runs: Sequence[Run], name: str, grid: Array) -> Band:
         empty = np.full(grid.shape, np.nan)
         return Band(empty, empty, empty)
     stacked = np.stack([on_grid(run, name, grid) for run in runs])
-    if name != "quality":
+    if name not in QUALITIES:
         stacked = np.where(np.isinf(stacked), np.nan, stacked)
     ends = np.full((3, grid.size), np.nan)
     for point, column in enumerate(stacked.T):

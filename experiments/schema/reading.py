@@ -249,5 +249,7 @@ def suite_from_json(data: Any, where: str = "tasks.json") -> Suite:
         gap=_name(data, "gap", where),
         loss_ratio=_name(data, "loss_ratio", where),
         reference=_name(data, "reference", where),
+        # Suites that were described before there were pairs and rates have none of these.
         pairs=tuple(_get(data, "pairs", list, where)) if "pairs" in data else (),
+        **{key: _name(data, key, where) for key in ("effort", "two_time_scales") if key in data},
     )

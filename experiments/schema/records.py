@@ -243,6 +243,8 @@ class Suite:
         gap: name of the contender that the targets on the Wasserstein gap are about.
         loss_ratio: name of the contender that the target on the loss ratio is about.
         reference: name of the contender that runs the WGAN reference schedule.
+        effort: name of the contender that sets the critic's rate and the number of its updates.
+        two_time_scales: name of the contender with n = 1 and a higher rate of the critic.
         pairs: names of the constant pairs that are the best over all tasks, picked on tuning seeds alone.
     """
 
@@ -252,6 +254,8 @@ class Suite:
     gap: str = "wasserstein_gap"
     loss_ratio: str = "loss_ratio_pid"
     reference: str = "wgan_reference"
+    effort: str = "effort"
+    two_time_scales: str = "ttur"
     pairs: tuple[str, ...] = ()
 
     def task(self, name: str) -> TaskRecord:

@@ -16,32 +16,38 @@ from experiments.statistics.aggregates import (
     task_estimate,
 )
 from experiments.statistics.calibration import best_pairs, calibrate
-from experiments.statistics.comparison import BEST_FIXED, OWN_MEAN, Comparison, TaskComparison, compare
+from experiments.statistics.comparison import BEST_FIXED, BEST_PAIR, OWN_MEAN, Comparison, TaskComparison, compare
+from experiments.statistics.goals import Goal
 from experiments.statistics.measures import cost_to_target, quality_at_cost
 from experiments.statistics.resampling import Estimate, log_ratio
 from experiments.statistics.robust import interquartile_mean, median_task, probability_of_improvement
-from experiments.statistics.scores import SHARES, Scores, Table, runs_of
-from experiments.statistics.verdict import VerdictRow, verdict
+from experiments.statistics.scores import SHARES, Scores, Table, averaged_generator, runs_of
+from experiments.statistics.verdict import AT_LIMIT, effort_goals, number_goals, verdict
 
 __all__ = [
+    "AT_LIMIT",
     "BEST_FIXED",
+    "BEST_PAIR",
     "OWN_MEAN",
     "SHARES",
     "Comparison",
     "Estimate",
+    "Goal",
     "Scores",
     "Table",
     "TaskComparison",
-    "VerdictRow",
+    "averaged_generator",
     "best_pairs",
     "calibrate",
     "compare",
     "cost_to_target",
+    "effort_goals",
     "interquartile_mean",
     "log_ratio",
     "mean_ratio",
     "mean_ratios",
     "median_task",
+    "number_goals",
     "performance_profile",
     "probability_of_improvement",
     "quality_at_cost",

@@ -21,16 +21,16 @@ def calibrate(results: Results, task: TaskRecord) -> TaskRecord:
     that quality (:data:`FACTORS`). The best fixed n for a target has the lowest median cost to it: it may
     be another one for the early than for the late target, which makes it the hardest opponent. Ties go to
     the lower mean cost, then to the smaller n. The best pair is picked alike among all constants, fixed n (the rate
-    times 1) included.
+    times 1) included; pairs that were not run on this task are left out.
 
     Args:
-        results: must hold runs on tuning seeds of every fixed contender of the suite, and of every pair or of none;
-            without pairs there is no best one.
+        results: must hold runs on tuning seeds of every fixed contender of the suite; without pairs there is no
+            best one.
         task: one of the suite's tasks.
 
     Raises:
-        ValueError: a fixed contender or one of the pairs has no run on tuning seeds or other seeds than the rest, or
-            no fixed n has a finite quality at the budget.
+        ValueError: a fixed contender has no run on tuning seeds, one of them or a pair has other seeds than the rest,
+            or no fixed n has a finite quality at the budget.
     """
     fixed = {c.name: c.steps for c in results.suite.contenders if c.kind == "fixed" and c.steps is not None}
     names = sorted(fixed, key=fixed.__getitem__)
@@ -47,11 +47,12 @@ def calibrate(results: Results, task: TaskRecord) -> TaskRecord:
     among_fixed = {figure: fixed[name] for figure, name in _best(runs, aimed).items()}
     aimed = dataclasses.replace(aimed, best_fixed_n=BestFixed(**among_fixed), best_pair=None)
     pairs = [c.name for c in results.suite.contenders if c.kind == "pair"]
-    runs |= _tuning_runs(results, task, pairs)
-    if not any(runs[name] for name in pairs):
+    ran = {name: its for name, its in _tuning_runs(results, task, pairs).items() if its}
+    if not ran:
         return aimed
+    runs |= ran
     if not _complete(runs):
-        raise ValueError(f"{task.name}: every pair needs runs on the same tuning seeds, got {_seeds(runs)}")
+        raise ValueError(f"{task.name}: pairs need the tuning seeds of every fixed n, got {_seeds(runs)}")
     return dataclasses.replace(aimed, best_pair=BestPair(**_best(runs, aimed)))
 
 
@@ -62,16 +63,17 @@ def best_pairs(results: Results, count: int = 3) -> tuple[str, ...]:
     on a task does not matter: it is the same for all pairs.
 
     Args:
-        results: tasks that have no best pair yet are left out.
+        results: tasks on which not all pairs have runs are left out.
         count: how many.
     """
     pairs = [c.name for c in results.suite.contenders if c.kind == "pair"]
     sums = dict.fromkeys(pairs, 0.0)
-    tasks = [task for task in results.suite.tasks if task.best_pair is not None]
-    for task in tasks:
-        for name, runs in _tuning_runs(results, task, pairs).items():
-            sums[name] += float(np.log(np.median(score_runs(runs, task).cost, axis=0)).mean())
-    return tuple(sorted(pairs, key=sums.__getitem__)[:count]) if tasks else ()
+    tasks = [(task, _tuning_runs(results, task, pairs)) for task in results.suite.tasks if task.best_pair is not None]
+    whole = [(task, runs) for task, runs in tasks if all(runs.values())]
+    for task, runs in whole:
+        for name, its in runs.items():
+            sums[name] += float(np.log(np.median(score_runs(its, task).cost, axis=0)).mean())
+    return tuple(sorted(pairs, key=sums.__getitem__)[:count]) if whole else ()
 
 
 def _tuning_runs(results: Results, task: TaskRecord, names: Sequence[str]) -> dict[str, list[Run]]:

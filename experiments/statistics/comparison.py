@@ -18,8 +18,11 @@ from experiments.statistics.scores import SHARES, Scores, Table
 BEST_FIXED = "best fixed n"
 """Opponent: the fixed n that was best on the task's tuning seeds, per target and at the budget."""
 
+BEST_PAIR = "best constant pair"
+"""Opponent: the constant n and critic's rate that were best on tuning seeds, per target and at the budget."""
+
 OWN_MEAN = "own mean n"
-"""Opponent: the contender's own mean n of the same task and seed, held fixed by error-diffused rounding."""
+"""Opponent: the contender's own mean n (and mean rate) of the same task and seed, held by error-diffused rounding."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class TaskComparison:
         return np.hstack([self.log_cost, self.log_quality])
 
     @property
+    def whole(self) -> Estimate:
+        """Paired ratio of qualities at the whole budget."""
+        return self.quality[SHARES.index(1.0)]
+
+    @property
     def reached(self) -> tuple[int, ...]:
         """Number of the contender's runs that reached each of TARGETS."""
         return tuple(int(n) for n in self.mine.reached.sum(axis=0))
@@ -139,7 +147,7 @@ def opponents(table: Table, task: TaskRecord, contender: str, opponent: str) -> 
         table: knows which contender holds n at which number, and which one matches which.
         task: knows its best fixed n.
         contender: whose opponents they are.
-        opponent: :data:`BEST_FIXED`, :data:`OWN_MEAN`, or a contender's name.
+        opponent: :data:`BEST_FIXED`, :data:`BEST_PAIR`, :data:`OWN_MEAN`, or a contender's name.
 
     Returns:
         A tuple of len(TARGETS) + 1 names, or None where there is no such opponent on this task.
@@ -147,6 +155,9 @@ def opponents(table: Table, task: TaskRecord, contender: str, opponent: str) -> 
     if opponent == BEST_FIXED:
         best = task.best_fixed_n
         return None if best is None else tuple(table.suite.fixed(n).name for n in (best.early, best.late, best.budget))
+    if opponent == BEST_PAIR:
+        pair = task.best_pair
+        return None if pair is None else (pair.early, pair.late, pair.budget)
     if opponent == OWN_MEAN:
         own = [c.name for c in table.suite.contenders if c.kind == "matched" and c.matches == contender]
         return (own[0],) * (len(TARGETS) + 1) if own else None
@@ -159,7 +170,7 @@ def compare(table: Table, contender: str, opponent: str, tasks: Iterable[TaskRec
     Args:
         table: scores of one seed role.
         contender: a contender's name.
-        opponent: :data:`BEST_FIXED`, :data:`OWN_MEAN`, or a contender's name.
+        opponent: :data:`BEST_FIXED`, :data:`BEST_PAIR`, :data:`OWN_MEAN`, or a contender's name.
         tasks: with targets; those where one of the two has no run, or no seed in common, are listed as
             missing.
     """

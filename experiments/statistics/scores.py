@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,18 @@ class Table:
         return [t for t in self.suite.tasks if t.suite == suite and t.targets is not None and t.name in ran]
 
 
+def averaged_generator(results: Results) -> Results:
+    """Return the results with the averaged generator's quality in place of the live one's.
+
+    Runs that judged no averaged generator are left out. One without any finite quality of either is kept: it is the
+    worst there is with both.
+    """
+    judged = [run for run in results.runs if np.isfinite(run.curve.ema_quality).any()]
+    broken = [run for run in results.runs if judged and not np.isfinite(run.curve.quality).any()]
+    runs = [replace(run, curve=replace(run.curve, quality=run.curve.ema_quality)) for run in (*judged, *broken)]
+    return replace(results, runs=tuple(runs))
+
+
 def runs_of(results: Results, role: str = "final") -> dict[tuple[str, str], list[Run]]:
     """Return the runs of a seed role by (task, contender).
 
@@ -130,4 +142,4 @@ def score_runs(runs: Iterable[Run], task: TaskRecord) -> Scores:
     )
 
 
-__all__ = ["SHARES", "UNREACHED", "Scores", "Table", "runs_of", "score_runs"]
+__all__ = ["SHARES", "UNREACHED", "Scores", "Table", "averaged_generator", "runs_of", "score_runs"]

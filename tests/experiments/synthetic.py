@@ -7,9 +7,11 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from experiments.schema import (
     BestFixed,
+    BestPair,
     Config,
     ContenderRecord,
     Cost,
@@ -68,6 +70,7 @@ def run(
     role: str = "final",
     suite: str = "evaluation",
     n: float = 2.0,
+    rate: float = 1.0,
     failed: bool = False,
     diverged: bool = False,
     stop: float = BUDGET,
@@ -97,7 +100,7 @@ def run(
             critic_updates=tuple(n * u for u in updates),
             generator_updates=updates,
             cpu_seconds=tuple(0.01 * c for c in cost),
-            rate=tuple(1.0 for _ in cost),
+            rate=tuple(rate for _ in cost),
             ema_quality=quality,
         ),
         summary=Summary(n, int(n * (updates[-1] if updates else 0)), int(updates[-1] if updates else 0), 1.0),
@@ -178,3 +181,28 @@ def story(extra_tasks: Sequence[TaskRecord] = ()) -> Results:
                 )
             runs.append(run(entry.name, contender, 0, pace / 2, pace, role="tuning", suite=entry.suite))
     return Results(Suite(tasks, CONTENDERS, freeze_commit="0123abc"), tuple(runs))
+
+
+EFFORT = ContenderRecord("effort", "Critic effort", "adaptive")
+PAIR = ContenderRecord("pair_1x4", "n = 1, rate x 4", "pair", setting={"steps": 1}, rate=4.0)
+
+
+def paired_story(effort: float = 2.0, quality: float = 1.0) -> Results:
+    """The story with the law on rate and number at a cost of ``effort``, and a constant pair at 2.5, on every task.
+
+    The pair is the best of each task, but for quality at the budget; it misses the late target of "pid" once.
+    """
+    results = story()
+    best = BestPair("pair_1x4", "pair_1x4", "fixed_2")
+    tasks = tuple(replace(t, best_pair=best) for t in results.suite.tasks)
+    runs = []
+    for entry in tasks:
+        for index, seed in enumerate(SEEDS):
+            mine, theirs = effort * (1 + index % 2), 2.5 * (1 + index % 2)
+            missed = (entry.name, seed) == ("pid", SEEDS[0])
+            runs.append(run(entry.name, "effort", seed, mine / 2, mine, quality, suite=entry.suite, n=1.0, rate=8.0))
+            late = math.inf if missed else theirs
+            runs.append(run(entry.name, "pair_1x4", seed, theirs / 2, late, suite=entry.suite, n=1.0, rate=4.0))
+    contenders = (*results.suite.contenders, EFFORT, PAIR)
+    suite = replace(results.suite, tasks=tasks, contenders=contenders, gap="wasserstein_gap", pairs=("pair_1x4",))
+    return Results(suite, (*results.runs, *runs))

@@ -9,13 +9,16 @@ import pytest
 from experiments.report import RESULTS, tables
 from experiments.schema import load_results
 
+N_ALONE = RESULTS.parent / "n_alone"
 ROOT = Path(__file__).resolve().parents[2]
 ALL_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in ALL_PAGES if "<!-- table:" in page.read_text()]
+# Every other page shows the edition that the report is built from.
+OF_EDITION = {"n_alone.md": N_ALONE}
 
 
-def test_every_committed_run_is_read_as_what_it_is() -> None:
-    results = load_results(RESULTS)
+def test_every_committed_run_of_the_first_edition_is_read_as_what_it_is() -> None:
+    results = load_results(N_ALONE)
     assert not results.problems
     # 258 + 252 runs on tuning seeds, 1570 + 1570 + 129 + 86 on final ones.
     assert len(results.runs) == len({run.identity for run in results.runs}) == 3865
@@ -28,4 +31,5 @@ def test_there_are_tables_to_compare() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_tables_are_those_of_the_committed_results(page: Path) -> None:
-    assert tables.check(page, RESULTS) == [], "python -m experiments report --tables PAGE writes them anew"
+    stale = tables.check(page, OF_EDITION.get(page.name, RESULTS))
+    assert stale == [], "python -m experiments report --tables PAGE writes them anew; n_alone.md needs --results"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
 import functools
+import gzip
 import json
 import math
 import re
 import shutil
+import string
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,8 +25,10 @@ from experiments.plan import suite_record
 from experiments.report import add_arguments, build, figures, formatting, report, tables
 from experiments.report.averages import AVERAGES, averages, default_opponents, outcome
 from experiments.report.data import page_data, profiles
+from experiments.report.heat import cells as cells_of
+from experiments.report.heat import grid, path
 from experiments.report.outcomes import outcomes, tally
-from experiments.report.page import embed, render
+from experiments.report.page import pack, render
 from experiments.report.palette import HUES, styles
 from experiments.report.seeds import Group, groups, seen_note
 from experiments.report.series import band, grid_of, on_grid
@@ -34,14 +39,16 @@ from experiments.schema import (
     Samples,
     Suite,
     compact,
+    load_results,
     suite_to_json,
     write_json,
 )
 from experiments.statistics import BEST_FIXED, Estimate, Table, compare
-from tests.experiments.synthetic import CONTENDERS, PACE, SEEDS, run, story, task
+from tests.experiments.synthetic import CONTENDERS, PACE, SEEDS, paired_story, run, story, task
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
+N_ALONE = Path(__file__).resolve().parents[2] / "experiments" / "results" / "n_alone"
 EVIL = '</script><img src=x onerror="window.broken=1">'
 
 
@@ -227,13 +234,42 @@ def test_hues_of_a_kind_can_be_told_apart(kind: str) -> None:
     assert min(apart, default=99) > 18
 
 
+# The heat map
+
+
+def test_cells_are_the_constants_on_tuning_seeds() -> None:
+    results = paired_story()
+    extra = tuple(run("wins", "pair_1x4", seed, 1.0, late, role="tuning") for seed, late in ((0, 4.0), (1, math.inf)))
+    tuned = Results(results.suite, (*results.runs, *extra))
+    found = {c.contender: c for c in cells_of(tuned, Table.of(tuned, "tuning"), tuned.suite.tasks[0])}
+    # One of the two got to the late target: the median is halfway between 4 and two budgets.
+    pair = found["pair_1x4"]
+    assert (pair.n, pair.rate, pair.cost, pair.reached, pair.runs, pair.missed) == (1, 4, 102, 1, 2, False)
+    assert (found["fixed_2"].cost, found["fixed_2"].ratio, found["fixed_5"].ratio) == (8, 1, 2)
+    assert set(found) == {"fixed_1", "fixed_2", "fixed_5", "pair_1x4"}
+    assert grid(tuned) == ([1, 2, 5], [1, 4])
+    assert cells_of(tuned, Table.of(tuned, "tuning"), dataclasses.replace(tuned.suite.tasks[0], targets=None)) == []
+
+
+def test_the_path_is_of_the_lowest_final_seed() -> None:
+    results = paired_story()
+    early = run("wins", "effort", 0, 1, 2, role="tuning")
+    found = path(Results(results.suite, (early, *results.runs)), results.suite.tasks[0], "effort")
+    assert found is not None
+    assert (found.seed, found.role, found.n[0], found.rate[0], found.arrived) == (SEEDS[0], "final", 1, 8, 0)
+    alone = path(Results(results.suite, (early,)), results.suite.tasks[0], "effort")
+    assert alone is not None
+    assert alone.role == "tuning"
+    assert path(results, results.suite.tasks[0], "nobody") is None
+
+
 # Averages
 
 
 def test_averages_of_the_known_suite() -> None:
     results = story()
     found = averages(results, Table.of(results))
-    assert list(found) == [BEST_FIXED, "own mean n", "fixed_5", "wgan_reference"]
+    assert list(found) == [BEST_FIXED, "fixed_5", "own mean n", "wgan_reference", "ttur"]
     assert list(default_opponents(results)) == list(found)
     rows = {row["contender"]: row for row in found[BEST_FIXED]["evaluation"]}
     gap = rows["wasserstein_gap"]
@@ -325,7 +361,8 @@ def test_tables_of_the_known_suite() -> None:
     results = story()
     gap = cells(tables.evidence(results), "Wasserstein gap")
     assert gap[1].startswith("1.00 (")
-    assert gap[3:] == ["4.00 (Title of loses)", "2 / 0 / 1", "1 of 12"]
+    assert gap[3:] == ["4.00 (4.00 to 7.07), Title of loses", "2 / 0 / 1", "1 of 12"]
+    assert cells(tables.evidence(results), "Accuracy ladder")[0] == "Accuracy ladder (2 of 3 tasks)"
     assert cells(tables.evidence(results), "n = 2")[1] == "1.00 (1.00 to 1.00)"
     assert cells(tables.failures_table(results), "n = 5") == ["n = 5", "12", "1", "0", "0", "1"]
     task_row = cells(tables.tasks_table(results), "Title of wins")
@@ -333,6 +370,50 @@ def test_tables_of_the_known_suite() -> None:
     assert task_row[4].startswith("0.50 (")
     verdict_row = cells(tables.verdict_table(results), "Wasserstein gap: cost against the best fixed n, worst")
     assert verdict_row[3:5] == ["**not met**", "Title of loses"]
+
+
+def test_tables_of_rate_and_number() -> None:
+    results = paired_story()
+    head = cells(tables.evidence(results), "contender")
+    assert head[1:4] == ["cost to best fixed n", "cost to n = 5", "cost to best constant pair"]
+    effort = cells(tables.evidence(results), "Critic effort")
+    assert [cell.split(" (")[0] for cell in effort[1:4]] == ["0.30", "0.15", "0.64"]
+    chosen = tables.evidence(results, ["pairs", "effort"]).splitlines()[2:]
+    assert [line.split(" | ")[0] for line in chosen] == ["| Critic effort", "| n = 1, rate x 4"]
+    goal = cells(tables.targets_table(results), "cost against the best fixed n at the task's rates, geometric")
+    assert goal[1:4:2] == ["&lt;= 0.42", "holds"]
+    worse = tables.targets_table(paired_story(effort=60.0))
+    assert cells(worse, "cost against the best fixed n at the task's rates, worst")[3] == "**falls short**"
+    rival = cells(tables.rivals_table(results), "Accuracy ladder")
+    assert rival[0] == "Accuracy ladder (2 of 3 tasks)"
+    assert cells(tables.rivals_table(results), "best constant pair")[1].startswith("0.64 (")
+    task_row = cells(tables.tasks_table(results), "Title of wins")
+    assert task_row[3:5] == ["2 / 2 / 2", "1x4 / 1x4 / 2x1"]
+
+
+def test_averaged_generators_are_judged_beside_the_live_ones() -> None:
+    results = paired_story()
+    effort = [r.config.contender == "effort" for r in results.runs]
+    half = [dataclasses.replace(r.curve, ema_quality=tuple(q / 2 for q in r.curve.quality)) for r in results.runs]
+    runs = tuple(
+        dataclasses.replace(r, curve=c) if mine else r for r, c, mine in zip(results.runs, half, effort, strict=True)
+    )
+    row = cells(tables.averaged_table(Results(results.suite, runs), ["effort"]), "Critic effort")
+    assert [text.split(" (")[0] for text in row[3:]] == ["1.00", "0.50", "0.50"]
+    # Half of 5 is the early target: it is there from the first evaluation on.
+    assert float(row[2].split(" (")[0]) < float(row[1].split(" (")[0])
+    none = dataclasses.replace(runs[0].curve, ema_quality=(math.nan,) * len(runs[0].curve.cost))
+    old = tuple(dataclasses.replace(r, curve=none) for r in runs if r.status == "completed" and not r.diverged)
+    assert tables.averaged_table(Results(results.suite, old)) == "No results yet.\n"
+
+
+def test_what_was_not_run_is_listed() -> None:
+    lacking = cells(tables.not_run_table(story()), "1: Title of pid")
+    assert lacking == ["1: Title of pid", "Accuracy ladder"]
+    bare = dataclasses.replace(story().suite, contenders=(*story().suite.contenders, CONTENDERS[0]))
+    never = dataclasses.replace(bare.contenders[-1], name="never", title="Never")
+    more = Results(dataclasses.replace(bare, contenders=(*bare.contenders[:-1], never)), story().runs)
+    assert cells(tables.not_run_table(more), "all") == ["all", "Never"]
 
 
 def test_tables_are_rewritten_between_their_markers_alone(tmp_path: Path) -> None:
@@ -347,7 +428,7 @@ def test_tables_are_rewritten_between_their_markers_alone(tmp_path: Path) -> Non
     written = page.read_text()
     assert written.startswith("# Title\n<!-- table:evidence -->\n| contender |")
     assert "<!-- /table -->\nafter\n<!-- table:failures -->\n| contender |" in written
-    page.write_text(written.replace("4.00 (Title of loses)", "0.40 (Title of loses)"))
+    page.write_text(written.replace("Title of loses |", "Title of wins |"))
     assert tables.check(page, results) == ["evidence"]
 
 
@@ -364,7 +445,7 @@ def test_a_table_of_chosen_contenders_has_their_rows_alone(tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"page\.md: unknown contender 'prices'; there are: fixed_1,"):
         tables.update(page, results)
     page.write_text("<!-- table:failures fixed_1 -->\n<!-- /table -->\n")
-    with pytest.raises(ValueError, match="table 'failures fixed_1': only 'evidence' takes names"):
+    with pytest.raises(ValueError, match="table 'failures fixed_1': only evidence and averaged take names"):
         tables.check(page, results)
 
 
@@ -372,7 +453,7 @@ def test_tables_refuse_bad_markers(tmp_path: Path) -> None:
     results = folder(tmp_path / "results", Results(story().suite, ()))
     page = tmp_path / "page.md"
     page.write_text("<!-- table:prices -->\n<!-- /table -->\n")
-    with pytest.raises(ValueError, match="unknown table 'prices'; there are: evidence, verdict, tasks, failures"):
+    with pytest.raises(ValueError, match="unknown table 'prices'; there are: evidence, targets, rivals,"):
         tables.update(page, results)
     page.write_text("<!-- table:evidence -->\n")
     with pytest.raises(ValueError, match="of its own after it"):
@@ -407,7 +488,8 @@ def parsed(*arguments: str) -> argparse.Namespace:
 def test_the_command_builds_writes_tables_and_checks_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results, out, page = folder(tmp_path / "r", story()), tmp_path / "new" / "out", tmp_path / "README.md"
     assert report(parsed("--results", str(results), "--out", str(out))) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["evidence.png", "index.html", "n_over_cost.png", "profiles.png"]
+    pictures = ["evidence.png", "heat_map.png", "over_cost.png", "profiles.png"]
+    assert sorted(p.name for p in out.iterdir()) == sorted([*pictures, "index.html"])
     assert str(out / "index.html") in capsys.readouterr().out
     page.write_text("<!-- table:failures -->\n<!-- /table -->\n")
     assert report(parsed("--results", str(results), "--tables", str(page), "--check")) == 1
@@ -422,7 +504,7 @@ def test_pngs_are_pictures_and_the_same_every_time(tmp_path: Path) -> None:
     drawn = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        drawn.append(figures.draw(story(), tmp_path / name))
+        drawn.append(figures.draw(paired_story(), tmp_path / name))
     for one, other in zip(*drawn, strict=True):
         assert one.read_bytes().startswith(b"\x89PNG")
         assert one.read_bytes() == other.read_bytes()
@@ -452,7 +534,7 @@ def test_pngs_are_pictures_and_the_same_every_time(tmp_path: Path) -> None:
     ],
 )
 def test_every_folder_gives_a_report(results: Results, tmp_path: Path) -> None:
-    assert len(build(folder(tmp_path / "r", results), tmp_path / "out")) == 4
+    assert len(build(folder(tmp_path / "r", results), tmp_path / "out")) == 5
 
 
 def test_a_folder_of_another_version_gives_none(tmp_path: Path) -> None:
@@ -491,10 +573,17 @@ def test_the_page_asks_for_nothing_and_runs_no_name() -> None:
         assert "img" not in page.tags
 
 
-def test_embedded_data_ends_no_element() -> None:
-    text = embed({"name": EVIL + "<!--&\u2028"})
-    assert not set("<>&\u2028") & set(text)
-    assert json.loads(text) == {"name": EVIL + "<!--&\u2028"}
+def test_packed_data_ends_no_element() -> None:
+    text = json.dumps({"name": EVIL + "<!--&\u2028"})
+    packed = pack(text)
+    assert set(packed) <= set(string.ascii_letters + string.digits + "+/=")
+    assert gzip.decompress(base64.b64decode(packed)).decode() == text
+    assert pack(text) == packed
+
+
+def test_the_page_is_small_enough_to_send() -> None:
+    # Of the finished edition's 3865 runs; the charts' library is a third of it.
+    assert len(render(load_results(N_ALONE))) < 2_000_000
 
 
 def test_the_page_tells_what_was_skipped_failed_and_frozen() -> None:
@@ -507,6 +596,9 @@ def test_the_page_tells_what_was_skipped_failed_and_frozen() -> None:
     assert row + "100-103 (4 seeds): 8 contenders 100-102 (3 seeds): Two time scales" in plain
     assert "Only paired seeds are compared" in plain
     assert "were looked at with an earlier law, as its settings were frozen at 93c06ca; none of these results" in plain
+    assert re.search(r"To a target quality, Wasserstein gap costs 1\.00 \([^)]*\) times the best fixed n, 0\.", text)
+    assert "over 3 of 3 evaluation tasks" in text
+    assert "and 1 of 12 runs diverged, failed or never reached the late target." in text
     bare = dataclasses.replace(story().suite, freeze_commit=None)
     assert "not frozen yet" in render(Results(bare, ()))
 
@@ -595,8 +687,35 @@ def test_every_chart_is_drawn_and_nothing_is_complained_of(browser: Any, tmp_pat
         assert chart(browser, name, "chart.dataset.state") == "drawn"
         assert chart(browser, name, "chart.querySelectorAll('.trace path, .points path').length") > 0
     assert labels(browser, "ratio-chart")[0] == "WGAN reference schedule"  # the dearest stands at the bottom
-    assert browser.execute_script("return document.querySelectorAll('#sample-grid canvas').length") == len(PACE)
+    # Of the gap law, the best fixed n and n = 5 alone: all would be most of the page.
+    assert browser.execute_script("return document.querySelectorAll('#sample-grid canvas').length") == 3
     assert chart(browser, "average-table", "chart.dataset.state") == "drawn"
+    quiet(browser)
+
+
+def test_a_heat_map_of_every_task_with_the_path_of_a_law(browser: Any, tmp_path: Path) -> None:
+    opened(browser, render(paired_story()), tmp_path / "page.html")
+    count = "[...chart.querySelectorAll('svg')].map((s) => s.querySelectorAll(\"rect.cell\").length)"
+    assert chart(browser, "heat-maps", count) == [3, 3, 3]  # the pair has no run on tuning seeds
+    lines = "chart.querySelectorAll('polyline').length"
+    assert chart(browser, "heat-maps", lines) == 9  # of each map: the halo, the path, what follows the target
+    told = "[...chart.querySelectorAll('rect.cell title')].map((t) => t.textContent)"
+    assert "n = 2\ncost 8, 1.00 times the best pair's\nreached by 1 of 1 runs" in chart(browser, "heat-maps", told)
+    pick(browser, "heat-suite", "development")
+    assert chart(browser, "heat-maps", count) == [3]
+    assert not browser.find_element("id", "tip").is_displayed()
+    quiet(browser)
+
+
+def test_contenders_go_off_and_on_by_kind(browser: Any, tmp_path: Path) -> None:
+    opened(browser, story_page(), tmp_path / "page.html")
+    assert "Accuracy ladder" in labels(browser, "ratio-chart")
+    box = browser.find_element("css selector", "#ratio-kinds input[value='published rules']")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", box)
+    box.click()
+    assert "Accuracy ladder" not in labels(browser, "ratio-chart")
+    box.click()
+    assert "Accuracy ladder" in labels(browser, "ratio-chart")
     quiet(browser)
 
 
@@ -714,7 +833,7 @@ def test_the_runs_follow_task_and_contenders(browser: Any, tmp_path: Path) -> No
     browser.execute_script("document.querySelectorAll('#sample-grid img').forEach((i) => { i.loading = 'eager'; })")
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded) == [8] * (len(PACE) - 1))
+    WebDriverWait(browser, 30).until(lambda b: b.execute_script(loaded) == [8] * 3)
     quiet(browser)
 
 

@@ -1,6 +1,14 @@
 "use strict";
-(() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+(async () => {
+  const unpack = (id) => {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+  const [library, text] = await Promise.all([unpack("library"), unpack("data")]);
+  const plotly = document.createElement("script");
+  plotly.textContent = library;
+  document.head.append(plotly);
+  const data = JSON.parse(text);
   const byId = (id) => document.getElementById(id);
   const contenders = new Map(data.contenders.map((c) => [c.name, c]));
   const tasks = new Map(data.tasks.map((t) => [t.name, t]));
@@ -79,6 +87,17 @@
       return made && { ...made, label: task.title + (task.suite === "development" ? " (development)" : ""), name: task.name };
     })).filter(Boolean);
   };
+  const kinds = new Set(data.contenders.map((c) => c.kind));
+  const listKinds = () => {
+    for (const kind of kinds) {
+      const label = element("label");
+      const input = element("input", undefined, { type: "checkbox", value: kind });
+      input.checked = true;
+      input.addEventListener("change", () => { kinds[input.checked ? "add" : "delete"](kind); drawRatios(); });
+      label.append(input, kind);
+      byId("ratio-kinds").append(label);
+    }
+  };
   const explain = (row) => {
     const lines = [`<b>${safe(row.label)}</b>`, withInterval(row.value)];
     if (row.detail) {
@@ -94,10 +113,16 @@
   const drawRatios = () => {
     const [scope, measure, opponent] = ["ratio-scope", "ratio-measure", "ratio-opponent"].map((id) => byId(id).value);
     const chart = byId("ratio-chart");
-    const rows = ratioRows(scope, measure, opponent).filter((row) => row.value[0] !== null).sort((a, b) => b.value[0] - a.value[0]);
-    const partial = rows.filter((row) => row.missing && row.missing.length);
-    byId("ratio-hint").textContent = partial.length
-      ? `Mean over fewer tasks than others, so not comparable at sight: ${partial.map((row) => row.label).join(", ")}.` : "";
+    const all = ratioRows(scope, measure, opponent).filter((row) => row.value[0] !== null).sort((a, b) => b.value[0] - a.value[0]);
+    // Pairs run on final seeds where they are the best of a task: over other tasks for each, so there is no mean to compare.
+    const isPart = (row) => Boolean(row.missing && row.missing.length);
+    const isPair = (row) => isPart(row) && contenders.get(row.name).isPair;
+    const rows = all.filter((row) => !isPair(row) && (scope.startsWith("contender:") || kinds.has(contenders.get(row.name).kind)));
+    const partial = rows.filter(isPart);
+    byId("ratio-hint").textContent = [
+      partial.length && `Hollow, since over fewer tasks than others: ${partial.map((row) => row.label).join(", ")}.`,
+      all.some(isPair) && `Left out: ${all.filter(isPair).length} constant pairs that ran on a part of the tasks.`,
+    ].filter(Boolean).join(" ");
     byId("ratio-table").replaceChildren();
     if (!rows.length) return nothing(chart, "No results for this choice.");
     const head = element("tr");
@@ -109,10 +134,9 @@
       for (const text of [row.label, round(row.value[0]), interval, String(row.detail ? row.detail.pairs : row.count)]) line.append(element("td", text));
       byId("ratio-table").append(line);
     }
-    const hollow = (row) => Boolean(row.missing && row.missing.length);
     const trace = {
       type: "scatter", mode: "markers", x: rows.map((r) => r.value[0]), y: rows.map((_, i) => i),
-      marker: { size: 11, color: rows.map((r) => (hollow(r) ? "#ffffff" : r.color)), line: { width: 2, color: rows.map((r) => r.color) } },
+      marker: { size: 11, color: rows.map((r) => (isPart(r) ? "#ffffff" : r.color)), line: { width: 2, color: rows.map((r) => r.color) } },
       error_x: {
         type: "data", symmetric: false, thickness: 2, width: 4, color: "#6c757d",
         array: rows.map((r) => (r.value[2] === null ? 0 : r.value[2] - r.value[0])),
@@ -134,6 +158,87 @@
         { text: `${verbs(measure)[1]} ▶`, xref: "x", x: 0, xanchor: "left", yref: "paper", y: 1, yanchor: "bottom", showarrow: false, xshift: 8, font: { color: "#56606e" } },
       ],
     }, 120 + rowHeight() * rows.length);
+  };
+
+  // Heat maps --------------------------------------------------------------------------------------------------------
+  const drawn = (tag, attributes, content) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    if (content !== undefined) made.textContent = content;
+    return made;
+  };
+  const tip = element("div", undefined, { id: "tip", hidden: "" });
+  document.body.append(tip);
+  const tell = (target, text) => {
+    target.append(drawn("title", {}, text));
+    target.addEventListener("pointerenter", (event) => {
+      tip.textContent = text;
+      tip.hidden = false;
+      tip.style.left = `${Math.max(4, Math.min(event.pageX + 12, document.documentElement.clientWidth - 270))}px`;
+      tip.style.top = `${event.pageY + 14}px`;
+    });
+    target.addEventListener("pointerleave", () => { tip.hidden = true; });
+  };
+  const shades = ["#081d58", "#253494", "#225ea8", "#1d91c0", "#41b6c4", "#7fcdbb", "#c7e9b4", "#edf8b1", "#ffffd9"];
+  const shade = (ratio) => shades[Math.min(shades.length - 1, Math.floor((shades.length * Math.log(ratio)) / Math.log(8)))];
+  const edges = (levels) => {
+    const between = levels.slice(1).map((level, i) => Math.sqrt(level * levels[i]));
+    const ends = levels.length > 1 ? [levels[0] ** 2 / between[0], levels[levels.length - 1] ** 2 / between[between.length - 1]] : [levels[0] / 1.4, levels[0] * 1.4];
+    return [ends[0], ...between, ends[1]];
+  };
+  const heatMap = (task, found, law) => {
+    const [width, height, left, bottom] = [240, 236, 28, 30];
+    const { numbers, rates } = data.heat;
+    const [nEdges, rateEdges] = [edges(numbers), edges(rates)];
+    const scale = (from, to, low, high) => (value) => from + ((to - from) * Math.log(value / low)) / Math.log(high / low);
+    const [last, floor] = [nEdges[nEdges.length - 1], 0.21];
+    const x = scale(left, width - 4, rateEdges[0], rateEdges[rateEdges.length - 1]);
+    const y = scale(height - bottom, 4, floor, last);
+    const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Heat map of ${task.title}` });
+    svg.append(drawn("rect", { x: left, y: 4, width: width - 4 - left, height: height - bottom - 4, fill: "#d5d9de" }));
+    for (const [name, n, rate, cost, ratio, reached, runs] of found.cells) {
+      const [i, j, missed] = [numbers.indexOf(n), rates.indexOf(rate), 2 * reached < runs];
+      const box = { x: x(rateEdges[j]), y: y(nEdges[i + 1]), width: x(rateEdges[j + 1]) - x(rateEdges[j]), height: y(nEdges[i]) - y(nEdges[i + 1]) };
+      const cell = drawn("rect", { ...box, fill: missed ? "#fff3d1" : shade(ratio), stroke: "#ffffff", class: "cell" });
+      tell(cell, `${title(name)}${name === found.best ? " (best pair)" : ""}\n${missed ? "missed by most runs" : `cost ${Number(cost.toPrecision(3))}, ${ratio.toFixed(2)} times the best pair's`}\nreached by ${reached} of ${runs} runs`);
+      svg.append(cell);
+      svg.append(drawn("text", { x: x(rate), y: y(n) + 3, class: missed || ratio > 2.4 ? "value pale" : "value" }, missed ? "miss" : ratio < 9.95 ? ratio.toFixed(1) : ratio.toFixed(0)));
+      if (name === found.best) svg.append(drawn("rect", { ...box, fill: "none", stroke: "#ffb400", "stroke-width": 2.5, "pointer-events": "none" }));
+    }
+    for (const n of [0.25, 0.5, ...numbers]) svg.append(drawn("text", { x: left - 4, y: y(n) + 3, "text-anchor": "end" }, String(n)));
+    for (const rate of rates) svg.append(drawn("text", { x: x(rate), y: height - bottom + 12, "text-anchor": "middle" }, String(rate)));
+    svg.append(drawn("text", { x: (left + width) / 2, y: height - 4, "text-anchor": "middle", class: "axis" }, "critic's rate, times the task's"));
+    svg.append(drawn("text", { x: 8, y: (height - bottom) / 2, "text-anchor": "middle", class: "axis", transform: `rotate(-90 8 ${(height - bottom) / 2})` }, "critic updates n"));
+    const way = found.paths[law];
+    if (way) {
+      const points = way.n.map((n, i) => [x(way.rate[i]), y(Math.max(n, floor))]);
+      const color = contenders.get(law).color;
+      const end = way.arrived === null ? points.length : way.arrived + 1;
+      const line = (part, extra) => drawn("polyline", { points: part.map((p) => p.join()).join(" "), fill: "none", "stroke-linejoin": "round", "pointer-events": "none", ...extra });
+      svg.append(line(points, { stroke: "#ffffff", "stroke-width": 4 }), line(points.slice(0, end), { stroke: color, "stroke-width": 2.2 }));
+      svg.append(line(points.slice(end - 1), { stroke: color, "stroke-width": 1.4, "stroke-dasharray": "1.5 2" }));
+      const [first, final] = [points[0], points[points.length - 1]];
+      const dots = [drawn("circle", { cx: first[0], cy: first[1], r: 4, fill: "#ffffff" }), drawn("rect", { x: final[0] - 3.5, y: final[1] - 3.5, width: 7, height: 7, fill: color })];
+      dots.forEach((dot, i) => {
+        const at = i ? way.n.length - 1 : 0;
+        dot.setAttribute("stroke", color);
+        dot.setAttribute("stroke-width", 2);
+        tell(dot, `${title(law)}, ${way.role} seed ${way.seed}: ${i ? "end" : "start"}\nn ${way.n[at].toFixed(2)}, rate x ${way.rate[at].toFixed(2)}`);
+        svg.append(dot);
+      });
+    }
+    return svg;
+  };
+  const drawHeat = () => {
+    const [suite, law, box] = [byId("heat-suite").value, byId("heat-path").value, byId("heat-maps")];
+    box.replaceChildren();
+    for (const task of data.tasks.filter((t) => t.suite === suite && data.heat.tasks[t.name].cells.length)) {
+      const figure = element("figure");
+      figure.append(element("figcaption", task.title), heatMap(task, data.heat.tasks[task.name], law));
+      box.append(figure);
+    }
+    if (!box.children.length) box.append(element("p", "No constants have run on these tasks.", { class: "nothing" }));
+    byId("heat-tip").textContent = law && box.querySelector("polyline") ? "" : "No path: the law chosen has no run on these tasks.";
   };
 
   // Averages: a table ------------------------------------------------------------------------------------------------
@@ -190,7 +295,8 @@
     const [suite, measure, opponent] = ["tally-suite", "tally-measure", "tally-opponent"].map((id) => byId(id).value);
     const chart = byId("tally-chart");
     const all = data.tasks.filter((t) => t.suite === suite).map((t) => t.name);
-    const rows = data.ratios[opponent][suite].map((row) => {
+    const whole = data.ratios[opponent][suite].filter((row) => !(contenders.get(row.contender).isPair && row.missing.length));
+    const rows = whole.map((row) => {
       const sorted = { won: [], same: [], lost: [], none: [] };
       for (const name of all) {
         const cell = row.tasks[name];
@@ -270,15 +376,19 @@
     const shown = data.contenders.filter((c) => chosen.has(c.name) && task.series[c.name]);
     if (!shown.length) return nothing(chart, "Pick at least one contender above.");
     const withSignal = byId("explore-signal").checked;
+    const withAverage = byId("explore-average").checked;
+    const withRate = shown.some((c) => task.series[c.name].rate);
     const best = task.best.map(title).join(", ");
     const counts = shown.map((c) => task.series[c.name].runs);
     const uneven = Math.min(...counts) < Math.max(...counts) && `Runs differ in number: ${shown.map((c, i) => `${c.title}: ${counts[i]}`).join(", ")}`;
-    byId("explore-note").textContent = [task.note.replace(/[.\s]+$/, ""), best && `Best fixed n on tuning seeds: ${best}`, uneven].filter(Boolean).map((text) => `${text}.`).join(" ");
+    byId("explore-note").textContent = [task.note.replace(/[.\s]+$/, ""), best && `Best constants on tuning seeds: ${best}`, uneven].filter(Boolean).map((text) => `${text}.`).join(" ");
     const traces = [];
     for (const c of shown) {
       const series = task.series[c.name];
       if (series.n) traces.push(...lines(task.grid, series.n, c, "y2", series.runs, "n", true));
       if (series.quality) traces.push(...lines(task.grid, series.quality, c, "y", series.runs, safe(task.metric), !series.n));
+      if (withRate) traces.push(...lines(task.grid, series.rate || [1, 1, 1].map((one) => task.grid.map(() => one)), c, "y4", series.runs, "rate x", false));
+      if (withAverage && series.ema_quality) traces.push({ ...lines(task.grid, series.ema_quality, c, "y", series.runs, `averaged generator, ${safe(task.metric)}`, false)[1], line: { color: c.color, width: 1, dash: c.dash } });
       if (withSignal && series.signal) traces.push(...lines(task.grid, series.signal, c, "y3", series.runs, "signal", false));
     }
     const level = (y, text, color, side) => ([
@@ -292,7 +402,11 @@
     const steps = shown.flatMap((c) => (task.series[c.name].n || [[]])[0]).filter((n) => n !== null);
     const wide = Math.max(...steps) >= 30 && Math.min(...steps) > 0;
     const common = { gridcolor: "#e6e9ed", zeroline: false, automargin: true };
-    const domains = withSignal ? [[0, 0.46], [0.73, 1], [0.5, 0.69]] : [[0, 0.6], [0.66, 1]];
+    // From the bottom: quality, signal, rate, n; what is not shown takes no room.
+    const [above, gap] = [1 + withSignal + withRate, 0.05];
+    const part = (1 - (above > 1 ? 0.46 : 0.6)) / above;
+    const domain = (k) => [1 - k * part + gap, 1 - (k - 1) * part];
+    const domains = [[0, 1 - above * part], domain(1), domain(above), domain(2)];
     const extra = {
       margin: { l: 10, r: 16, t: 20, b: 56 }, hovermode: "closest",
       showlegend: !narrow(), legend: { x: 1.01, y: 1 },
@@ -302,8 +416,9 @@
       shapes: levels.map(([shape]) => shape),
       annotations: levels.map(([, text, y, side]) => ({ text, xref: "paper", x: side === "right" ? 1 : 0, xanchor: side, bgcolor: "#ffffffcc", borderpad: 1, yref: "y", y: axis === "log" ? Math.log10(y) : y, yanchor: "bottom", showarrow: false, font: { size: 11, color: "#56606e" } })),
     };
+    if (withRate) extra.yaxis4 = { ...common, domain: domains[3], type: "log", tickvals: [0.25, 0.5, 1, 2, 4, 8, 16, 32], title: { text: "rate x" } };
     if (withSignal) extra.yaxis3 = { ...common, domain: domains[2], title: { text: "signal" } };
-    return draw(chart, traces, extra, (narrow() ? 520 : 560) + (withSignal ? 140 : 0));
+    return draw(chart, traces, extra, (narrow() ? 520 : 560) + 140 * (withSignal + withRate));
   };
 
   // Profiles ---------------------------------------------------------------------------------------------------------
@@ -391,7 +506,10 @@
   for (const id of ["ratio-opponent", "tally-opponent"]) fill(byId(id), Object.entries(data.opponents));
   fill(byId("average-opponent"), Object.entries(data.averageOpponents));
   fill(byId("average-sort"), columns.map(([key, column]) => [key, column.title]));
-  for (const id of ["tally-suite", "profile-suite", "average-suite"]) fill(byId(id), suiteOptions);
+  fill(byId("heat-path"), data.contenders.filter((c) => Object.values(data.heat.tasks).some((t) => t.paths[c.name])).map((c) => [c.name, c.title]));
+  if (contenders.has(data.effort) && byId("heat-path").querySelector(`option[value="${CSS.escape(data.effort)}"]`)) byId("heat-path").value = data.effort;
+  for (const id of ["heat-suite", "heat-path"]) byId(id).addEventListener("change", drawHeat);
+  for (const id of ["tally-suite", "profile-suite", "average-suite", "heat-suite"]) fill(byId(id), suiteOptions);
   for (const id of ["explore-task", "sample-task"]) grouped(byId(id), taskGroups);
   const withSamples = data.tasks.find((t) => Object.keys(t.samples).length);
   if (withSamples) byId("sample-task").value = withSamples.name;
@@ -400,22 +518,28 @@
   const first = [...evaluated, ...data.tasks].find((t) => Object.keys(t.series).length) || evaluated[0] || data.tasks[0];
   if (first) byId("explore-task").value = first.name;
   const five = data.contenders.find((c) => c.title === "n = 5");
-  for (const name of [data.gap, data.reference, five && five.name, ...(first ? first.best : [])]) if (contenders.has(name)) chosen.add(name);
+  for (const name of [data.effort, data.gap, contenders.has(data.effort) ? null : data.reference, five && five.name, ...(first ? first.best : [])]) if (contenders.has(name)) chosen.add(name);
   if (!chosen.size) data.contenders.slice(0, 3).forEach((c) => chosen.add(c.name));
 
   for (const id of ["ratio-scope", "ratio-measure", "ratio-opponent"]) byId(id).addEventListener("change", drawRatios);
   for (const id of ["tally-suite", "tally-measure", "tally-opponent"]) byId(id).addEventListener("change", drawTally);
   for (const id of ["average-suite", "average-opponent", "average-sort"]) byId(id).addEventListener("change", drawAverages);
   byId("explore-task").addEventListener("change", () => { listContenders(); drawRuns(); });
-  for (const id of ["explore-axis", "explore-signal"]) byId(id).addEventListener("change", drawRuns);
+  for (const id of ["explore-axis", "explore-signal", "explore-average"]) byId(id).addEventListener("change", drawRuns);
   byId("profile-suite").addEventListener("change", drawProfiles);
   byId("sample-task").addEventListener("change", drawSamples);
 
   listContenders();
+  listKinds();
+  drawHeat();
   drawAverages();
   const all = () => Promise.all([drawRatios(), drawTally(), drawRuns(), drawProfiles()]);
   drawSamples();
   let wide = narrow();
   window.addEventListener("resize", () => { if (narrow() !== wide) { wide = narrow(); all(); } });
-  all().then(() => { document.body.dataset.ready = "yes"; });
-})();
+  await all();
+  document.body.dataset.ready = "yes";
+})().catch((error) => {
+  document.querySelector("header").append(`The charts need a browser of 2023 or later (${error}).`);
+  throw error;
+});
