@@ -1,8 +1,13 @@
-"""The demonstration's report: one HTML page that needs nothing else, and one picture."""
+"""The demonstration's report: one HTML page that needs nothing else, and one picture.
+
+Its charts are drawn by the script that the suite's report uses, plotly.js-basic (MIT licence).
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +19,6 @@ import torch
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from experiments.charts_library import charts_library, script_hash
 from experiments.demo.contenders import colours, parse
 from experiments.demo.curves import CHARTS, CLASSES, MEASURED, QUALITY, binned
 from experiments.demo.figures import overview
@@ -22,7 +26,6 @@ from experiments.demo.summary import columns, cost_to, figure, goal, quality, ra
 from experiments.demo.training import BETAS, LEARNING_RATE, Run, Settings
 from experiments.png import png_of
 from experiments.report.page import ASSETS as SHARED
-from experiments.report.page import embed
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 
@@ -51,7 +54,8 @@ def page(runs: Sequence[Run], real: NDArray[Any], settings: Settings, made: Made
         settings: What the runs shared.
         made: How it was made.
     """
-    library, script = charts_library(), (ASSETS / "page.js").read_text(encoding="utf-8")
+    library = (SHARED / "plotly-basic.min.js").read_text(encoding="utf-8")
+    script = (ASSETS / "page.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
@@ -71,11 +75,11 @@ def page(runs: Sequence[Run], real: NDArray[Any], settings: Settings, made: Made
         measured={title: caption for title, (caption, _) in MEASURED.items()},
         method=_method(runs, settings),
         made=made,
-        hashes=[script_hash(library), script_hash(script)],
+        hashes=[_hash(library), _hash(script)],
         library=Markup(library),
         script=Markup(script),
         style=Markup("".join((path / "page.css").read_text(encoding="utf-8") for path in (SHARED, ASSETS))),
-        data=Markup(embed(page_data(runs, real))),
+        data=Markup(json.dumps(page_data(runs, real), allow_nan=False).replace("<", "\\u003c")),
     )
 
 
@@ -104,6 +108,10 @@ def page_data(runs: Sequence[Run], real: NDArray[Any]) -> dict[str, Any]:
             for run, colour in zip(runs, colours(len(runs)), strict=True)
         ],
     }
+
+
+def _hash(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _number(value: float) -> float | None:

@@ -7,6 +7,8 @@ lets only the two scripts run whose hashes it names.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -14,8 +16,8 @@ from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
-from experiments.charts_library import charts_library, script_hash
 from experiments.report import formatting
 from experiments.report.averages import AVERAGES, SOURCE
 from experiments.report.data import page_data
@@ -35,7 +37,7 @@ def render(results: Results) -> str:
         results: may hold no runs; every chart then says so.
     """
     table = Table.of(results)
-    library, script = charts_library(), (ASSETS / "page.js").read_text(encoding="utf-8")
+    library, script = get_plotlyjs(), (ASSETS / "page.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(ASSETS),
         autoescape=True,
@@ -61,7 +63,7 @@ def render(results: Results) -> str:
         averages=AVERAGES,
         source=SOURCE,
         versions=_versions(results),
-        hashes=[script_hash(library), script_hash(script)],
+        hashes=[_hash(library), _hash(script)],
         # Safe as they are: one is the library's own file, the other ours, and neither ends a script element.
         library=Markup(library),
         script=Markup(script),
@@ -76,6 +78,10 @@ def embed(data: Any) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _versions(results: Results) -> dict[str, list[str]]:
