@@ -19,6 +19,7 @@ from sphinx.util.inspect import signature, stringify_signature
 from sphinx.writers.html5 import HTML5Translator
 
 import adaptive_critic
+from experiments.report.build import RESULTS, build
 
 project = "adaptive_critic"
 author = "The adaptive_critic authors"
@@ -132,8 +133,15 @@ def _arguments_of_init(
     return None
 
 
+def _ablation_report(app: Sphinx, error: Exception | None) -> None:
+    """Write the report of the ablation suite into the site, from the committed results."""
+    if error is None and app.builder.format == "html":
+        build(RESULTS, Path(app.outdir) / "report")
+
+
 def setup(app: Sphinx) -> None:
     """Render equations as MathML, which every browser draws without a script from elsewhere, and pictures as links."""
     app.set_translator("html", _Translator)
     app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
     app.connect("autodoc-process-signature", _arguments_of_init)
+    app.connect("build-finished", _ablation_report)
