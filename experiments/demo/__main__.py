@@ -21,7 +21,7 @@ import torch
 import adaptive_critic
 from experiments.data import IMAGE_SETS, DataNotFoundError, image_set_name
 from experiments.demo.contenders import DEFAULT, VALID, parse
-from experiments.demo.duration import expected_seconds, in_words
+from experiments.demo.duration import expected_seconds, in_words, measured_pace
 from experiments.demo.report import Made, write
 from experiments.demo.summary import text_table, verdict
 from experiments.demo.training import SHOWN, Run, Settings, as_bytes, critic_cost, real_images, train
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command_line.error(str(error))
     cost_of_critic = critic_cost(real, settings)
     shown = as_bytes(real[:: len(real) // SHOWN][:SHOWN])  # over the whole set: MNIST-5k is sorted by class
-    seconds = expected_seconds(real, settings, cost_of_critic, len(names), workers)
+    seconds = expected_seconds(settings, measured_pace(real, settings, cost_of_critic), len(names), workers)
     print(
         _wrapped(
             f"{settings.data}: {', '.join(parse(name).title for name in names)}; {settings.budget:,.0f} generator "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -17,30 +18,34 @@ REFERENCE_IMAGES = 10_000  # that each process puts through the classifier once
 REPORT_SECONDS = 3.0
 
 
-def expected_seconds(real: Tensor, settings: Settings, critic_cost: float, contenders: int, workers: int) -> float:
-    """Return the seconds from now to the report.
+class Pace(NamedTuple):
+    """Seconds on this machine: a generator update's worth of training, scoring an image, starting a process."""
 
-    Args:
-        real: Training images.
-        settings: Of the comparison.
-        critic_cost: From :func:`experiments.demo.training.critic_cost`.
-        contenders: How many there are.
-        workers: Processes that train them; each takes the next contender when it has done one.
-    """
+    unit: float
+    image: float
+    start: float
+
+
+def measured_pace(real: Tensor, settings: Settings, critic_cost: float) -> Pace:
+    """Train and score for a moment; ``critic_cost`` is from :func:`experiments.demo.training.critic_cost`."""
     _, trainer = make_trainer(real, settings)
     FixedController(2).attach(trainer)
     StopAtBudget(cost=TRIED, critic_cost=critic_cost, generator_cost=1.0).attach(trainer)
     started = time.perf_counter()
     trainer.run(max_iters=int(TRIED), epoch_length=int(TRIED))
-    of_unit = (time.perf_counter() - started) / TRIED
+    unit = (time.perf_counter() - started) / TRIED
     classifier = Classifier().eval().requires_grad_(False)
     started = time.perf_counter()
     classifier.features(real[:SCORED])
-    of_image = (time.perf_counter() - started) / SCORED
-    of_contender = settings.budget * of_unit + (settings.evaluations + 1) * settings.evaluated * of_image
-    # A process imports what this one has imported, and scores the images that others are compared with.
-    start = REFERENCE_IMAGES * of_image + (time.process_time() if workers > 1 else 0.0)
-    return math.ceil(contenders / workers) * of_contender + start + REPORT_SECONDS
+    # A process imports what this one has imported until now.
+    return Pace(unit, (time.perf_counter() - started) / SCORED, time.process_time())
+
+
+def expected_seconds(settings: Settings, pace: Pace, contenders: int, workers: int) -> float:
+    """Return the seconds until the report is written; each worker takes the next contender when it has done one."""
+    scoring = (settings.evaluations + 1) * settings.evaluated * pace.image
+    rounds = math.ceil(contenders / workers) * (settings.budget * pace.unit + scoring)
+    return rounds + REFERENCE_IMAGES * pace.image + (pace.start if workers > 1 else 0.0) + REPORT_SECONDS
 
 
 def in_words(seconds: float) -> str:

@@ -218,16 +218,20 @@ def test_tiles_are_in_reading_order() -> None:
     assert tiled(samples).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
 
 
-def test_an_announced_duration_is_that_of_a_run() -> None:
-    settings = Settings("mnist-5k", budget=600.0, seed=1, evaluations=3, evaluated=200)
-    real = data.mnist_5k("test").images
-    one, five = (duration.expected_seconds(real, settings, 2.3, contenders, 1) for contenders in (1, 11))
-    assert five > 2.0 * one
-    two = duration.expected_seconds(real, settings, 2.3, 11, 11)
-    assert two < five
+def test_the_announced_duration_adds_up() -> None:
+    settings = Settings("mnist-5k", budget=1000.0, seed=1, evaluations=4, evaluated=200)
+    pace = duration.Pace(unit=0.1, image=0.001, start=5.0)  # a contender takes 100 s and five scores of 0.2 s
+    assert duration.expected_seconds(settings, pace, contenders=3, workers=1) == pytest.approx(303 + 10 + 3)
+    assert duration.expected_seconds(settings, pace, contenders=3, workers=2) == pytest.approx(202 + 10 + 5 + 3)
     assert duration.in_words(4.0) == "10 seconds"
     assert duration.in_words(44.0) == "40 seconds"
     assert duration.in_words(200.0) == "3 minutes"
+
+
+def test_the_pace_is_measured() -> None:
+    settings = Settings("mnist-5k", budget=1000.0, seed=1, batch_size=16)
+    pace = duration.measured_pace(data.mnist_5k("test").images, settings, 2.3)
+    assert all(0.0 < seconds < np.inf for seconds in pace)
 
 
 @pytest.mark.parametrize("name", ["fixed:0", "fixed:", "fixed:2.5", "fixed:-1", "adaptive", ""])
