@@ -116,12 +116,13 @@ bench: $(VENV)/.stamp-test  ## what a controller and the guard cost, as ratios w
 
 .PHONY: docs
 docs: $(VENV)/.stamp-docs  ## build the site into docs/_build/html, warnings are errors
+	@rm -rf docs/api  # made anew by autosummary: one page for each name in docs/api.md
 	$(BIN)/python -m sphinx -b html -E -W --keep-going -n -q docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 .PHONY: clean
 clean:  ## remove caches and builds; .venv and runs stay
-	rm -rf build dist docs/_build docs/jupyter_execute htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist docs/_build docs/api docs/jupyter_execute htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -print0 | xargs -0 rm -rf
 
 # A stamp is newer than the pins that it was installed from; a second call installs nothing and needs no network.

@@ -222,7 +222,7 @@ def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure:
         upper.step(iterations, values, where="post", linestyle=style, label=label)
     upper.set_ylim(bottom=0)
     upper.set_ylabel("critic updates")
-    upper.legend()
+    upper.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False)  # above, where no curve is
     for row, (panel, (label, values)) in enumerate(zip(panels, below.items(), strict=True), start=2):
         panel.step(iterations, values, where="post", color=f"C{row}")
         panel.set_ylabel(label)

@@ -19,6 +19,7 @@ from sphinx.util.inspect import signature, stringify_signature
 from sphinx.writers.html5 import HTML5Translator
 
 import adaptive_critic
+from experiments.report.build import RESULTS, build
 
 project = "adaptive_critic"
 author = "The adaptive_critic authors"
@@ -33,6 +34,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
 ]
+templates_path = ["_templates"]
 exclude_patterns = ["_build", "jupyter_execute"]
 nitpicky = True
 # Other projects' inventories would have to be fetched, and the site is built without a network: their names are
@@ -75,8 +77,7 @@ _latex = LatexToMathML()
 _MATHML = "{http://www.w3.org/1998/Math/MathML}"
 
 
-def _mathml(node: nodes.math | nodes.math_block, displayed: bool) -> str:
-    text = node.astext()
+def _mathml(text: str, node: nodes.math | nodes.math_block, displayed: bool) -> str:
     if displayed and re.search(r"&|\\\\", text) and r"\begin" not in text:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
     text = re.sub(r"_\{([a-z]{2,})\}", r"_{\\text{\1}}", text)  # a word is no product of its letters
@@ -84,8 +85,8 @@ def _mathml(node: nodes.math | nodes.math_block, displayed: bool) -> str:
         markup = _latex.convert_with_local_state(text, displaystyle=displayed)
     except LatexError as error:
         plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-        logging.getLogger(__name__).warning("can't draw %s: %s", node.astext(), plain, location=node)
-        return f"<code>{html.escape(node.astext())}</code>"
+        logging.getLogger(__name__).warning("can't draw %s: %s", text, plain, location=node)
+        return f"<code>{html.escape(text)}</code>"
     # A browser stretches a line over a term only in a font made for equations, which may not be there: draw it.
     named = r"&(?!amp;|lt;|gt;)[a-zA-Z]+;"  # HTML knows more entities than XML
     root = ElementTree.fromstring(re.sub(named, lambda entity: html.unescape(entity[0]), markup))
@@ -98,12 +99,16 @@ def _mathml(node: nodes.math | nodes.math_block, displayed: bool) -> str:
 
 
 def _inline_math(self: HTML5Translator, node: nodes.math) -> None:
-    self.body.append(_mathml(node, displayed=False))
+    self.body.append(_mathml(node.astext(), node, displayed=False))
     raise nodes.SkipNode
 
 
 def _display_math(self: HTML5Translator, node: nodes.math_block) -> None:
-    self.body.append(self.starttag(node, "div", CLASS="math") + _mathml(node, displayed=True) + "</div>\n")
+    text = node.astext()
+    # A line of several equations may break between them, where the page is narrow.
+    parts = [text] if re.search(r"&|\\\\|\\begin", text) else re.split(r"\\q?quad", text)
+    equations = "".join(f"<span>{_mathml(part, node, displayed=True)}</span> " for part in parts)
+    self.body.append(self.starttag(node, "div", CLASS="math") + equations + "</div>\n")
     raise nodes.SkipNode
 
 
@@ -128,8 +133,15 @@ def _arguments_of_init(
     return None
 
 
+def _ablation_report(app: Sphinx, error: Exception | None) -> None:
+    """Write the report of the ablation suite into the site, from the committed results."""
+    if error is None and app.builder.format == "html":
+        build(RESULTS, Path(app.outdir) / "report")
+
+
 def setup(app: Sphinx) -> None:
     """Render equations as MathML, which every browser draws without a script from elsewhere, and pictures as links."""
     app.set_translator("html", _Translator)
     app.add_html_math_renderer("mathml", (_inline_math, None), (_display_math, None))
     app.connect("autodoc-process-signature", _arguments_of_init)
+    app.connect("build-finished", _ablation_report)

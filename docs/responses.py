@@ -66,7 +66,7 @@ class Response:
         trace: Sequence[float],
         log_x: bool = False,
         log_y: bool = False,
-        legend: Literal["best", "upper left"] = "best",
+        legend: Literal["best", "upper left", "center right"] = "best",
     ) -> None:
         """Keep what is drawn; ``output`` makes a step's output of the signal so far and n, ``after`` iterations."""
         self.make, self.output = make, output
@@ -204,10 +204,11 @@ def responses() -> dict[str, Response]:
             AccuracyLadderController,
             _accuracy,
             name="critic's accuracy on generated batches",
-            values=_even(0.3, 0.9),
+            values=_even(0.3, 1.0),
             after=(200, 400, 1000),
             trace=_steps((0.8, 300), (0.5, 500), (0.8, 400)),
             log_y=True,
+            legend="center right",
         ),
         "response_change_rate.png": Response(
             LossChangeRateController,

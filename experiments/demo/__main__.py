@@ -9,22 +9,29 @@ import argparse
 import math
 import shlex
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, as_completed
+from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
 
-from experiments.data import IMAGE_SETS, DataNotFoundError, image_set_name, images
+import adaptive_critic
+from experiments.data import IMAGE_SETS, DataNotFoundError, image_set_name
 from experiments.demo.contenders import DEFAULT, VALID, parse
-from experiments.demo.report import write
+from experiments.demo.duration import expected_seconds, in_words, measured_pace
+from experiments.demo.report import Made, write
 from experiments.demo.summary import text_table, verdict
-from experiments.demo.training import SHOWN, Run, Settings, critic_cost, train
+from experiments.demo.training import SHOWN, Run, Settings, as_bytes, critic_cost, real_images, train
 from experiments.demo.workers import worker_pool
+from experiments.runner import versions
 
 BUDGET = 15_000.0
 QUICK_BUDGET = 60.0
+WORKERS = 2
+COLUMNS = 80
 SMALLEST_BUDGET = 30.0
 
 
@@ -82,8 +89,8 @@ def parser() -> argparse.ArgumentParser:
         help="where report.html and report.png go (default: %(default)s)",
     )  # fmt: skip
     made.add_argument(
-        "--workers", type=_workers, default=2, metavar="N",
-        help="processes, of one thread each, that train contenders side by side (default: %(default)s)",
+        "--workers", type=_workers, metavar="N",
+        help=f"processes, of one thread each, that train contenders side by side (default: {WORKERS}; 1 with --quick)",
     )  # fmt: skip
     made.add_argument("--quick", action="store_true", help="a run of seconds that only shows that everything works")
     return made
@@ -121,27 +128,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command_line = parser()
     options = command_line.parse_args(given)
     names = list(dict.fromkeys(options.contenders))
+    workers = options.workers or (1 if options.quick else WORKERS)
     torch.set_num_threads(1)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
         settings = settings_of(options)
-        real = images(settings.data).images
+        real = real_images(settings.data)
     except (DataNotFoundError, OSError) as error:
         command_line.error(str(error))
     cost_of_critic = critic_cost(real, settings)
-    spread = real[:: len(real) // SHOWN][:SHOWN, 0]  # over the whole set: MNIST-5k is sorted by class
-    shown = ((spread + 1.0) * 127.5).round().to(torch.uint8).numpy()
-    del real, spread
+    shown = as_bytes(real[:: len(real) // SHOWN][:SHOWN])  # over the whole set: MNIST-5k is sorted by class
+    seconds = expected_seconds(settings, measured_pace(real, settings, cost_of_critic), len(names), workers)
     print(
-        f"{settings.data}: {', '.join(parse(name).title for name in names)}; {settings.budget:,.0f} generator updates' "
-        f"worth of compute each, of which a critic update takes {cost_of_critic:.2f}",
+        _wrapped(
+            f"{settings.data}: {', '.join(parse(name).title for name in names)}; {settings.budget:,.0f} generator "
+            f"updates' worth of compute each, of which a critic update takes {cost_of_critic:.2f}. This will take "
+            f"about {in_words(seconds)}: {workers} {'process' if workers == 1 else 'processes'}, at the speed measured "
+            "just now."
+        ),
         flush=True,
     )
-    runs = run_all(names, settings, cost_of_critic, options.workers)
-    command = shlex.join(["python", "-m", "experiments.demo", *given])
-    html, png = write(runs, shown, settings, command, options.out)
-    print(f"\n{text_table(runs)}\n\n" + "\n".join(verdict(runs, settings)))
-    print(f"\nReport: {html}, {png} ({time.perf_counter() - started:.0f} s in all)")
+    runs = run_all(names, settings, cost_of_critic, workers)
+    made = Made(
+        shlex.join(["python", "-m", "experiments.demo", *given]),
+        datetime.now(timezone.utc).strftime("%Y-%m-%d, %H:%M UTC"),
+        {"adaptive_critic": adaptive_critic.__version__, **versions()},
+    )
+    html, png = write(runs, shown, settings, made, options.out)
+    print(f"\n{text_table(runs)}\n\n" + "\n".join(map(_wrapped, verdict(runs, settings))))
+    print(f"\nReport, {time.perf_counter() - started:.0f} s after the start: {html}, {png}")
+    print("Next: docs/start.md puts a controller into your own loop, in five minutes.")
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ from __future__ import annotations
 from adaptive_critic import CriticEffortController, FixedController, WassersteinGapController, WGANReferenceController
 from experiments.contenders import Contender
 
-DEFAULT = ("fixed:1", "fixed:5", "gap", "effort")
+DEFAULT = ("fixed:1", "fixed:2", "fixed:5", "gap", "effort")
 VALID = (
     "fixed:N (N critic updates, N >= 1), gap (WassersteinGapController), effort (CriticEffortController), "
     "reference (WGANReferenceController)"
 )
 
 # Okabe and Ito's palette without its yellow: told apart by colour-blind readers, and dark enough on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#CC79A7", "#D55E00", "#E69F00", "#000000")
 
 
 def parse(name: str) -> Contender:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import time
@@ -28,7 +29,7 @@ from experiments.networks import image_mlp_critic, image_mlp_generator
 LATENT_DIM = 64
 LEARNING_RATE = 2e-4
 BETAS = (0.5, 0.9)
-SHOWN = 64
+SHOWN = 36
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Settings:
     budget: float
     seed: int
     batch_size: int = 64
-    evaluations: int = 12
+    evaluations: int = 20
     evaluated: int = 2500
 
 
@@ -61,29 +62,36 @@ class Run:
         critic_cost: FLOPs of a critic update over those of a generator update.
         cost: (iterations,), cost spent after each iteration.
         steps: (iterations,), critic updates made in each iteration.
-        gap: (iterations,), mean score of real minus generated images at the first critic update of each
-        iteration. critic_loss: (iterations,), of the last critic update, without the penalty. generator_loss:
-        (iterations,). quality_cost: (evaluations + 1,), where quality was measured. frechet: (evaluations +
-        1,), Frechet distance in the scorer's features. class_distance: (evaluations + 1,), total variation
-        between classes of real and generated images. critic_updates: How many there were. generator_updates:
-        How many there were. cpu_seconds: Processor time of training alone, without set-up and measurements.
-        samples: (64, side, side), bytes, from the same latents for all contenders.
+        rate: (iterations,), multiplier of the critic's learning rate after each iteration; 1 where nothing sets it.
+        signal: (iterations,), the controller's signal after each iteration; NaN where there is none.
+        gap: (iterations,), mean score of real minus generated images at the first critic update of each iteration.
+        critic_loss: (iterations,), of the last critic update, without the penalty.
+        generator_loss: (iterations,).
+        quality_cost: (evaluations + 1,), where quality was measured.
+        frechet: (evaluations + 1,), Fréchet distance in the scorer's features.
+        class_distance: (evaluations + 1,), total variation between classes of real and generated images.
+        samples: (evaluations + 1, 36, side, side), bytes, from the same latents at each measurement of all contenders.
+        critic_updates: How many there were.
+        generator_updates: How many there were.
+        cpu_seconds: Processor time of training alone, without set-up and measurements.
     """
 
     name: str
     critic_cost: float
     cost: NDArray[Any]
     steps: NDArray[Any]
+    rate: NDArray[Any]
+    signal: NDArray[Any]
     gap: NDArray[Any]
     critic_loss: NDArray[Any]
     generator_loss: NDArray[Any]
     quality_cost: NDArray[Any]
     frechet: NDArray[Any]
     class_distance: NDArray[Any]
+    samples: NDArray[Any]
     critic_updates: int
     generator_updates: int
     cpu_seconds: float
-    samples: NDArray[Any]
 
 
 def make_trainer(real: Tensor, settings: Settings) -> tuple[nn.Module, Engine]:
@@ -109,6 +117,17 @@ def make_trainer(real: Tensor, settings: Settings) -> tuple[nn.Module, Engine]:
         generator, critic, optimizer_g, optimizer_d, data=loader, latent_dim=LATENT_DIM, objective="wasserstein-gp"
     )
     return generator, trainer
+
+
+@functools.lru_cache(maxsize=1)
+def real_images(data: str) -> Tensor:
+    """Training images, (n, 1, side, side) in [-1, 1], read once in each process."""
+    return images(data).images
+
+
+def as_bytes(made: Tensor) -> NDArray[Any]:
+    """Turn images (n, 1, side, side) in [-1, 1] into bytes (n, side, side); what is not finite becomes grey."""
+    return ((made[:, 0].nan_to_num() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
 
 
 def critic_cost(real: Tensor, settings: Settings) -> float:
@@ -157,7 +176,9 @@ class Recorder:
         self.bar = bar
         self.costs: list[float] = []
         self.steps: list[int] = []
-        self.signals: list[Tensor] = []
+        self.rates: list[float] = []
+        self.signals: list[float] = []
+        self.losses: list[Tensor] = []
         self._critic = [torch.tensor(math.nan), torch.tensor(math.nan)]  # gap and loss of the latest critic update
         self.seconds_measuring = 0.0
         self._measured = 0
@@ -169,9 +190,11 @@ class Recorder:
         output, cost = state.output, state.cost_spent
         self.costs.append(cost)
         self.steps.append(len(output["d_real"]))
+        self.rates.append(getattr(state, "critic_rate", 1.0))
+        self.signals.append(state.critic_signal)
         if len(output["d_real"]) > 0:  # else the critic has rested, and is as it was
             self._critic = [output["d_real"][0] - output["d_fake"][0], output["d_loss"][-1]]
-        self.signals.append(torch.stack([*self._critic, output["g_loss"]]))
+        self.losses.append(torch.stack([*self._critic, output["g_loss"]]))
         if self.bar.pbar is not None:
             self.bar.pbar.total = max(1, round(state.iteration * max(1.0, self.settings.budget / cost)))
         # The last point comes with the iteration that ends the run, which may lie a few updates past the budget.
@@ -197,24 +220,22 @@ def train(name: str, settings: Settings, cost_of_critic: float, position: int = 
     torch.set_num_threads(1)
     contender = parse(name)
     scorer = image_scorer(settings.data)
-    generator, trainer = make_trainer(images(settings.data).images, settings)
+    generator, trainer = make_trainer(real_images(settings.data), settings)
     latents = torch.randn(
         settings.evaluated, LATENT_DIM, generator=torch.Generator().manual_seed(settings.seed + 1_000_003)
     )
     where: list[float] = []
     scores: list[Quality] = []
-
-    def generated(count: int) -> Tensor:
-        generator.eval()
-        with torch.no_grad():
-            made: Tensor = generator(latents[:count])
-        return made
+    samples: list[NDArray[Any]] = []
 
     def measure(cost: float) -> None:
-        made = generated(settings.evaluated)
+        generator.eval()
+        with torch.no_grad():
+            made: Tensor = generator(latents)
         where.append(cost)
         # A diverged generator is a result as well, not an error.
         scores.append(scorer.score(made) if made.isfinite().all() else Quality(math.nan, math.nan))
+        samples.append(as_bytes(made[:SHOWN]))
 
     saved: Any = trainer.state
     budget = int(settings.budget)
@@ -236,20 +257,22 @@ def train(name: str, settings: Settings, cost_of_critic: float, position: int = 
     trainer.run(max_iters=longest, epoch_length=longest)
     seconds = time.process_time() - started - recorder.seconds_measuring
     state: Any = trainer.state
-    gap, critic_loss, generator_loss = torch.stack(recorder.signals).numpy().T
+    gap, critic_loss, generator_loss = torch.stack(recorder.losses).numpy().T
     return Run(
         name=contender.name,
         critic_cost=cost_of_critic,
         cost=np.asarray(recorder.costs),
         steps=np.asarray(recorder.steps),
+        rate=np.asarray(recorder.rates),
+        signal=np.asarray(recorder.signals),
         gap=gap,
         critic_loss=critic_loss,
         generator_loss=generator_loss,
         quality_cost=np.asarray(where),
         frechet=np.asarray([score.frechet for score in scores]),
         class_distance=np.asarray([score.class_distance for score in scores]),
+        samples=np.stack(samples),
         critic_updates=state.critic_updates,
         generator_updates=state.generator_updates,
         cpu_seconds=seconds,
-        samples=((generated(SHOWN)[:, 0].nan_to_num() + 1.0) * 127.5).round().to(torch.uint8).numpy(),
     )

@@ -6,19 +6,23 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import Any
 
 import numpy as np
 import pytest
 
 from experiments import data
 from experiments.demo import __main__ as command
-from experiments.demo import report, summary
+from experiments.demo import duration, report, summary
 from experiments.demo.contenders import parse
-from experiments.demo.figures import CHARTS, chart_svg, tiled
+from experiments.demo.curves import BINS, CHARTS, MEASURED, QUALITY, binned
+from experiments.demo.figures import overview, tiled
 from experiments.demo.training import Run, Settings, critic_cost, train
+from tests.experiments.browsing import browser, opened, quiet
 
-SETTINGS = Settings("mnist-5k", budget=1000.0, seed=3)
+__all__ = ["browser"]  # a fixture
+
+SETTINGS = Settings("mnist-5k", budget=1000.0, seed=3, evaluations=4)
 
 
 def _run(name: str, final: float, start: float = 100.0) -> Run:
@@ -33,16 +37,18 @@ def _run(name: str, final: float, start: float = 100.0) -> Run:
         critic_cost=2.0,
         cost=cost,
         steps=np.full(iterations, steps),
+        rate=np.full(iterations, 8.0 if name == "effort" else 1.0),
+        signal=np.full(iterations, np.nan) if name.startswith("fixed") else noise,
         gap=noise,
         critic_loss=-noise,
         generator_loss=noise,
         quality_cost=np.linspace(0, cost[-1], 5),
         frechet=frechet,
         class_distance=np.linspace(0.9, 0.1, 5),
+        samples=np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 36, 28, 28), dtype=np.uint8),
         critic_updates=steps * iterations,
         generator_updates=iterations,
         cpu_seconds=1.25,
-        samples=np.zeros((64, 28, 28), dtype=np.uint8),
     )
 
 
@@ -53,13 +59,13 @@ def _said(*runs: Run) -> str:
 def test_fixed_number_that_wins_is_called_the_winner() -> None:
     said = _said(_run("fixed:1", 20.0), _run("fixed:5", 10.0), _run("gap", 15.0))
     assert said.startswith("A fixed number wins on this seed: fixed n = 5 has the best quality, 10.")
-    assert "Wasserstein gap reached 15, 50 % above fixed n = 5." in said
-    assert "fixed n = 1 reached 20, 2.0 times that of fixed n = 5." in said
+    assert "Wasserstein gap ended at 15, 1.5 times as large as that of fixed n = 5." in said
+    assert "fixed n = 1 ended at 20, 2 times as large as that of fixed n = 5." in said
 
 
 def test_controller_that_wins_is_called_the_winner() -> None:
     said = _said(_run("fixed:5", 20.0), _run("gap", 10.0))
-    assert said.startswith("The adaptive controller wins on this seed: Wasserstein gap has the best quality, 10.")
+    assert said.startswith("An adaptive controller wins on this seed: Wasserstein gap has the best quality, 10.")
 
 
 def test_lead_within_noise_ranks_no_one() -> None:
@@ -83,19 +89,31 @@ def test_diverged_runs_come_last_and_are_named() -> None:
     assert _said(lost).startswith("Every contender diverged.")
 
 
-def test_common_target_is_the_worst_of_the_best() -> None:
-    quick, slow = _run("fixed:5", 10.0), _run("gap", 30.0)
-    assert summary.common_target([quick, slow]) == 30.0
+def test_the_goal_is_the_final_quality_of_five() -> None:
+    five, better, worse = _run("fixed:5", 10.0), _run("gap", 8.0), _run("fixed:1", 30.0)
+    assert summary.goal([better, worse, five]) == (10.0, "n = 5's final quality")
+    assert summary.cost_to(better, 10.0) == better.quality_cost[2]
+    said = _said(five, better, worse)
+    assert "Compute spent when n = 5's final quality, 10, was first measured: fixed n = 5 50 %, Wasserstein gap" in said
+    assert "fixed n = 1 never reached it." in said
+
+
+def test_without_five_the_goal_is_the_worst_of_the_best() -> None:
+    quick, slow = _run("fixed:4", 10.0), _run("gap", 30.0)
+    assert summary.goal([quick, slow]) == (30.0, "the quality that all reached")
     assert summary.cost_to(slow, 30.0) == slow.quality_cost[2]
     assert np.isnan(summary.cost_to(slow, 29.0))
+    assert summary.goal([_run("fixed:5", np.nan), slow]).value == 30.0
 
 
-def test_table_has_a_row_for_each_run_and_aligned_columns() -> None:
-    runs = [_run("fixed:5", 10.0), _run("gap", 1234.5)]
+def test_table_fits_a_terminal_and_has_a_row_for_each_run() -> None:
+    runs = [_run("fixed:5", 10.0), _run("reference", 1234.5), _run("gap", 12345.6), _run("effort", 8.0)]
     lines = summary.text_table(runs).splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert summary.rows(runs)[0] == ("fixed n = 5", "10", "0", "5.00", "450", "90", "990", "1.2")
-    assert summary.rows(runs)[1][1] == "1234"
+    assert len(lines[0]) <= 80
+    assert summary.rows(runs)[0] == ("fixed n = 5", "10", "495", "5.00", "x 1", "90", "1.2")
+    assert summary.rows(runs)[1][1:3] == ("1234", "never")
+    assert summary.rows(runs)[3][4] == "x 8"
 
 
 class _Audit(HTMLParser):
@@ -120,7 +138,8 @@ class _Audit(HTMLParser):
 
 
 def _page(*runs: Run, made_by: str = "python -m experiments.demo") -> str:
-    return report.page(runs, np.zeros((64, 28, 28), dtype=np.uint8), SETTINGS, made_by)
+    made = report.Made(made_by, "2026-01-01, 12:00 UTC", {"torch": "2.13.0"})
+    return report.page(runs, np.zeros((36, 28, 28), dtype=np.uint8), SETTINGS, made)
 
 
 def test_page_loads_nothing_and_shows_everything() -> None:
@@ -129,43 +148,90 @@ def test_page_loads_nothing_and_shows_everything() -> None:
     audit = _Audit()
     audit.feed(page)
     assert audit.loaded == []
-    assert "<script" not in page
-    assert "@import" not in page
-    assert "url(http" not in page
-    assert audit.tags.count("svg") == len(CHARTS)
-    assert audit.tags.count("img") == len(runs) + 1
+    assert audit.tags.count("script") == 3
     for cells in summary.rows(runs):
         assert all(cell in audit.text for cell in cells)
     for sentence in summary.verdict(runs, SETTINGS):
         assert sentence in audit.text
-    assert page.count('<tr class="best">') == 1
+    assert "2026-01-01, 12:00 UTC, with torch 2.13.0." in audit.text
+    assert page.count(' class="best">') == 1
 
 
 def test_page_escapes_what_it_shows() -> None:
-    page = _page(_run("gap", 5.0), made_by="demo --out '<script>alert(1)</script>' $subtitle %s")
-    assert "<script>" not in page
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "$subtitle %s" in page
+    page = _page(_run("gap", 5.0), made_by="demo --out '<script>alert(1)</script>' $subtitle %s {{ x }}")
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&#39; $subtitle %s {{ x }}" in page
 
 
-def test_charts_use_one_colour_per_contender_and_are_reproducible() -> None:
-    runs = _run("fixed:1", 20.0), _run("gap", 15.0)
-    for chart in CHARTS:
-        svg = chart_svg(chart, runs)
-        ElementTree.fromstring(svg)
-        assert "#0072b2" in svg
-        assert "#d55e00" in svg
-        assert svg == chart_svg(chart, runs)
-
-
-def test_charts_are_drawn_for_a_diverged_run() -> None:
+def test_a_diverged_run_is_drawn() -> None:
     runs = _run("fixed:1", np.nan), _run("gap", 15.0)
-    assert _page(*runs).count("<svg") == len(CHARTS)
+    assert report.page_data(runs, runs[0].samples[0])["contenders"][0]["reached"] is None
+    assert _page(*runs)
+    assert overview(runs, runs[0].samples[0], "headline").axes
+
+
+def test_curves_are_means_over_equal_stretches_of_cost() -> None:
+    run = _run("gap", 15.0)
+    band = binned(run, run.cost)
+    assert len(band.cost) <= BINS
+    np.testing.assert_allclose(band.mean, band.cost, atol=run.cost[-1] / BINS)
+    assert (band.low <= band.mean).all()
+    assert (band.mean <= band.high).all()
+    nothing = binned(run, np.full(len(run.cost), np.nan))
+    assert [len(part) for part in nothing] == [0] * 4
+
+
+def _texts(browser: Any, selector: str) -> list[str]:
+    found = "return [...document.querySelectorAll(arguments[0])].filter((e) => e.offsetParent).map((e) => e.innerText)"
+    return list(browser.execute_script(found, selector))
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_contenders_and_the_moment_are_chosen_in_a_browser(browser: Any, tmp_path: Path, width: int) -> None:
+    runs = _run("fixed:1", 20.0), _run("fixed:5", 10.0), _run("effort", 8.0), _run("fixed:2", np.nan)
+    opened(browser, _page(*runs), tmp_path / "page.html", width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    drawn = "return Object.fromEntries([...document.querySelectorAll('.chart')].map((c) => [c.dataset.curve || "
+    drawn += "c.dataset.measured || c.id, c.data.filter((t) => t.hoverinfo !== 'skip').map((t) => t.name)]))"
+    names = ["fixed n = 1", "fixed n = 5", "critic effort", "fixed n = 2"]
+    charts = browser.execute_script(drawn)
+    assert len(charts) == len(CHARTS) + len(MEASURED) + 1
+    assert charts[QUALITY] == names
+    assert charts["The controller's signal"] == ["critic effort"]
+    captions = ["fixed n = 1: 20.0", "fixed n = 5: 10.0", "critic effort: 8.00", "fixed n = 2: diverged", "real images"]
+    assert _texts(browser, "#grids figcaption") == captions
+    last = browser.execute_script("return document.querySelector('#grids img').src")
+
+    browser.execute_script(
+        "const at = document.getElementById('moment'); at.value = 0; at.dispatchEvent(new Event('input'));"
+        "document.querySelector('#contenders input[value=\"fixed:5\"]').click();"
+    )
+    assert _texts(browser, "#grids figcaption")[:2] == ["fixed n = 1: 100", "critic effort: 100"]
+    assert browser.execute_script("return document.querySelector('#grids img').src") != last
+    assert browser.execute_script(drawn)[QUALITY] == [name for name in names if name != "fixed n = 5"]
+    assert len(_texts(browser, "#numbers tbody tr")) == 3
+    quiet(browser)
 
 
 def test_tiles_are_in_reading_order() -> None:
     samples = np.arange(4)[:, None, None] * np.ones((1, 2, 2))
-    assert tiled(samples, across=2).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+    assert tiled(samples).tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3]]
+
+
+def test_the_announced_duration_adds_up() -> None:
+    settings = Settings("mnist-5k", budget=1000.0, seed=1, evaluations=4, evaluated=200)
+    pace = duration.Pace(unit=0.1, image=0.001, start=5.0)  # a contender takes 100 s and five scores of 0.2 s
+    assert duration.expected_seconds(settings, pace, contenders=3, workers=1) == pytest.approx(303 + 10 + 3)
+    assert duration.expected_seconds(settings, pace, contenders=3, workers=2) == pytest.approx(202 + 10 + 5 + 3)
+    assert duration.in_words(4.0) == "10 seconds"
+    assert duration.in_words(44.0) == "40 seconds"
+    assert duration.in_words(200.0) == "3 minutes"
+
+
+def test_the_pace_is_measured() -> None:
+    settings = Settings("mnist-5k", budget=1000.0, seed=1, batch_size=16)
+    pace = duration.measured_pace(data.mnist_5k("test").images, settings, 2.3)
+    assert all(0.0 < seconds < np.inf for seconds in pace)
 
 
 @pytest.mark.parametrize("name", ["fixed:0", "fixed:", "fixed:2.5", "fixed:-1", "adaptive", ""])
@@ -222,7 +288,10 @@ def test_contenders_share_their_start_and_repeat_bit_for_bit() -> None:
     np.testing.assert_array_equal(one.samples, again.samples)
     assert one.frechet[0] == five.frechet[0]
     assert one.gap[0] == five.gap[0]
-    assert not np.array_equal(one.samples, five.samples)
+    np.testing.assert_array_equal(one.samples[0], five.samples[0])
+    assert not np.array_equal(one.samples[-1], five.samples[-1])
+    assert one.samples.shape == (4, 36, 28, 28)
+    assert set(one.rate) == {1.0}
     assert len(one.frechet) == len(five.frechet) == 4
     assert one.cost[-2] < settings.budget <= one.cost[-1]
     assert (five.critic_updates, five.generator_updates) == (25, 5)
@@ -237,7 +306,9 @@ def test_quick_run_writes_both_reports(tmp_path: Path, capsys: pytest.CaptureFix
     )
     printed = capsys.readouterr().out
     assert "fixed n = 2" in printed
+    assert "This will take about" in printed
     assert "This is one seed (0)" in printed
+    assert max(map(len, printed.partition("Report,")[0].splitlines())) <= 80
     assert (folder / "report.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "Wasserstein gap" in page
@@ -276,5 +347,7 @@ def test_a_critic_that_rests_keeps_its_last_signals() -> None:
     settings = Settings("mnist-5k", budget=200.0, seed=1, batch_size=16, evaluations=3, evaluated=100)
     run = train("effort", settings, 2.3)
     assert min(run.steps) == 0
+    assert run.rate[0] == 8.0
+    assert np.isfinite(run.signal[-1])
     assert np.isfinite(run.gap).all()
     assert np.isfinite(run.critic_loss).all()
