@@ -3,8 +3,8 @@
     pip install accelerate
     python -m experiments.clients.accelerate_gan
 
-Each batch is the generator's or the critic's, as in diffusers' VQGAN example. Two of them make one optimizer step: whose
-turn it is may only change where gradients are synchronised, and a report is the mean over the step's batches.
+Each batch is the generator's or the critic's, as in diffusers' VQGAN example. Two of them make one optimizer step.
+So the turn changes only where gradients are synchronised, and a report is the mean over the step's batches.
 """
 
 from __future__ import annotations

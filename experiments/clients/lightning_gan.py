@@ -59,11 +59,13 @@ class RingModule(pytorch_lightning.LightningModule):  # type: ignore[misc]  # it
         self.rounds.load_state_dict(checkpoint["rounds"])
 
 
-def train(gan: RingGAN, rounds: Rounds, batches: int) -> None:
+def train(gan: RingGAN, rounds: Rounds, batches: int) -> pytorch_lightning.Trainer:
     """Train on so many batches."""
     loader = DataLoader(TensorDataset(torch.cat([gan.real() for _ in range(batches)])), batch_size=BATCH)
     options = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    pytorch_lightning.Trainer(max_epochs=1, accelerator="cpu", **options).fit(RingModule(gan, rounds), loader)
+    trainer = pytorch_lightning.Trainer(max_epochs=1, accelerator="cpu", **options)
+    trainer.fit(RingModule(gan, rounds), loader)
+    return trainer
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,8 +3,8 @@
     pip install opacus
     python -m experiments.clients.opacus_gan
 
-opacus clips the gradient of each sample and adds noise. Its accountant counts the critic's steps, and so do Rounds. Scores
-of real samples are not covered by the accountant: AccuracyLadderController reads those of generated ones alone.
+opacus clips the gradient of each sample and adds noise. Its accountant counts the critic's steps, and so do Rounds.
+The accountant does not cover scores of real samples. AccuracyLadderController reads those of generated ones alone.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ CHANGES = partial(StepDecayController, milestones={0: 4, 2: 3, 5: 1, 8: 2})
 
 
 def needs(package: str) -> Any:
-    return pytest.importorskip(package, reason=f"needs the package {package}, which nothing here installs")
+    return pytest.importorskip(package, reason=f"needs the package {package}: make test-clients")
 
 
 def test_accelerate() -> None:
@@ -99,3 +100,16 @@ def test_opacus_counts_the_same_critic_updates() -> None:
         engine = opacus_gan.train(gan, rounds, 30)
     assert sum(steps for _, _, steps in engine.accountant.history) == rounds.critic_updates == 30
     assert rounds.generator_updates == 10
+
+
+def test_lightning_saves_the_rounds(tmp_path: Path) -> None:
+    needs("pytorch_lightning")
+    from experiments.clients import lightning_gan
+
+    rounds, other = Rounds(FixedController(3)), Rounds(FixedController(3))
+    trainer = lightning_gan.train(RingGAN(), rounds, 8)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    lightning_gan.RingModule(RingGAN(), other).on_load_checkpoint(saved)
+    assert other.state_dict() == rounds.state_dict()
+    assert (other.critic_updates, other.generator_due) == (8, False)
