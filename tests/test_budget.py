@@ -285,7 +285,7 @@ def two_critics(**budget: Any) -> tuple[Engine, StopAtBudget, list[Controller]]:
     """Return a trainer of two critics with a controller each, 3 and 1 updates at first, then 2 and 1."""
     trainer, handler = trainer_with(), StopAtBudget(param_name=("image_steps", "patch_steps"), **budget)
     image = StepDecayController(milestones={0: 3, 2: 2}, param_name="image_steps")
-    controllers = [image, FixedController(1, param_name="patch_steps")]
+    controllers: list[Controller] = [image, FixedController(1, param_name="patch_steps")]
     for each in (handler, *controllers):
         each.attach(trainer)
     return trainer, handler, controllers

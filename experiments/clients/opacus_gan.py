@@ -37,13 +37,13 @@ def train(gan: RingGAN, rounds: Rounds, batches: int) -> PrivacyEngine:
         scores: Tensor = critic(torch.cat([real, gan.fake().detach()]))  # one pass: two would be an accumulation
         real_loss, fake_loss = softplus(-scores[: len(real)]).sum(), softplus(scores[len(real) :]).sum()
         optimizer_d.zero_grad()
-        ((real_loss + fake_loss) / BATCH).backward()
+        ((real_loss + fake_loss) / BATCH).backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer_d.step()
         optimizer_d.zero_grad()  # the generator's loss leaves gradients of samples in the critic, too
         if rounds.critic():
             g_fake = critic(gan.fake())
             gan.optimizer_g.zero_grad()
-            softplus(-g_fake).mean().backward()
+            softplus(-g_fake).mean().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
             gan.optimizer_g.step()
             rounds.generator(g_fake_accuracy=(g_fake < 0.0).float().mean())
         if rounds.should_stop:
