@@ -91,6 +91,7 @@ test-clients:  ## training loops written elsewhere, driven by controllers (minut
 .PHONY: test-clients-here
 test-clients-here: $(VENV)/.stamp-clients
 	$(BIN)/python -m pytest tests/clients $(ARGS)
+	$(BIN)/python -m nox --session imitation --reuse-existing-virtualenvs
 
 # Sessions are in noxfile.py. Their environments may lie elsewhere: ARGS="--envdir /somewhere".
 .PHONY: version-test
@@ -159,5 +160,5 @@ $(VENV)/.stamp-docs: $(VENV)/.stamp-venv
 	@touch $@
 
 $(VENV)/.stamp-clients: $(VENV)/.stamp-venv
-	@$(INSTALL) --no-build-isolation --editable '.[clients,experiments]' --group test
+	@$(INSTALL) --no-build-isolation --editable '.[clients,experiments]' --group test --group frameworks --group versions
 	@touch $@

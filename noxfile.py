@@ -1,7 +1,8 @@
 """The version matrix: the core tests with the pinned, the lowest and the newest versions of what the package needs.
 
 `make version-test` runs every session, `make version-test ARGS="--session lowest"` one of them; what follows `--` goes
-to pytest. A session whose Python is not on the PATH fails; it is not passed over.
+to pytest. A session whose Python is not on the PATH fails; it is not passed over. `make test-clients`
+runs one more, `imitation`.
 """
 
 from __future__ import annotations
@@ -97,3 +98,29 @@ def lowest(session: nox.Session) -> None:
 def newest(session: nox.Session) -> None:
     """The newest version of everything that the package index has."""
     _core_tests(session, "--upgrade")
+
+
+# imitation asks for old versions of packages that constraints.txt has newer ones of.
+IMITATION = {
+    "imitation": "1.0.1",
+    "stable-baselines3": "2.2.1",
+    "gymnasium": "0.29.1",
+    "seals": "0.2.1",
+    "sacred": "0.8.7",
+    "datasets": "5.0.1",
+    "fsspec": "2026.6.0",
+    "huggingface-hub": "0.36.2",
+    "optuna": "5.0.0",
+    "wrapt": "1.17.3",
+}
+
+
+@nox.session(default=False)
+def imitation(session: nox.Session) -> None:
+    """The tests that drive imitation's GAIL."""
+    constraints = _constraints(session, IMITATION)
+    session.install("--constraint", constraints, "hatchling", "editables")
+    tools = ("imitation", "hypothesis", "pytest")
+    session.install("--constraint", constraints, "--no-build-isolation", "--editable", ".", *tools)
+    one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    session.run("python", "-m", "pytest", "tests/clients/test_imitation_gail.py", *session.posargs, env=one_thread)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import add, mul
 from typing import Any, ClassVar, NamedTuple
 
 from ignite.engine import Engine, Events
@@ -25,7 +26,7 @@ class Spent(NamedTuple):
     generator_updates: int
     """completed iterations"""
     cost: float
-    """critic_cost * critic_updates + generator_cost * generator_updates"""
+    """critic_cost * critic_updates, of all critics, + generator_cost * generator_updates"""
 
 
 class StopAtBudget(Handler):
@@ -36,16 +37,18 @@ class StopAtBudget(Handler):
     the budget by less than one iteration's cost. COMPLETED fires as at any end of a run. A run that starts with its
     budget used up ends at once; ``reset()`` gives it a new budget. Let ``trainer.run`` have
     enough iterations for the budget to come first. ``engine.state.cost_spent`` holds the cost for loggers
-    (``<param_name>_cost_spent`` with a ``param_name`` of your own).
+    (``<param_name>_cost_spent`` with one ``param_name`` of your own).
 
     Args:
         critic_updates: budget of critic updates, at least 1, or None for no such budget.
         cost: budget of cost = critic_cost * critic updates + generator_cost * generator updates, above 0, or None.
             With both budgets, the first to be used up ends the run.
         critic_cost: cost of one critic update, at least 0. Count it in FLOPs of your networks; 2.5 is about right for
-            WGAN-GP with networks of equal size, where the penalty's gradient is differentiated a second time.
+            WGAN-GP with networks of equal size, where the penalty's gradient is differentiated a second time. Several
+            critics share one number, or have one each in the order of ``param_name``.
         generator_cost: cost of one generator update, at least 0.
-        param_name: name of the attribute that holds the critic updates of an iteration.
+        param_name: name of the attribute that holds the critic updates of an iteration. Several names share the budget:
+            ``("image_steps", "patch_steps")``.
 
     Raises:
         TypeError: if an argument is of the wrong type.
@@ -68,31 +71,39 @@ class StopAtBudget(Handler):
         *,
         critic_updates: int | None = None,
         cost: float | None = None,
-        critic_cost: float = 2.5,
+        critic_cost: float | Sequence[float] = 2.5,
         generator_cost: float = 1.0,
-        param_name: str = DEFAULT_NAME,
+        param_name: str | Sequence[str] = DEFAULT_NAME,
     ) -> None:
         if critic_updates is None and cost is None:
             raise ValueError("StopAtBudget() has no budget: expected critic_updates=, cost= or both")
         self.critic_updates = None if critic_updates is None else integer("critic_updates", critic_updates, at_least=1)
         self.cost = None if cost is None else real("cost", cost, above=0)
-        self.critic_cost = real("critic_cost", critic_cost, at_least=0)
+        self.param_name = param_name
+        names = param_name if isinstance(param_name, (tuple, list)) else (param_name,)
+        self._names = tuple(attribute_name("param_name", name) for name in names)
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"param_name={param_name!r}: expected one name, or several that differ")
+        costs = critic_cost if isinstance(critic_cost, (tuple, list)) else (critic_cost,) * len(names)
+        if len(costs) != len(names):
+            raise ValueError(f"critic_cost={critic_cost!r}: expected a number, or one for each of {self._names}")
+        self._costs = tuple(real("critic_cost", cost, at_least=0) for cost in costs)
         self.generator_cost = real("generator_cost", generator_cost, at_least=0)
-        if self.critic_cost == self.generator_cost == 0:
+        if not any((*self._costs, self.generator_cost)):
             raise ValueError("critic_cost=0 and generator_cost=0: at least one must be above 0")
-        self.param_name = attribute_name("param_name", param_name)
+        self._prefix = prefix(names[0] if len(names) == 1 else DEFAULT_NAME)
         self._clear()
 
     def _clear(self) -> None:
-        self._critic_updates = 0
+        self._critic_updates = (0,) * len(self._names)
         self._generator_updates = 0
-        self._steps: int | None = None  # critic updates of the running iteration
+        self._steps: tuple[int, ...] | None = None  # critic updates of the running iteration
 
     @property
     def spent(self) -> Spent:
         """Updates and cost so far."""
         critic, generator = self._critic_updates, self._generator_updates
-        return Spent(critic, generator, self.critic_cost * critic + self.generator_cost * generator)
+        return Spent(sum(critic), generator, sum(map(mul, self._costs, critic)) + self.generator_cost * generator)
 
     @property
     def exhausted(self) -> bool:
@@ -114,12 +125,12 @@ class StopAtBudget(Handler):
 
     def _on_iteration_started(self, engine: Engine) -> None:
         # Read before the iteration: afterwards a controller may already have written the next number.
-        self._steps = critic_updates(engine, self.param_name, "StopAtBudget")
+        self._steps = tuple(critic_updates(engine, name, "StopAtBudget") for name in self._names)
 
     def _count(self, engine: Engine) -> None:
         if self._steps is None:
             return  # attached within this iteration
-        self._critic_updates += self._steps
+        self._critic_updates = tuple(map(add, self._critic_updates, self._steps))
         self._generator_updates += 1
         self._steps = None
         self._finish(engine)
@@ -130,7 +141,7 @@ class StopAtBudget(Handler):
             engine.terminate()
 
     def _publish(self, engine: Engine) -> None:
-        setattr(engine.state, prefix(self.param_name) + _PUBLISHED, self.spent.cost)
+        setattr(engine.state, self._prefix + _PUBLISHED, self.spent.cost)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts.
@@ -139,10 +150,11 @@ class StopAtBudget(Handler):
         so that a resume loses nothing.
         """
         self._catch_up()
+        one = len(self._names) == 1
         return {
             "version": _FORMAT,
             "handler": type(self).__name__,
-            "critic_updates": self._critic_updates,
+            "critic_updates": self._critic_updates[0] if one else list(self._critic_updates),
             "generator_updates": self._generator_updates,
         }
 
@@ -154,8 +166,13 @@ class StopAtBudget(Handler):
                 Nothing is changed then.
         """
         state = saved.header(state, type(self).__name__, _FORMAT)
-        critic, generator = (saved.integer(state, key) for key in ("critic_updates", "generator_updates"))
-        self._critic_updates, self._generator_updates = critic, generator
+        critic: tuple[int, ...]
+        if len(self._names) == 1:
+            critic = (saved.integer(state, "critic_updates"),)
+        else:
+            critic = saved.integers(state, "critic_updates", len(self._names))
+        self._generator_updates = saved.integer(state, "generator_updates")
+        self._critic_updates = critic
         self._steps = None
         self._loaded = True
         if self._engine is not None:

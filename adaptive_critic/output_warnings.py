@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from operator import add
 from typing import Any
 
 import torch
@@ -34,6 +35,9 @@ _RAISED_SHARE = -0.02  # and raise the gap by this share of it
 # generator update uses up, was at least 1.67 in 61 healthy runs of the suite, and at most 0.37 with the scores swapped.
 _SWAPPED_SIZE = 0.7
 _SMALLEST = 1e-300
+_LOSS_ITERATIONS = 50  # iterations over which the critic's loss is averaged
+_LOSS_AVERAGES = 4  # averages in a row near the same multiple of the ideal
+_LOSS_SPREAD = 0.06  # standard deviation of an undecided critic's loss, as a share of it; a decided one's is larger
 _HELD_DECISIONS = 20  # decisions in a row without a finite observation
 _SLACK = 1e-3  # a mean in half precision may lie beyond its bounds by this much
 
@@ -65,6 +69,8 @@ class OutputWarnings:
         self._negative = (0, 0)  # iterations and decisions in a row
         # Running metrics are smooth, so that few iterations say nothing of their errors.
         self._effects = [_Effect(length) for length in ((_SOON, _LATE) if self._is_gap else (_LATE,))]
+        self._loss = (0, 0.0, 0.0)  # iterations, sums of the loss and its square
+        self._multiple = (1.0, 0)  # of the ideal, and averages in a row near it
         self._held = 0  # decisions in a row
 
     def _log(self, what: str, text: str, *values: object) -> None:
@@ -165,17 +171,21 @@ class OutputWarnings:
             ", ".join(f"{key!r}: {_listed(found)}" for key, found in shown.items()) or "none of it",
         )  # fmt: skip
 
-    def check_gap(self, mean: Sequence[float], square: Sequence[float], iterations: int) -> None:
-        """Log gaps that show wrong scores.
+    def check_means(self, mean: Sequence[float], square: Sequence[float], iterations: int, ideal: float | None) -> None:
+        """Log gaps that show wrong scores, and a critic loss that shows a wrong ideal.
 
-        Three faults are found: generator updates that use up more than the whole gap, those that raise it, and real
-        samples scored below generated ones for longer than with any critic that learns.
+        Four faults are found: generator updates that use up more than the whole gap, those that raise it, real samples
+        scored below generated ones for longer than with any critic that learns, and the loss of an undecided critic
+        near a multiple of its ideal.
 
         Args:
             mean: means of the signal's components at a decision.
             square: means of their squares.
             iterations: iterations that they are over.
+            ideal: loss of an undecided critic that the law assumes, None if it has none.
         """
+        if ideal is not None and self._reads_output:  # a running metric's spread says nothing
+            self._check_ideal(mean[0], square[0], iterations, ideal)
         if self._signal.names != ("used", "gap"):
             return
         used, gap = mean
@@ -194,6 +204,29 @@ class OutputWarnings:
                 "d_real has been below d_fake for %d iterations in a row, now by %.4g. Higher scores must mean more "
                 "real: are the two swapped, or do the scores have the other sign? If not, the critic learns nothing",
                 self._negative[0], used - gap,
+            )  # fmt: skip
+
+    def _check_ideal(self, loss: float, square: float, iterations: int, ideal: float) -> None:
+        added = iterations, iterations * loss, iterations * square
+        count, *sums = self._loss = tuple(map(add, self._loss, added))
+        if count < _LOSS_ITERATIONS:
+            return
+        loss, square = (value / count for value in sums)
+        self._loss = (0, 0.0, 0.0)
+        times = 2.0 ** round(math.log2(loss / ideal)) if loss / ideal > 0.0 else 1.0
+        # Against a wrong ideal that is too small the number rises to its limit, and the critic gains a little.
+        lowest = 0.85 if times > 1.0 else 0.94
+        quiet = math.sqrt(max(square - loss * loss, 0.0)) <= _LOSS_SPREAD * loss
+        near = times != 1.0 and lowest <= loss / (times * ideal) <= 1.02 and quiet
+        before, in_a_row = self._multiple
+        self._multiple = times, (in_a_row + 1 if times == before else 1) if near else 0
+        if self._multiple[1] >= _LOSS_AVERAGES:
+            self._log(
+                "ideal",
+                "'d_loss' has been about %g times the ideal of %.4g for %d iterations, and quiet. So is the loss of an "
+                "undecided critic whose terms are averaged, or summed over several heads: give "
+                "LossRatioPIDController(ideal=%.4g) if yours are. If not, the critic learns nothing",
+                times, ideal, _LOSS_AVERAGES * _LOSS_ITERATIONS, times * ideal,
             )  # fmt: skip
 
     def _judge(self, effect: _Effect) -> None:

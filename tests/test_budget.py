@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ignite.engine import Engine, Events
 
 from adaptive_critic.budget import Spent, StopAtBudget
+from adaptive_critic.controller import Controller
 from adaptive_critic.handlers import FixedController, StepDecayController
 from adaptive_critic.state import StateError
 
@@ -206,6 +207,15 @@ def test_the_attribute_must_be_a_count(value: Any) -> None:
         ({"cost": 1, "generator_cost": math.nan}, ValueError, "generator_cost=nan"),
         ({"cost": 1, "critic_cost": 0, "generator_cost": 0}, ValueError, "at least one must be above 0"),
         ({"cost": 1, "param_name": 3}, TypeError, "param_name=3"),
+        ({"cost": 1, "param_name": ("a", 3)}, TypeError, "param_name=3"),
+        ({"cost": 1, "param_name": ()}, ValueError, r"param_name=\(\): expected one name, or several"),
+        ({"cost": 1, "param_name": ("a", "a")}, ValueError, "several that differ"),
+        (
+            {"cost": 1, "critic_cost": (1, 2), "param_name": ("a", "b", "c")},
+            ValueError,
+            "one for each of .'a', 'b', 'c'",
+        ),
+        ({"cost": 1, "critic_cost": (1, -2), "param_name": ("a", "b")}, ValueError, "critic_cost=-2"),
     ],
 )
 def test_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -269,6 +279,44 @@ def test_two_budgets_on_one_trainer_keep_their_costs_apart() -> None:
     trainer.run(range(3))
     assert state(trainer).cost_spent == 3 * 2
     assert state(trainer).score_steps_cost_spent == 3 * 5
+
+
+def two_critics(**budget: Any) -> tuple[Engine, StopAtBudget, list[Controller]]:
+    """Return a trainer of two critics with a controller each, 3 and 1 updates at first, then 2 and 1."""
+    trainer, handler = trainer_with(), StopAtBudget(param_name=("image_steps", "patch_steps"), **budget)
+    image = StepDecayController(milestones={0: 3, 2: 2}, param_name="image_steps")
+    controllers: list[Controller] = [image, FixedController(1, param_name="patch_steps")]
+    for each in (handler, *controllers):
+        each.attach(trainer)
+    return trainer, handler, controllers
+
+
+def test_one_budget_over_two_critics() -> None:
+    trainer, handler, controllers = two_critics(critic_updates=13)
+    trainer.run(range(100))
+    assert [controller.critic_updates for controller in controllers] == [3 + 3 + 2 + 2, 4]
+    assert handler.spent[:2] == (14, 4)
+
+
+def test_two_critics_cost_what_each_costs() -> None:
+    trainer, handler, _ = two_critics(cost=40, critic_cost=(2.5, 0.5))
+    trainer.run(range(100))
+    assert trainer.state.iteration == 6
+    assert handler.spent == Spent(3 + 3 + 4 * 2 + 6, 6, 2.5 * 14 + 0.5 * 6 + 6)
+    assert state(trainer).cost_spent == 44.0
+
+
+def test_a_resumed_budget_over_two_critics_costs_the_same() -> None:
+    trainer, handler, _ = two_critics(cost=1e9, critic_cost=(2.5, 0.5))
+    trainer.run(range(4))
+    saved = through_file(handler.state_dict())
+    _, other, _ = two_critics(cost=1e9, critic_cost=(2.5, 0.5))
+    other.load_state_dict(saved)
+    assert other.spent == handler.spent
+    with pytest.raises(StateError, match="'critic_updates'"):
+        StopAtBudget(cost=1).load_state_dict(saved)
+    with pytest.raises(StateError, match="expected 3 ints, got 2"):
+        StopAtBudget(cost=1, param_name=("a", "b", "c")).load_state_dict(saved)
 
 
 def test_a_bare_number_is_no_budget() -> None:

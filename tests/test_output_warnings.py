@@ -448,3 +448,34 @@ def test_a_gan_whose_step_swaps_its_scores_is_told_within_100_iterations(
     messages = told(caplog)
     assert len(messages) == (transform is not None)
     assert all("the critic has scored fakes above real samples" in message for message in messages)
+
+
+def undecided(times: float, spread: float, iterations: int, **options: Any) -> None:
+    """Show a hinge controller the loss of a critic at ``times`` the ideal, with noise of that share of it."""
+    controller = LossRatioPIDController("hinge", **options)
+    for iteration in range(iterations):
+        loss = 2.0 * times * (1.0 + spread * math.sin(iteration))
+        controller.observe({"d_loss": [loss] * controller.num_discriminator_steps, "g_loss": 0.0})
+
+
+@pytest.mark.parametrize("update_every", [1, 30])
+@pytest.mark.parametrize(("times", "shown"), [(0.5, "0.5"), (1.95, "2"), (7.1, "8")])
+def test_an_undecided_critic_with_another_ideal_is_told_once(
+    times: float, shown: str, update_every: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    undecided(times, 0.02, 600, update_every=update_every)
+    (message,) = [text for text in told(caplog) if "upper limit" not in text]
+    assert f"'d_loss' has been about {shown} times the ideal of 2 for 200 iterations" in message
+    assert f"LossRatioPIDController(ideal={2.0 * float(shown):g})" in message
+
+
+@pytest.mark.parametrize(
+    ("times", "spread", "options"),
+    [(1.0, 0.02, {}), (0.9, 0.02, {}), (0.44, 0.02, {}), (0.5, 0.15, {}), (0.0, 0.0, {}), (0.5, 0.02, {"ideal": 1.0})],
+    ids=["right", "held at the setpoint", "ahead", "decided: it varies", "perfect", "told the ideal"],
+)
+def test_a_loss_that_is_no_multiple_of_the_ideal_is_not_told(
+    times: float, spread: float, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    undecided(times, spread, 600, **options)
+    assert told(caplog) == []

@@ -232,7 +232,7 @@ class Feedback:
             return True
         iterations = max(round(good / ranks), 1)
         square = tuple(value / good for value in sums[half:])
-        self._warnings.check_gap(mean, square, iterations)
+        self._warnings.check_means(mean, square, iterations, getattr(self._law, "ideal", None))
         observation = Observation(mean, square, iterations, round(good), self._elapsed)
         proposal = propose(self._law, self._law_state, observation, self.ratio, self.rate)
         if math.isnan(proposal.ratio):

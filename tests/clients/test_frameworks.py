@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import softplus
-from torch.utils.data import DataLoader, TensorDataset
+from torch import nn
+from torch.utils.data import DataLoader
 
 from adaptive_critic import AlternationAudit, FixedController, Rounds, StepDecayController
+from experiments.clients.plain_loop import RingGAN
 from tests.loops import frameworks
 from tests.loops.test_loops import Watched, check
-from tests.loops.toys import Toy, backward
+from tests.loops.toys import Toy
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages
 CHANGES = partial(StepDecayController, milestones={0: 4, 2: 3, 5: 1, 8: 2})
 
 
 def needs(package: str) -> Any:
-    return pytest.importorskip(package, reason=f"needs the package {package}, which nothing here installs")
+    return pytest.importorskip(package, reason=f"needs the package {package}: make test-clients")
 
 
 def test_accelerate() -> None:
@@ -60,33 +62,54 @@ def test_lightning() -> None:
     assert trainer.global_step == 80 + toy.updates.generator, "the steps of both"
 
 
-def test_opacus() -> None:
-    """Its accountant counts the critic updates that Rounds counts, also those of empty batches."""
-    opacus = needs("opacus")
-    toy, rounds = Toy(), Rounds(FixedController(3))
-    points = TensorDataset(torch.cat(list(toy.loader(10))))
-    engine = opacus.PrivacyEngine()
-    critic, optimizer_d, loader = engine.make_private(
-        module=toy.critic,
-        optimizer=toy.optimizer_d,
-        data_loader=DataLoader(points, batch_size=16),
-        noise_multiplier=1.0,
-        max_grad_norm=1.0,
-    )
-    with AlternationAudit(toy.generator, critic, toy.optimizer_g, toy.optimizer_d, steps=rounds):
-        for _ in range(3):
-            for (real,) in loader:
-                scores: Tensor = critic(torch.cat([real, toy.fake().detach()]))  # one pass, or it is accumulation
-                d_real, d_fake = scores[: len(real)], scores[len(real) :]
-                optimizer_d.zero_grad()
-                backward(softplus(-d_real).sum() / 16 + softplus(d_fake).sum() / 16)
-                optimizer_d.step()
-                optimizer_d.zero_grad()  # the generator's loss leaves gradients of samples in the critic, too
-                if rounds.critic(d_real=d_real.mean(), d_fake=d_fake.mean()):
-                    g_fake = critic(toy.fake())
-                    toy.optimizer_g.zero_grad()
-                    backward(-g_fake.mean())
-                    toy.optimizer_g.step()
-                    rounds.generator(g_fake=g_fake.mean())
-    assert rounds.critic_updates == sum(steps for _, _, steps in engine.accountant.history) == toy.updates.critic == 30
-    assert rounds.generator_updates == toy.updates.generator == 10
+def updates(gan: RingGAN) -> list[str]:
+    """Return a list that grows by a letter with each step of an optimizer."""
+    made: list[str] = []
+    gan.optimizer_d.register_step_post_hook(lambda *_: made.append("d"))
+    gan.optimizer_g.register_step_post_hook(lambda *_: made.append("g"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("package", "script", "batches"),
+    [("accelerate", "accelerate_gan", 30), ("pytorch_lightning", "lightning_gan", 12), ("opacus", "opacus_gan", 11)],
+)
+def test_a_script_makes_the_updates_that_are_asked_for(
+    package: str, script: str, batches: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs(package)
+    module: Any = importlib.import_module(f"experiments.clients.{script}")
+    gan, rounds = RingGAN(), Rounds(StepDecayController(milestones={0: 3, 2: 1, 4: 2}))
+    made = updates(gan)
+    module.train(gan, rounds, batches)
+    assert "".join(made).removeprefix("g").startswith("dddgdddgdgdgddg")
+    assert (rounds.critic_updates, rounds.generator_updates) == (made.count("d"), made.count("g"))
+    threads = torch.get_num_threads()
+    module.main(["--batches", "20"])
+    torch.set_num_threads(threads)
+    assert "critic updates, " in capsys.readouterr().out
+
+
+def test_opacus_counts_the_same_critic_updates() -> None:
+    """Also those of empty batches."""
+    needs("opacus")
+    from experiments.clients import opacus_gan
+
+    gan, rounds = RingGAN(), Rounds(FixedController(3))
+    with AlternationAudit(gan.generator, gan.critic, gan.optimizer_g, gan.optimizer_d, steps=rounds):
+        engine = opacus_gan.train(gan, rounds, 30)
+    assert sum(steps for _, _, steps in engine.accountant.history) == rounds.critic_updates == 30
+    assert rounds.generator_updates == 10
+
+
+def test_lightning_saves_the_rounds(tmp_path: Path) -> None:
+    needs("pytorch_lightning")
+    from experiments.clients import lightning_gan
+
+    rounds, other = Rounds(FixedController(3)), Rounds(FixedController(3))
+    trainer = lightning_gan.train(RingGAN(), rounds, 8)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    lightning_gan.RingModule(RingGAN(), other).on_load_checkpoint(saved)
+    assert other.state_dict() == rounds.state_dict()
+    assert (other.critic_updates, other.generator_due) == (8, False)

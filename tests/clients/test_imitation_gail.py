@@ -9,7 +9,7 @@ import torch
 
 from adaptive_critic import FixedController, Rounds, StepDecayController, WassersteinGapController
 
-pytest.importorskip("imitation", reason="needs the package imitation, which nothing here installs")
+pytest.importorskip("imitation", reason="needs the package imitation: make test-clients")
 gail = pytest.importorskip("experiments.clients.imitation_gail")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of gymnasium and stable-baselines3
 
