@@ -45,7 +45,7 @@ from adaptive_critic.training import (
     create_gan_trainer,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "OBJECTIVES",
