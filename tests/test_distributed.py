@@ -486,7 +486,8 @@ def test_a_nan_on_one_rank_holds_all(ranks: list[dict[str, Any]]) -> None:
 def test_a_missing_key_on_one_rank_is_the_same_error_on_all(ranks: list[dict[str, Any]], case: str, at: int) -> None:
     errors = [result["missing_key_on_one_rank"][case] for result in ranks]
     assert errors[0]["error"] == errors[1]["error"]
-    assert errors[0]["error"].startswith("StepOutputError: rank 1: the training step's output has no 'g_fake'; it has")
+    found = "StepOutputError: rank 1: the training step's output has no 'd_real', 'd_fake' and 'g_fake'; it has"
+    assert errors[0]["error"].startswith(found)
     assert [error["at"] for error in errors] == [at, at]
 
 

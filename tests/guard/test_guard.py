@@ -70,7 +70,8 @@ def test_the_record_is_there_when_the_event_fires_and_before_anything_is_done(ca
     assert guard.history == [expected]
     assert published(trainer).num_discriminator_steps == 2
     assert [record.getMessage() for record in caplog.records if record.name == "adaptive_critic"] == [
-        "iteration 20: terminate_epoch: g_loss not finite"
+        "iteration 20: terminate_epoch: g_loss not finite",
+        "FixedController: 20 iterations, mean n 3",
     ]
 
 
