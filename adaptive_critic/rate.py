@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from adaptive_critic.checks import real
+from adaptive_critic.checks import real, shortened
 
 __all__ = ["CriticRate"]
 
@@ -156,7 +156,7 @@ class CriticRate:
 def _check_optimizer(optimizer: object) -> None:
     name = type(optimizer).__name__
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer_d={optimizer!r}: expected a torch.optim.Optimizer, got {name}")
+        raise TypeError(f"optimizer_d={shortened(optimizer)}: expected a torch.optim.Optimizer, got {name}")
     if not hasattr(optimizer, "_optimizer_step_pre_hooks"):  # a wrapper that does not call Optimizer.__init__
         raise ValueError(
             f"optimizer_d is a {name} without step hooks: give the optimizer that it wraps, often {name}.optimizer"

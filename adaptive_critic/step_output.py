@@ -119,7 +119,8 @@ def _as_scalar(value: Any, key: str) -> Scalar:
             return value
     elif _is_number(value):
         return float(value)
-    raise StepOutputError(f"{key!r} must be a 0-d tensor or a float, got {_describe(value)}")
+    mean = ": give its mean, .mean()" if isinstance(value, torch.Tensor) and value.ndim > 0 else ""
+    raise StepOutputError(f"{key!r} must be a 0-d tensor or a float, got {_describe(value)}{mean}")
 
 
 def scalar(output: Any, key: str) -> Scalar:
@@ -171,7 +172,7 @@ def first(output: Any, key: str) -> Scalar:
         return entry
     if _is_scalar(value):
         raise StepOutputError(
-            f"{key!r} must hold one entry for each critic update, got the scalar {_describe(value)}. This rule needs "
+            f"{key!r} must hold one entry for each critic update, got one number, {_describe(value)}. This rule needs "
             "the first critic update's entry; collect the updates' values in the loop and return all of them:\n"
             f"    values = [critic_update(next(real_batches)) for _ in range(engine.state.num_discriminator_steps)]\n"
             f"    return {{{key!r}: values, ...}}"

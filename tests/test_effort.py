@@ -354,3 +354,9 @@ def test_it_goes_on_over_a_rollback() -> None:
     assert guard.interventions == 1
     assert (rates[0], rates[40]) == (8.0, 1.0)
     assert optimizer_d.param_groups[0]["lr"] == 1e-3
+
+
+@pytest.mark.parametrize(("every", "told"), [(5, 0), (6, 1)])
+def test_decisions_that_are_too_far_apart_are_told(every: int, told: int, caplog: pytest.LogCaptureFixture) -> None:
+    CriticEffortController(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1), update_every=every).detach()
+    assert sum(f"update_every={every}" in record.getMessage() for record in caplog.records) == told

@@ -136,6 +136,11 @@ class DivergenceGuard(Handler):
             self.snapshots.state = SnapshotsState()
 
     @property
+    def ends_epochs(self) -> bool:
+        """Whether it ends an epoch on divergence."""
+        return self._actions.mode == "terminate_epoch"
+
+    @property
     def interventions(self) -> int:
         """Interventions made so far."""
         return self._actions.state.interventions

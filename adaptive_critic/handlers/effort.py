@@ -23,6 +23,7 @@ __all__ = ["CriticEffortController"]
 _INITIAL = 1.0
 _INITIAL_RATE = 8.0
 _LOWEST = 0.25
+_SLOWEST = 5  # iterations from one decision to the next at which the halves of the dither are still told apart
 _COMPARED = 50  # iterations over which the optimizer's steps are compared with the critic updates
 
 _logger = logging.getLogger("adaptive_critic")
@@ -123,6 +124,12 @@ class CriticEffortController(FeedbackController):
             initial_rate=min(max(_INITIAL_RATE, low), high),
             **options,
         )
+        if self.update_every > _SLOWEST:
+            _logger.warning(
+                "CriticEffortController(update_every=%d): the law compares ten iterations with the next ten, so "
+                "more than %d iterations between decisions make it slow, and with R1 a high rate can break the critic",
+                self.update_every, _SLOWEST,
+            )  # fmt: skip
         self._critic_rate.attach()
         self._show()
 

@@ -460,3 +460,8 @@ class TestErrors:
         rounds.critic()
         with pytest.raises(RuntimeError, match="updates were reported already"):
             rounds.load_state_dict(state)
+
+
+def test_a_guard_that_ends_epochs_is_refused_before_the_run() -> None:
+    with pytest.raises(ValueError, match="'terminate_epoch': a loop of your own has no epoch"):
+        Rounds(FixedController(2, on_divergence="terminate_epoch"))
