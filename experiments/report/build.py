@@ -8,8 +8,8 @@ from pathlib import Path
 from experiments.report import figures, page, tables
 from experiments.schema import load_results
 
-# The edition that has results: laws that act on n alone.
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "n_alone"
+# The edition of rate and number together; "n_alone" beside it is the finished one of laws that act on n alone.
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "rate_and_n"
 OUT = Path("runs") / "report"
 
 

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ALL_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in ALL_PAGES if "<!-- table:" in page.read_text()]
 # Every other page shows the edition that the report is built from.
-OF_EDITION = {"n_alone.md": N_ALONE}
+ONE_SEED = RESULTS.parent / "rate_and_n_one_seed"
+OF_EDITION = {"n_alone.md": N_ALONE, "one_seed.md": ONE_SEED}
 
 
 def test_every_committed_run_of_the_first_edition_is_read_as_what_it_is() -> None:
@@ -32,4 +33,4 @@ def test_there_are_tables_to_compare() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_tables_are_those_of_the_committed_results(page: Path) -> None:
     stale = tables.check(page, OF_EDITION.get(page.name, RESULTS))
-    assert stale == [], "python -m experiments report --tables PAGE writes them anew; n_alone.md needs --results"
+    assert stale == [], "python -m experiments report --tables PAGE writes them anew; n_alone.md and one_seed.md need --results"
