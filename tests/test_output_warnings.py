@@ -401,6 +401,7 @@ def test_scores_that_are_swapped_or_of_the_other_sign_are_told_early_and_once(
     form: str, expected: str | None, make: Any, update_every: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     controller = make(update_every=update_every)
+    caplog.clear()  # ten iterations are many for the effort law, which says so
 
     def messages() -> list[str]:
         return [text for text in told(caplog) if "upper limit" not in text and "optimizer_d" not in text]
