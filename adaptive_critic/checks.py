@@ -57,7 +57,7 @@ def describe(value: object) -> str:
 def shortened(value: object) -> str:
     """Return ``repr(value)``, shortened if it is long; an int of thousands of digits has no repr."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).splitlines())  # networks and optimizers have many lines
     except ValueError:
         return f"an int of {value.bit_length() if isinstance(value, int) else 'many'} bits"
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"

@@ -10,11 +10,11 @@ from ignite.engine import Engine
 
 from adaptive_critic import distributed
 from adaptive_critic import state as saved
-from adaptive_critic.checks import attribute_name, boolean, integer
+from adaptive_critic.checks import attribute_name, boolean, integer, known
 from adaptive_critic.events import register_events
 from adaptive_critic.guard import options
 from adaptive_critic.guard.actions import Actions, ActionsState, Record
-from adaptive_critic.guard.divergence import RuleNumbers
+from adaptive_critic.guard.divergence import DivergenceRules, RuleNumbers
 from adaptive_critic.guard.evidence import summarise, update_of
 from adaptive_critic.guard.scores import Scores
 from adaptive_critic.guard.snapshots import Restorable, Snapshots, SnapshotsState
@@ -107,7 +107,8 @@ class DivergenceGuard(Handler):
         mode = options.checked_mode(on_divergence)
         objects = options.checked_objects(to_restore, mode)
         self.param_name = attribute_name("param_name", param_name)
-        self._rules = options.checked_rules(rules)
+        known(type(self), rules, RuleNumbers.__annotations__)
+        self._rules = DivergenceRules(**rules)
         self._check_every = integer("check_every", check_every, at_least=1)
         self.save_snapshots = boolean("save_snapshots", save_snapshots)
         every = integer("snapshot_every", snapshot_every, at_least=1)

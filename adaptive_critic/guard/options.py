@@ -9,10 +9,9 @@ from typing import Any
 from ignite.engine import Engine
 
 from adaptive_critic.checks import stateful
-from adaptive_critic.guard.divergence import DivergenceRules, RuleNumbers
 from adaptive_critic.guard.snapshots import Restorable
 
-__all__ = ["MODES", "checked_mode", "checked_objects", "checked_reactions", "checked_rules", "expected_modes"]
+__all__ = ["MODES", "checked_mode", "checked_objects", "checked_reactions", "expected_modes"]
 
 MODES = ("hold", "terminate_epoch", "terminate", "rollback")
 _REACTIONS = ("report", "act", "ignore")
@@ -74,12 +73,3 @@ def checked_reactions(**reactions: Any) -> dict[str, str]:
         if value not in _REACTIONS:
             raise ValueError(f"{name}={value!r}: {expected}")
     return {name.removeprefix("on_"): value for name, value in reactions.items()}
-
-
-def checked_rules(numbers: RuleNumbers) -> DivergenceRules:
-    """Return the rules with these numbers."""
-    known = list(RuleNumbers.__annotations__)
-    for name in numbers:
-        if name not in known:
-            raise TypeError(f"DivergenceGuard has no argument {name!r}; its rules have {', '.join(known)}")
-    return DivergenceRules(**numbers)

@@ -632,7 +632,9 @@ def test_it_takes_every_number_of_its_rules() -> None:
 
 
 def test_a_number_that_no_rule_has_is_refused_with_those_that_there_are() -> None:
-    message = "^DivergenceGuard has no argument 'treshold'; its rules have patience, window, .*, spike_limit$"
+    message = (
+        "^DivergenceGuard has no argument 'treshold': did you mean 'threshold'\\? .* patience, window, .*, spike_limit$"
+    )
     with pytest.raises(TypeError, match=message):
         DivergenceGuard(treshold=3.0)  # type: ignore[call-arg]  # that is the test
 
