@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ALL_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in ALL_PAGES if "<!-- table:" in page.read_text()]
 # Every other page shows the edition that the report is built from.
-ONE_SEED = RESULTS.parent / "rate_and_n_one_seed"
-OF_EDITION = {"n_alone.md": N_ALONE, "one_seed.md": ONE_SEED}
+IMAGES = RESULTS.parent / "rate_and_n_images"
+OF_EDITION = {"n_alone.md": N_ALONE, "images.md": IMAGES}
 
 
 def test_every_committed_run_of_the_first_edition_is_read_as_what_it_is() -> None:
@@ -26,7 +27,7 @@ def test_every_committed_run_of_the_first_edition_is_read_as_what_it_is() -> Non
     assert not [run for run in results.runs if run.status == "failed"]
 
 
-@pytest.mark.parametrize(("folder", "runs"), [(RESULTS, 858 + 525), (ONE_SEED, 24 + 28)])
+@pytest.mark.parametrize(("folder", "runs"), [(RESULTS, 858 + 525), (IMAGES, 24 + 28)])
 def test_every_committed_run_of_the_second_edition_is_read(folder: Path, runs: int) -> None:
     results = load_results(folder)
     assert not results.problems
@@ -36,6 +37,18 @@ def test_every_committed_run_of_the_second_edition_is_read(folder: Path, runs: i
 
 def test_there_are_tables_to_compare() -> None:
     assert PAGES
+
+
+def test_every_figure_with_an_interval_in_the_prose_stands_in_a_table() -> None:
+    table = re.compile(r"<!-- table:.*?<!-- /table -->", re.DOTALL)
+    pages = {page.name: page.read_text() for page in PAGES}
+    written = "".join("".join(table.findall(text)) for text in pages.values())
+    figure = re.compile(r"\d+\.\d\d\s\(\d+\.\d\d\sto\s\d+\.\d\d\)")
+    told = [
+        (name, " ".join(found.split())) for name, text in pages.items() for found in figure.findall(table.sub("", text))
+    ]
+    assert told
+    assert [(name, found) for name, found in told if found not in written] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
