@@ -82,6 +82,11 @@ def call(cls: type, args: Sequence[object], kwargs: Iterable[str]) -> None:
     )
     if len(args) > allowed and named and inspect.Parameter.VAR_POSITIONAL not in kinds:
         value = shortened(args[allowed])
+        if allowed == 0 and hasattr(args[0], "param_groups"):
+            raise TypeError(
+                f"{cls.__name__}({value}): it takes no optimizer, for it does not set a learning rate; "
+                "CriticEffortController(optimizer_d) sets both the number and the rate"
+            )
         raise TypeError(
             f"{cls.__name__}({value}): give this value by name, such as {named[0]}={value}; "
             f"the names are {', '.join(named)}"

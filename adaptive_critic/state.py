@@ -41,6 +41,13 @@ def header(state: Any, handler: str, version: int) -> Mapping[str, Any]:
     """Return ``state`` if it is one of ``handler``, in a format not newer than ``version``."""
     if not isinstance(state, Mapping):
         raise StateError(f"expected the dict that {handler}.state_dict() returned, got {type(state).__name__}")
+    if "handler" not in state:
+        if "param_groups" in state:
+            raise StateError(
+                f"this is the state of an optimizer: expected the dict that {handler}.state_dict() returned"
+            )
+        if state and all(hasattr(value, "shape") for value in state.values()):
+            raise StateError(f"this is the state of a module: expected the dict that {handler}.state_dict() returned")
     saved = entry(state, "handler")
     if saved != handler:
         raise StateError(f"this is a state of {shortened(saved)}, it can't be loaded into {handler}")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from adaptive_critic import StateError
 from adaptive_critic import state as saved
@@ -87,6 +88,8 @@ def test_a_missing_key_lists_what_is_there() -> None:
     [
         ([], "got list"),
         ({}, "no 'handler'"),
+        (torch.optim.Adam([torch.zeros(1)]).state_dict(), r"state of an optimizer: expected .* A.state_dict\(\)"),
+        (torch.nn.Linear(1, 1).state_dict(), r"state of a module: expected the dict that A.state_dict\(\) returned"),
         ({"handler": "A"}, "no 'version'"),
         ({"handler": "B", "version": 1}, "a state of 'B', it can't be loaded into A"),
         ({"handler": "A", "version": 2}, "version 2, this release reads up to 1"),

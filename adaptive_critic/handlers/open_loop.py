@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from adaptive_critic.checks import integer, real
+from adaptive_critic.checks import integer, real, shortened
 from adaptive_critic.handlers.base import ControllerOptions, ScheduledController
 from adaptive_critic.laws import Constant, ExponentialDecay, Milestones, Schedule, WGANReference
 
@@ -91,6 +91,11 @@ class StepDecayController(ScheduledController):
         **options: Unpack[ControllerOptions],
     ) -> None:
         by_factor = {"initial": initial, "gamma": gamma, "step_size": step_size}
+        if isinstance(initial, (list, tuple, Mapping)):
+            raise TypeError(
+                f"initial={shortened(initial)}: expected a number of critic updates, got {type(initial).__name__}; "
+                "numbers that change at given iterations go into milestones={0: 25, 25: 10}"
+            )
         given = {name: value for name, value in by_factor.items() if value is not None}
         schedule: Schedule
         if milestones is not None:

@@ -79,6 +79,9 @@ CASES: list[tuple[str, type[Exception], str]] = [
     ("FixedController('5')", TypeError, "steps='5'"),
     ("FixedController()", TypeError, "steps"),
     ("StepDecayController()", ValueError, "give initial, gamma and step_size, or milestones"),
+    ("StepDecayController([1, 2])", TypeError, r"^initial=\[1, 2\]: expected a number of critic updates, got list; .*"
+                                               "milestones="),
+    ("StepDecayController({0: 25})", TypeError, "^initial={0: 25}: expected a number .*got dict; .* milestones="),
     ("StepDecayController(10)", ValueError, "{'initial': 10}"),
     ("StepDecayController(10, gamma=0.5)", ValueError, "'gamma': 0.5"),
     ("StepDecayController(10, milestones={0: 5})", ValueError, "give milestones alone"),
@@ -331,6 +334,14 @@ MISTYPED: list[tuple[str, str]] = [
 def test_a_value_without_its_name_or_a_wrong_name_lists_the_names(code: str, message: str) -> None:
     with pytest.raises(TypeError, match=f"^{re.escape(message)}"):
         make(code)
+
+
+def test_an_optimizer_goes_to_the_controller_that_takes_one() -> None:
+    with pytest.raises(
+        TypeError, match=r"it takes no optimizer.*; CriticEffortController\(optimizer_d\) sets both"
+    ) as got:
+        make("WassersteinGapController(optimizer_d)")
+    assert "initial=" not in str(got.value)
 
 
 @pytest.mark.parametrize("code", HANDLERS.values(), ids=HANDLERS.keys())
