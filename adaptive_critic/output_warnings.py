@@ -106,7 +106,7 @@ class OutputWarnings:
         for key, length in lengths.items():
             if length > most:
                 return (
-                    f"{key!r} has {length} entries, and {steps} critic updates were asked for: are these the values of "
+                    f"{key!r} has length {length}, and n = {steps} was asked for: are these the values of "
                     "a batch's samples? Return their mean for each critic update, such as "
                     f"{{{key!r}: [loss.mean() for each update], ...}}"
                 )
@@ -115,7 +115,7 @@ class OutputWarnings:
         for key, length in wrong.items():
             self._log(
                 "entries",
-                "%r has %d entries, but %d critic updates were asked for: does the step's loop read the number "
+                "%r has length %d, but n = %d was asked for: does the step's loop read the number "
                 "that the controller writes?",
                 key, length, steps,
             )  # fmt: skip
@@ -245,7 +245,7 @@ class OutputWarnings:
         elif raised:
             self._log(
                 "share",
-                "the generator's updates have raised the critic's gap over %d iterations, by %.2g of it each. Scores "
+                "the generator's updates have raised the critic's gap over %d iterations, each by %.2g of it. Scores "
                 "of one critic on fresh batches show them lowering it. Are d_real and d_fake swapped, or g_fake of the "
                 "other sign? Is d_fake of an image pool or older fakes, g_fake from after the generator's step? Does "
                 "the critic change between the two (weights clipped before they are scored, another mode)?",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -15,6 +16,9 @@ from adaptive_critic.step_output import Scalar
 __all__ = ["Rounds"]
 
 _FORMAT = 1
+_UNREPORTED = 200  # questions in a row; accumulated gradients take one or two for each micro-batch
+
+_logger = logging.getLogger("adaptive_critic")
 
 
 class _LoopEngine(Engine):
@@ -104,6 +108,7 @@ class Rounds:
         self._reports = RoundReports()
         self._started = False
         self._open = False  # whether ITERATION_STARTED has fired for the current round
+        self._asked = 0  # questions since the last report
         controller.attach(self.engine)
 
     @property
@@ -114,12 +119,29 @@ class Rounds:
     @property
     def generator_due(self) -> bool:
         """Whether all critic updates of the current round have been made."""
-        return self._reports.critic_updates >= self.steps
+        self._note_question()
+        return self._is_full
 
     @property
     def critic_due(self) -> bool:
         """Whether the next update is the critic's. With n = 0 the critic rests for a round."""
-        return not self.generator_due
+        self._note_question()
+        return not self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return self._reports.critic_updates >= self.steps
+
+    def _note_question(self) -> None:
+        self._asked += 1
+        if self._asked == _UNREPORTED:
+            name = "generator" if self._is_full else "critic"
+            _logger.warning(
+                "the %s's update has been due for %d questions in a row, and none was reported: call "
+                "rounds.%s(...) after each %s update. A condition of your own beside rounds.%s_due, such as a "
+                "modulo, has to go",
+                name, self._asked, name, name, name,
+            )  # fmt: skip
 
     @property
     def should_stop(self) -> bool:
@@ -158,7 +180,7 @@ class Rounds:
             StepOutputError: if a value is not a 0-d tensor or a float, or was left out in the update before.
         """
         self._check_running("critic")
-        if self.generator_due:
+        if self._is_full:
             raise RuntimeError(
                 f"rounds.critic(): critic update {self._reports.critic_updates + 1} of a round of {self.steps}. The "
                 "generator is due: make critic updates only `if rounds.critic_due:` and generator updates "
@@ -169,7 +191,7 @@ class Rounds:
         self._reports.add(values, num_samples)
         self.critic_updates += 1
         self._begin()
-        return self.generator_due
+        return self._is_full
 
     def generator(
         self,
@@ -195,14 +217,14 @@ class Rounds:
         values = {"g_loss": g_loss, "g_fake": g_fake, "g_fake_accuracy": g_fake_accuracy}
         output = self._reports.merged(values, num_samples)
         leads = self.critic_updates == self.generator_updates == 0  # in a loop that begins with the generator
-        if self.critic_due and not leads:
+        if not self._is_full and not leads:
             raise RuntimeError(
-                f"rounds.generator(): {self._reports.critic_updates} critic updates were reported in this round, and "
-                f"it is to have {self.steps}. Make generator updates only `if rounds.generator_due:` and report every "
-                "critic update"
+                f"rounds.generator(): {self._reports.critic_updates} of the round's {self.steps} critic updates "
+                "reported. Make generator updates only `if rounds.generator_due:` and report every "
+                "critic update, or let an AttributeActuator give your loop its number"
             )
         self.generator_updates += 1
-        if self.critic_due:
+        if not self._is_full:
             return
         self._begin()
         if not self._open:
@@ -214,6 +236,7 @@ class Rounds:
         self._end_if_asked()
 
     def _check_running(self, update: str) -> None:
+        self._asked = 0
         if self._started and self.should_stop:
             raise RuntimeError(
                 f"rounds.{update}(): the training was ended after {self.engine.state.iteration} rounds. Leave the "

@@ -74,7 +74,7 @@ def _describe(value: Any) -> str:
     if type(value).__name__ == "ndarray":
         return f"{value!r} (a NumPy array; torch.as_tensor(...) makes a tensor of it)"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return f"a {type(value).__name__} of {len(value)} entries"
+        return f"a {type(value).__name__} of length {len(value)}"
     return f"{value!r} ({type(value).__name__})"
 
 

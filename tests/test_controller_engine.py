@@ -851,7 +851,7 @@ GOOD = output(STREAM[0], 3)
         ("WassersteinGapController()", GOOD | {"d_real": 0.5}, r"'d_real' must hold one entry .*values = \[critic_up"),
         ("WassersteinGapController()", GOOD | {"d_real": torch.tensor(0.5)}, "'d_real' must hold one entry"),
         ("WassersteinGapController()", GOOD | {"d_real": torch.zeros(3, 1)}, r"'d_real'.*shape \(3, 1\)"),
-        ("WassersteinGapController()", GOOD | {"d_fake": []}, "'d_fake'.*0 entries"),
+        ("WassersteinGapController()", GOOD | {"d_fake": []}, "'d_fake'.*of length 0"),
         ("WassersteinGapController()", GOOD | {"d_fake": "abc"}, "'d_fake'.*'abc'"),
         ("WassersteinGapController()", GOOD | {"d_fake": [torch.zeros(1)]}, r"'d_fake\[0\]'.*shape \(1,\)"),
         ("WassersteinGapController()", GOOD | {"d_fake": [None]}, r"'d_fake\[0\]'.*None"),
@@ -860,7 +860,7 @@ GOOD = output(STREAM[0], 3)
         ("WassersteinGapController()", GOOD | {"num_samples": 2.5}, "'num_samples' must be .* at least 0, got 2.5"),
         ("LossRatioPIDController('hinge')", {"g_loss": 1.0}, r"no 'd_loss'; it has \['g_loss'\]"),
         ("LossRatioPIDController('hinge')", GOOD | {"d_loss": torch.zeros(2, 2)}, r"'d_loss'.*\(2, 2\)"),
-        ("LossRatioPIDController('hinge')", GOOD | {"g_loss": [1.0]}, "'g_loss'.*list of 1"),
+        ("LossRatioPIDController('hinge')", GOOD | {"g_loss": [1.0]}, "'g_loss'.*list of length 1"),
         ("AccuracyGateController()", {"d_loss": [1.0]}, r"no 'g_fake_accuracy'; it has \['d_loss'\]"),
         ("TwoThresholdController(1, 1)", None, "got None"),
         ("LossChangeRateController()", {}, r"it has \[\]"),
@@ -940,7 +940,7 @@ def test_a_step_that_does_not_read_the_number_is_told_once(caplog: pytest.LogCap
     trainer.run(range(30))
     (record,) = caplog.records
     assert record.getMessage() == (
-        "'d_real' has 5 entries, but 3 critic updates were asked for: does the step's loop read the number that the "
+        "'d_real' has length 5, but n = 3 was asked for: does the step's loop read the number that the "
         "controller writes?"
     )
 

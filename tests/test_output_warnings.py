@@ -312,7 +312,7 @@ def test_metrics_that_are_not_finite_are_told(caplog: pytest.LogCaptureFixture) 
 def test_values_of_samples_are_an_error_that_shows_the_change(kind: Any) -> None:
     controller = LossRatioPIDController("hinge")
     before = controller.state_dict()
-    with pytest.raises(StepOutputError, match=r"'d_loss' has 64 entries, and 3 critic updates were asked for: .*"
+    with pytest.raises(StepOutputError, match=r"'d_loss' has length 64, and n = 3 was asked for: .*"
                        r"samples\? Return their mean for each critic update"):  # fmt: skip
         controller.observe({"d_loss": kind([2.0] * 64), "g_loss": 1.0})
     assert controller.state_dict() == before
@@ -340,7 +340,7 @@ def test_a_share_below_0_for_long_is_logged_with_its_causes(
         noise = 0.1 * math.sin(iteration)
         controller.observe({"d_real": [2.0], "d_fake": [-0.1 + noise], "g_fake": 0.0, "g_loss": 0.5})
     (message,) = told(caplog)
-    assert re.search(r"have raised the critic's gap over 5\d iterations, by 0.0(5|48) of it each", message)
+    assert re.search(r"have raised the critic's gap over 5\d iterations, each by 0.0(5|48) of it", message)
     assert "Is d_fake of an image pool" in message
 
 

@@ -225,8 +225,8 @@ class AlternationAudit:
         leading = self.updates["critic"] == self.updates["generator"] == 0  # a loop that begins with the generator
         if name == "generator" and made != asked and not leading:
             raise AlternationError(
-                f"generator update {self.updates['generator'] + 1} came after {made} critic updates, {asked} were "
-                "asked for. Does the loop count micro-batches, or take the number modulo?"
+                f"generator update {self.updates['generator'] + 1} came after {made} of {asked} critic updates. "
+                "Does the loop count micro-batches, or take the number modulo?"
             )
 
     def _check_weights(self, name: str) -> None:

@@ -162,7 +162,9 @@ class TestTheLoop:
     def test_a_loop_that_makes_too_few_or_too_many_is_told_what_to_change(self) -> None:
         rounds = Rounds(FixedController(2))
         rounds.critic()
-        with pytest.raises(RuntimeError, match=r"1 critic updates were reported in this round, and it is to have 2"):
+        with pytest.raises(
+            RuntimeError, match=r"1 of the round's 2 critic updates reported. Make .*an AttributeActuator"
+        ):
             rounds.generator()
         rounds.critic()
         with pytest.raises(RuntimeError, match=r"critic update 3 of a round of 2. The generator is due: .*critic_due"):
@@ -173,7 +175,7 @@ class TestTheLoop:
     def test_a_loop_that_forgets_the_critic_is_told(self) -> None:
         rounds = Rounds(FixedController(2))
         rounds.generator()
-        with pytest.raises(RuntimeError, match="0 critic updates were reported"):
+        with pytest.raises(RuntimeError, match="0 of the round's 2 critic updates reported"):
             rounds.generator()
 
     def test_the_modulo_that_people_write_is_refused(self) -> None:
@@ -188,6 +190,29 @@ class TestTheLoop:
 
         with pytest.raises(RuntimeError, match="if rounds.generator_due"):
             train()
+
+    def test_a_loop_that_asks_and_never_reports_is_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        rounds = Rounds(FixedController(1))
+        for _ in range(1000):
+            assert rounds.critic_due
+        assert [record.getMessage()[:46] for record in caplog.records] == [
+            "the critic's update has been due for 200 quest"
+        ]
+        rounds.critic()
+        for _ in range(1000):
+            assert rounds.generator_due
+        assert "call rounds.generator(...) after each generator update" in caplog.records[1].getMessage()
+        assert len(caplog.records) == 2
+
+    def test_questions_between_reports_are_no_fault(self, caplog: pytest.LogCaptureFixture) -> None:
+        rounds = Rounds(FixedController(2))
+        for _ in range(60):  # 32 micro-batches for each optimizer step, and two questions for each of them
+            for _ in range(32):
+                due = rounds.critic_due, rounds.generator_due
+            assert due == (True, False)
+            if rounds.critic():
+                rounds.generator()
+        assert not caplog.records
 
     @pytest.mark.parametrize("per_iteration", [1, 3])
     def test_inside_an_engine_whose_iteration_is_a_batch(self, per_iteration: int) -> None:
