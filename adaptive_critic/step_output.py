@@ -229,6 +229,8 @@ def num_critic_updates(output: Any, asked: int) -> int:
 
 def _count(output: Any, key: str, absent: int) -> int:
     count = output.get(key, absent) if isinstance(output, (dict, Mapping)) else absent
+    if type(count) is int and count >= 0:  # the frequent case, in every iteration
+        return count
     if isinstance(count, bool) or not isinstance(count, (int, Integral)) or count < 0:
         raise StepOutputError(f"{key!r} must be an int of at least 0, got {count!r} ({type(count).__name__})")
     return int(count)
