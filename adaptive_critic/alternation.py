@@ -10,8 +10,6 @@ from adaptive_critic.decision import Decision
 from adaptive_critic.run_summary import RunSummary
 from adaptive_critic.step_output import num_critic_updates, num_samples
 
-__all__ = ["Alternation", "AlternationState", "Next"]
-
 
 class Next(NamedTuple):
     """Numbers of the next iteration, or of the running one."""

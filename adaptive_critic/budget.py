@@ -12,8 +12,6 @@ from adaptive_critic import state as saved
 from adaptive_critic.checks import attribute_name, integer, real
 from adaptive_critic.handler import DEFAULT_NAME, Handler, critic_updates, prefix, writes
 
-__all__ = ["Spent", "StopAtBudget"]
-
 _FORMAT = 1
 (_PUBLISHED,) = writes("cost_spent")
 

@@ -17,26 +17,6 @@ from functools import partial
 from numbers import Integral, Real
 from typing import Any, TypeAlias
 
-__all__ = [
-    "LARGEST",
-    "above",
-    "at_least",
-    "attribute_name",
-    "between",
-    "boolean",
-    "call",
-    "describe",
-    "finite",
-    "integer",
-    "known",
-    "limits_pair",
-    "real",
-    "share_kept",
-    "shortened",
-    "stateful",
-    "whole",
-]
-
 LARGEST = 2**63
 """largest int that an argument or a state may hold; it converts to a float"""
 

@@ -19,8 +19,6 @@ from adaptive_critic.handler import DEFAULT_NAME, Handler
 from adaptive_critic.published import Published
 from adaptive_critic.step_output import StepOutputError
 
-__all__ = ["Controller"]
-
 _FORMAT = 2
 
 _logger = logging.getLogger("adaptive_critic")

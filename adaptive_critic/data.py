@@ -9,8 +9,6 @@ from torch.utils.data import Dataset
 
 from adaptive_critic.loader_order import LoaderOrder
 
-__all__ = ["InfiniteBatches", "infinite_batches"]
-
 BatchT = TypeVar("BatchT")
 
 

@@ -12,18 +12,6 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 
-__all__ = [
-    "all_equal",
-    "fingerprint",
-    "first_message",
-    "full_state",
-    "on_cuda",
-    "rank",
-    "same_start",
-    "sum_over_ranks",
-    "world_size",
-]
-
 # Vectors summed last. A destroyed gloo group of torch 2.3 waits for its threads while it holds the lock that they need
 # to free a tensor. It waits for ever if nothing else holds that tensor (pytorch/pytorch#154976).
 # Several vectors are kept, since on a busy machine a thread may be some decisions late.

@@ -7,8 +7,6 @@ from typing import Protocol
 from ignite.engine import Engine
 from ignite.engine.events import EventEnum
 
-__all__ = ["CriticEvents", "Overridable", "claim", "fire", "owner_of", "register_events", "release"]
-
 _OWNERS = "_adaptive_critic_owners"
 _REGISTERED = "_adaptive_critic_events"
 

@@ -12,8 +12,6 @@ from ignite.engine import Engine, Events, State
 from adaptive_critic.checks import attribute_name, call, describe
 from adaptive_critic.events import CriticEvents
 
-__all__ = ["DEFAULT_NAME", "Handler", "critic_updates", "free_name", "prefix", "writes"]
-
 DEFAULT_NAME = "num_discriminator_steps"
 _written: set[str] = set()
 

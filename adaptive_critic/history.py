@@ -13,8 +13,6 @@ from adaptive_critic import state as saved
 from adaptive_critic.checks import attribute_name, integer
 from adaptive_critic.handler import DEFAULT_NAME, Handler, critic_updates, prefix
 
-__all__ = ["ControllerHistory", "HistoryPoint", "plot_history"]
-
 _FORMAT = 1
 
 

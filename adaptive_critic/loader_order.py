@@ -13,8 +13,6 @@ from adaptive_critic.checks import shortened
 from adaptive_critic.random_state import GlobalStates
 from adaptive_critic.state import StateError, header, integer, mapping
 
-__all__ = ["LoaderOrder", "PassStart", "Position"]
-
 _NAME = "InfiniteBatches"
 _VERSION = 1
 

@@ -16,8 +16,6 @@ from adaptive_critic.checks import real
 from adaptive_critic.output_warnings import NO_G_FAKE
 from adaptive_critic.step_output import Scalar, first, generated_score, kept, lacks_g_fake, require
 
-__all__ = ["WassersteinGap"]
-
 _PHASES = ("updates", "before", "after")
 
 _logger = logging.getLogger("adaptive_critic")

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-__all__ = ["IDEAL_CRITIC_LOSSES", "listed", "objective_name"]
-
 IDEAL_CRITIC_LOSSES: Mapping[str, float] = MappingProxyType(
     {"non-saturating": math.log(4.0), "hinge": 2.0, "least-squares": 0.5}
 )

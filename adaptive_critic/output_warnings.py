@@ -13,8 +13,6 @@ import torch
 from adaptive_critic.signals import GapShare, Signal
 from adaptive_critic.step_output import lacks_g_fake
 
-__all__ = ["NO_G_FAKE", "OutputWarnings"]
-
 NO_G_FAKE = (
     "the training step's output has no 'g_fake', so -g_loss stands for it. Under a Wasserstein or hinge objective the "
     "two are the same; under any other return 'g_fake', the critic's mean score of the generator's batch, or the gap "

@@ -11,8 +11,6 @@ from adaptive_critic.alternation import Next
 from adaptive_critic.events import CriticEvents, Overridable, claim, fire, register_events, release
 from adaptive_critic.handler import free_name, prefix, writes
 
-__all__ = ["Published"]
-
 (_RATE,) = writes("critic_rate")
 _BESIDE = writes("critic_ratio", "critic_signal", "critic_updates", "generator_updates", "samples_seen")
 

@@ -12,8 +12,6 @@ import torch
 from adaptive_critic.distributed import rank
 from adaptive_critic.state import StateError
 
-__all__ = ["GlobalStates", "RandomState"]
-
 _NUMPY_GENERATOR = "MT19937"
 
 

@@ -15,8 +15,6 @@ from torch.optim import Optimizer
 
 from adaptive_critic.checks import real, shortened
 
-__all__ = ["CriticRate"]
-
 # Code of torch's wrapper of a class's step, which runs the hooks.
 _RUNS_HOOKS = Optimizer.profile_hook_step(lambda: None).__code__
 

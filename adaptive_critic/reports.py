@@ -12,8 +12,6 @@ from adaptive_critic import state as saved
 from adaptive_critic.checks import integer
 from adaptive_critic.step_output import Scalar, StepOutputError
 
-__all__ = ["RoundReports"]
-
 _KEYS = ("d_real", "d_fake", "d_loss", "d_real_std", "d_fake_std", "d_accuracy", "d_penalty")
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["carry_over", "diffuse", "rounded"]
-
 
 def rounded(ratio: float, carry: float) -> int:
     r"""Return the ratio plus the carry as an int: n of :func:`diffuse`."""

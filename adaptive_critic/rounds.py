@@ -13,8 +13,6 @@ from adaptive_critic.controller import Controller
 from adaptive_critic.reports import RoundReports
 from adaptive_critic.step_output import Scalar
 
-__all__ = ["Rounds"]
-
 _FORMAT = 1
 _UNREPORTED = 200  # questions in a row; accumulated gradients take one or two for each micro-batch
 

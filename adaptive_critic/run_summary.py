@@ -9,8 +9,6 @@ from typing import Any
 
 from adaptive_critic import state as saved
 
-__all__ = ["RunSummary"]
-
 _AT_LIMIT = 100  # iterations in a row
 
 _logger = logging.getLogger("adaptive_critic")

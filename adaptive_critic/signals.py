@@ -9,20 +9,6 @@ import torch
 
 from adaptive_critic.step_output import Scalar, first, generated_score, last, require, scalar
 
-__all__ = [
-    "BothLosses",
-    "CriticLoss",
-    "CriticLossChecked",
-    "GapShare",
-    "GapShareFromMetrics",
-    "GeneratedAccuracy",
-    "LastLoss",
-    "LossChanges",
-    "Picked",
-    "RelativeLossChanges",
-    "Signal",
-]
-
 _ANY_NUMBER = (-math.inf, math.inf)
 _NEVER_NEGATIVE = (
     "the loss of a non-saturating, hinge or least-squares critic, penalties left out, is never negative; for a "

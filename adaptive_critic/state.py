@@ -11,20 +11,6 @@ from typing import Any
 
 from adaptive_critic.checks import LARGEST, shortened
 
-__all__ = [
-    "StateError",
-    "entry",
-    "floats",
-    "header",
-    "integer",
-    "integers",
-    "mapping",
-    "number",
-    "packed",
-    "rows",
-    "sequence",
-]
-
 
 class StateError(ValueError):
     """A state dict can't be loaded. Nothing was changed; the message names the fault."""

@@ -8,23 +8,6 @@ from typing import Any, TypeAlias, TypedDict
 
 import torch
 
-__all__ = [
-    "Entries",
-    "Scalar",
-    "StepOutput",
-    "StepOutputError",
-    "first",
-    "generated_score",
-    "kept",
-    "lacks_g_fake",
-    "last",
-    "num_critic_updates",
-    "num_samples",
-    "require",
-    "scalar",
-    "tensor_entry",
-]
-
 Scalar: TypeAlias = "torch.Tensor | float"
 """a 0-d tensor or a float"""
 Entries: TypeAlias = "torch.Tensor | Sequence[Scalar]"

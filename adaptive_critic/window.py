@@ -12,8 +12,6 @@ import torch
 from adaptive_critic import distributed
 from adaptive_critic.step_output import Scalar, StepOutputError
 
-__all__ = ["LaggedRead", "Row", "as_tensors", "device_of", "numbers", "pack", "precise", "received", "sent"]
-
 Row: TypeAlias = "torch.Tensor | tuple[float, ...]"
 """copied scalars of one iteration: a tensor (n,), or floats if none of them is a tensor"""
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from adaptive_critic.rounds import Rounds
 
-__all__ = ["AttributeActuator"]
-
 _NOTHING = object()
 _logger = logging.getLogger("adaptive_critic")
 

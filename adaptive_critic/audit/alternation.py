@@ -16,8 +16,6 @@ from adaptive_critic.checks import integer
 from adaptive_critic.controller import Controller
 from adaptive_critic.rounds import Rounds
 
-__all__ = ["AlternationAudit", "AlternationError"]
-
 _CHECKS = ("updates", "weights", "schedulers", "batches", "gap")
 _OPTIMIZERS = {"critic": "optimizer_d", "generator": "optimizer_g"}
 _GENERATED_KEPT = 1000  # batches that the generator has made, so that they do not count as real ones

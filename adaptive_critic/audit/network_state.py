@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NetworkState", "copies", "fingerprint", "tensors_in", "weights"]
-
 
 class NetworkState(NamedTuple):
     """Copies of a network's weights, and its modes."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-__all__ = ["Decision"]
-
 
 class Decision(Protocol):
     """Decides the number of critic updates of each iteration.

@@ -15,8 +15,6 @@ from adaptive_critic.output_warnings import OutputWarnings
 from adaptive_critic.rounding import carry_over, rounded
 from adaptive_critic.signals import Signal
 
-__all__ = ["LOWEST_RATIO", "Feedback", "FeedbackState", "Limits", "any_limits"]
-
 LOWEST_RATIO = 0.1
 _SMALLEST_RATE = 1e-300
 

@@ -12,8 +12,6 @@ from adaptive_critic.signals import Signal
 from adaptive_critic.step_output import StepOutputError
 from adaptive_critic.window import LaggedRead, received, sent
 
-__all__ = ["Measurement", "MeasurementState"]
-
 
 class MeasurementState(NamedTuple):
     """State of a measurement: observations that wait for the next decision."""

@@ -12,8 +12,6 @@ from adaptive_critic import state as saved
 from adaptive_critic.signals import Picked, Signal
 from adaptive_critic.window import Row, as_tensors, device_of, numbers, pack
 
-__all__ = ["Moments"]
-
 _ROWS_KEPT = 32  # rows that wait before they are folded into the sums, to bound the memory
 
 

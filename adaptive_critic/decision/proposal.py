@@ -9,8 +9,6 @@ from typing import Any, NamedTuple, TypeAlias
 from adaptive_critic import state as saved
 from adaptive_critic.laws import FeedbackLaw, Observation, RatedLaw
 
-__all__ = ["Law", "Proposal", "check_goes_on", "propose", "read_law_state"]
-
 Law: TypeAlias = "FeedbackLaw[Any] | RatedLaw[Any]"
 
 

@@ -9,8 +9,6 @@ from typing import Any
 from adaptive_critic.checks import limits_pair
 from adaptive_critic.laws import Schedule
 
-__all__ = ["OpenLoop"]
-
 
 class OpenLoop:
     """Gives a schedule's value, clamped to the limits.

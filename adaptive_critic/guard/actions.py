@@ -16,8 +16,6 @@ from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.guard.snapshots import Snapshots
 from adaptive_critic.handler import prefix, writes
 
-__all__ = ["Actions", "ActionsState", "Record"]
-
 _PUBLISHED = writes("divergence", "guard_interventions")
 _RECORDS_KEPT = 100
 

@@ -13,8 +13,6 @@ from adaptive_critic.guard.evidence import LEVELS, Evidence, update_of
 from adaptive_critic.guard.limits import Dead, Explosion, Spike, judged
 from adaptive_critic.guard.rules import Collapse, OutsideLimits, Patience, RulesState, Stalled, Verdict, verdict
 
-__all__ = ["DivergenceRules", "Judgement", "RuleNumbers"]
-
 _COUNTS = ("suspicious", "significant", "flat")
 _LATER_COUNTS = ("idle", "longest_idle")  # states of 0.1.0 have none
 

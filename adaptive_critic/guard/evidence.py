@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
-__all__ = ["LEVELS", "Evidence", "summarise", "update_of"]
-
 LEVELS = ("gap", "spread", "d_loss", "d_penalty")
 """levels watched for explosion; a constant added to the critic changes none of them, or only the loss"""
 

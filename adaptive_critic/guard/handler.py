@@ -24,8 +24,6 @@ from adaptive_critic.handler import DEFAULT_NAME, Handler
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["DivergenceGuard", "as_guard"]
-
 _FORMAT = 1
 
 

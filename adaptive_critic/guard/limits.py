@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeAlias
 
-__all__ = ["Dead", "Explosion", "LargeUpdate", "Limit", "Outside", "Past", "Spike", "judged"]
-
 # Share of their own norm by which one step may always move the weights: 1 %. Below it a schedule may begin
 # with a tenth or a thousandth of its rate.
 _SMALL_UPDATE = 0.01

@@ -11,8 +11,6 @@ from ignite.engine import Engine
 from adaptive_critic.checks import stateful
 from adaptive_critic.guard.snapshots import Restorable
 
-__all__ = ["MODES", "checked_mode", "checked_objects", "checked_reactions", "expected_modes"]
-
 MODES = ("hold", "terminate_epoch", "terminate", "rollback")
 _REACTIONS = ("report", "act", "ignore")
 

@@ -10,8 +10,6 @@ from typing import NamedTuple
 from adaptive_critic.guard.evidence import Evidence, update_of
 from adaptive_critic.guard.limits import Dead, Explosion, LargeUpdate, Outside, judged
 
-__all__ = ["Collapse", "OutsideLimits", "Patience", "RulesState", "Stalled", "Verdict", "verdict"]
-
 # Under a smaller scale, a gradient that float16 can hold stands for one above 65504 * 2**24, or 1e12.
 _SMALLEST_SCALE = 2.0**-24
 

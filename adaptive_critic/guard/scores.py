@@ -14,8 +14,6 @@ from adaptive_critic.checks import shortened
 from adaptive_critic.step_output import Scalar, StepOutputError, last, scalar
 from adaptive_critic.window import Row, as_tensors, device_of, numbers, pack, precise, received, sent
 
-__all__ = ["Scores"]
-
 # The order is fixed: saved states have one bit for each name that a row has, then bits for the sizes of updates.
 _SCALARS = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
 

@@ -13,8 +13,6 @@ from adaptive_critic import distributed
 from adaptive_critic import state as saved
 from adaptive_critic.state import StateError
 
-__all__ = ["Restorable", "Snapshot", "Snapshots", "SnapshotsState"]
-
 
 class Restorable(Protocol):
     """Protocol of objects that a rollback can restore: a model, an optimizer, a controller, ..."""

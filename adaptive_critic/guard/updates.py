@@ -11,8 +11,6 @@ import torch
 
 from adaptive_critic.step_output import Scalar
 
-__all__ = ["Updates", "smallest_loss_scale"]
-
 _NONE = (None, None)
 
 # Hooks of garbage-collected measurements. Removing a hook within a step would disturb its loop over hooks.

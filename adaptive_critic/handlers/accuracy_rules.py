@@ -12,8 +12,6 @@ from adaptive_critic.signals import GeneratedAccuracy
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["AccuracyGateController", "AccuracyLadderController"]
-
 _RUNGS = AccuracyLadderLaw().rungs
 
 

@@ -17,16 +17,6 @@ if TYPE_CHECKING:
 
     from adaptive_critic.guard import DivergenceGuard
 
-__all__ = [
-    "ControllerOptions",
-    "FeedbackController",
-    "FeedbackOptions",
-    "LawNumber",
-    "ScheduledController",
-    "initial_within",
-    "named_metrics",
-]
-
 
 class ControllerOptions(TypedDict, total=False):
     """Keywords that all controllers take; see :class:`~adaptive_critic.controller.Controller`."""

@@ -18,8 +18,6 @@ from adaptive_critic.signals import GapShare
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["CriticEffortController"]
-
 _INITIAL = 1.0
 _INITIAL_RATE = 8.0
 _LOWEST = 0.25

@@ -11,8 +11,6 @@ from adaptive_critic.signals import GapShare, GapShareFromMetrics, Signal
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["WassersteinGapController"]
-
 _INITIAL = 2
 
 

@@ -13,8 +13,6 @@ from adaptive_critic.signals import BothLosses, LastLoss, RelativeLossChanges
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["LossChangeRateController", "LossVarianceController", "TwoThresholdController"]
-
 _HIGHEST = 5  # of AdaRpGAN's rule
 
 

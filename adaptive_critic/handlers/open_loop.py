@@ -13,8 +13,6 @@ from adaptive_critic.laws import Constant, ExponentialDecay, Milestones, Schedul
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["FixedController", "StepDecayController", "WGANReferenceController"]
-
 
 class FixedController(ScheduledController):
     """Makes the same number of critic updates at every iteration.

@@ -15,8 +15,6 @@ from adaptive_critic.signals import CriticLoss, CriticLossChecked, GapShare, Los
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["LossRatioPIDController"]
-
 
 @dataclass(frozen=True)
 class _Defaults:

@@ -13,8 +13,6 @@ from adaptive_critic.checks import describe
 from adaptive_critic.handlers.base import ScheduledController
 from adaptive_critic.laws.schedules import half_up
 
-__all__ = ["SchedulerAdapter"]
-
 # Position and output of a scheduler, which an adapter does not use.
 _NOT_CONFIGURATION = {"event_index", "_index", "_state_attrs", "_save_history", "create_new"}
 

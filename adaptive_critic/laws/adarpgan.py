@@ -9,8 +9,6 @@ from typing import ClassVar, NamedTuple
 from adaptive_critic.checks import above, at_least, whole
 from adaptive_critic.laws.base import Observation, check_fields
 
-__all__ = ["LossVarianceLaw", "LossVarianceState"]
-
 
 class LossVarianceState(NamedTuple):
     """State of :class:`LossVarianceLaw`."""

@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
-__all__ = ["FeedbackLaw", "Observation", "RatedLaw", "Schedule", "check_fields", "exp_clamped", "kept_of_average"]
-
 StateT = TypeVar("StateT", bound=tuple[Any, ...])
 
 _WINDOW_SHARE = 3.0

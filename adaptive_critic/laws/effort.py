@@ -10,8 +10,6 @@ from typing import ClassVar, NamedTuple
 from adaptive_critic.checks import above, at_least, between, real, whole
 from adaptive_critic.laws.base import Observation, check_fields, exp_clamped, kept_of_average
 
-__all__ = ["CriticEffortLaw", "CriticEffortState"]
-
 _HALF_PERIOD = 10  # iterations above the ratio, then as many below; the critic follows within a few
 _SETTLING = 3  # iterations after a switch that are not compared: the critic still shows the other half
 _DECISIONS_PER_HALF = 3  # at least, so that one decision of delay does not swap the halves

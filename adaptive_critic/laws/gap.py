@@ -9,8 +9,6 @@ from typing import ClassVar, NamedTuple
 from adaptive_critic.checks import above, at_least, between, whole
 from adaptive_critic.laws.base import Observation, check_fields, exp_clamped, kept_of_average
 
-__all__ = ["GapShareLaw", "GapShareState"]
-
 # An iteration costs about as much as its critic updates, so the ratio leaves large numbers faster than small ones.
 _FASTEST = 2.0
 _FASTER_FROM, _FASTEST_FROM = math.log(3.0), math.log(3.0 * _FASTEST)

@@ -11,8 +11,6 @@ from adaptive_critic.checks import above, at_least, between, share_kept
 from adaptive_critic.laws.base import Observation, check_fields, exp_clamped
 from adaptive_critic.objective_names import IDEAL_CRITIC_LOSSES
 
-__all__ = ["DistancePIDLaw", "PIDLaw", "PIDState", "RatesPIDLaw", "SharePIDLaw"]
-
 _SMALLEST = 1e-300
 
 

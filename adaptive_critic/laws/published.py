@@ -16,17 +16,6 @@ from typing import Any, ClassVar, NamedTuple
 from adaptive_critic.checks import above, between, integer, real, share_kept, whole
 from adaptive_critic.laws.base import Observation, check_fields
 
-__all__ = [
-    "AccuracyGateLaw",
-    "AccuracyLadderLaw",
-    "GateState",
-    "LadderState",
-    "LossChangeRateLaw",
-    "LossChangeRateState",
-    "ThresholdState",
-    "TwoThresholdLaw",
-]
-
 
 def _rungs(name: str, value: Any) -> tuple[int, ...]:
     """Check the rungs of a ladder: ints that ascend."""

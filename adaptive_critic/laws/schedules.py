@@ -6,8 +6,6 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
-__all__ = ["Constant", "ExponentialDecay", "Milestones", "WGANReference", "half_up"]
-
 
 def half_up(value: float) -> int:
     """Round to the nearest int, halves upwards (Python's ``round`` sends 2.5 to 2 and 3.5 to 4)."""

@@ -28,8 +28,6 @@ from adaptive_critic.resume.trace import (
     random_states_used,
 )
 
-__all__ = ["ResumeDifference", "check_resume"]
-
 Build: TypeAlias = "Callable[[], tuple[Engine, Mapping[str, Any]]]"
 
 _NAMES_SHOWN = 6

@@ -17,8 +17,6 @@ from ignite.engine.deterministic import DeterministicEngine
 
 from adaptive_critic import distributed
 
-__all__ = ["Found", "find", "load", "why_it_does_not_load"]
-
 _NAME = re.compile(r"(?:rank(\d+)of(\d+)_)?checkpoint_(0|[1-9]\d*)\.pt")
 _FOLDER = 0x10  # attribute of an entry of a zip archive
 

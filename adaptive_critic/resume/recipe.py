@@ -12,8 +12,6 @@ from adaptive_critic.checks import stateful
 from adaptive_critic.random_state import RandomState
 from adaptive_critic.state import StateError
 
-__all__ = ["GeneratorState", "complete_recipe", "default_device"]
-
 
 class GeneratorState:
     """State of a ``torch.Generator``, on any device, in a form that a checkpoint can hold."""

@@ -17,8 +17,6 @@ from adaptive_critic.resume import files
 from adaptive_critic.resume.recipe import complete_recipe
 from adaptive_critic.state import StateError
 
-__all__ = ["LastSaver", "Resumed", "resume_exactly"]
-
 
 class Resumed(NamedTuple):
     """Result of :func:`resume_exactly`."""

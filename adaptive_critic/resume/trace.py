@@ -12,18 +12,6 @@ from adaptive_critic.random_state import RandomState
 from adaptive_critic.resume.recipe import default_device
 from adaptive_critic.resume.watch import entries, numbers, stateful_objects
 
-__all__ = [
-    "OUTPUT",
-    "RANDOM",
-    "STATE",
-    "Difference",
-    "Moment",
-    "Recorder",
-    "Trace",
-    "first_difference",
-    "random_states_used",
-]
-
 STATE, OUTPUT, RANDOM = "engine.state", "output", "the global random state"
 
 Entry: TypeAlias = "tuple[str, str]"  # (object, path of the entry within it)

@@ -20,8 +20,6 @@ from adaptive_critic.random_state import RandomState
 from adaptive_critic.resume.recipe import GeneratorState
 from adaptive_critic.training.ema import unwrapped
 
-__all__ = ["entries", "numbers", "stateful_objects"]
-
 # The global names that functions of these packages refer to do not belong to the training.
 _LIBRARIES = ("torch", "ignite", "numpy", "adaptive_critic")
 _DEEPEST = 6

@@ -14,8 +14,6 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-__all__ = ["AveragedGenerator", "has_spectral_norm", "unwrapped"]
-
 _HALF = (torch.float16, torch.bfloat16)
 
 

@@ -13,8 +13,6 @@ from adaptive_critic import state as saved
 from adaptive_critic.checks import integer
 from adaptive_critic.training.objectives import Objective
 
-__all__ = ["LazyPenalty"]
-
 _FORMAT = 1
 
 

@@ -13,8 +13,6 @@ from torch.nn.functional import relu, softplus
 from adaptive_critic.checks import real as real_number
 from adaptive_critic.objective_names import IDEAL_CRITIC_LOSSES, listed, objective_name
 
-__all__ = ["OBJECTIVES", "Objective", "get_objective", "gradient_penalty", "r1_penalty"]
-
 ScoreFunction = Callable[[Tensor], Tensor]
 
 

@@ -18,16 +18,6 @@ from adaptive_critic.training.ema import AveragedGenerator, has_spectral_norm, u
 from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.step import MicroBatch
 
-__all__ = [
-    "averaged",
-    "batch_reader",
-    "check_networks",
-    "configured",
-    "latent_source",
-    "precision",
-    "resolved_device",
-]
-
 _AUTOCAST_DTYPES = (torch.float16, torch.bfloat16)
 
 

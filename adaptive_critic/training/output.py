@@ -10,8 +10,6 @@ from torch import Tensor
 
 from adaptive_critic.step_output import StepOutput
 
-__all__ = ["Measured", "flat_scores", "merged", "step_output"]
-
 
 class Measured(NamedTuple):
     """Measurements of one update before its step, all detached."""

@@ -21,8 +21,6 @@ from adaptive_critic.training.lazy_penalty import LazyPenalty
 from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.output import Measured, flat_scores, merged, step_output
 
-__all__ = ["GANTrainingStep", "MicroBatch"]
-
 
 class MicroBatch(NamedTuple):
     """Real samples (batch, ...) and, in a conditional GAN, their labels."""

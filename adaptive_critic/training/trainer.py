@@ -26,8 +26,6 @@ from adaptive_critic.training.options import (
 )
 from adaptive_critic.training.step import GANTrainingStep
 
-__all__ = ["create_gan_trainer"]
-
 _PUBLISHED = writes("batches", "ema_generator", "scaler", "to_save")
 
 
