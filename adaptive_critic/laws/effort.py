@@ -99,12 +99,11 @@ class CriticEffortLaw:
     A critic whose own steps overshoot scores real data below generated data for a moment, or becomes so steep that one
     generator update takes several gaps. The swings grow within a few iterations until the critic breaks. So when g is
     below :math:`-\overline{g}`, or u beyond :math:`\pm 4 \overline{g}`, m is halved at once. It stays at or below that
-    bound, which doubles every 500 iterations. Such an observation enters no average. Where :math:`\overline{g}` is less
-    than the standard deviation of g, such values are noise, or the critic is outrun, and m is not halved.
+    bound, which doubles every 500 iterations. Such an observation enters no average.
 
-    An average gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r, and holds m: the
-    critic is outrun, and a lower rate would leave it behind for good. But for an overshoot, r and m are held for the
-    first ``warmup`` observations. The law is invariant under D -> a*D + b, a > 0.
+    An average gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r, and lowers m at full
+    speed. But for an overshoot, r and m are held for the first ``warmup`` observations: an untrained critic has a gap
+    near 0. The law is invariant under D -> a*D + b, a > 0.
 
     Args:
         setpoint: kappa that is worth one critic update, if all of it responds; in (0, 1).
@@ -215,7 +214,7 @@ class CriticEffortLaw:
         if state.observed < self.warmup + _RISES_AFTER or self.share(state) < self.setpoint:
             excess = min(excess, 0.0)  # below the setpoint the critic keeps up already
         if state.gap <= 0.0:
-            excess = 0.0  # outrun: a lower rate would leave the critic behind for good
+            excess = -1.0
         moved = observation.iterations * self.rate_gain * excess * (_FALLS_FASTER if excess < 0.0 else 1.0)
         since, offset, other = state.since + observation.iterations, state.offset, state.other
         if offset == 0.0 or since >= max(_HALF_PERIOD, _DECISIONS_PER_HALF * observation.iterations):
@@ -231,9 +230,7 @@ class CriticEffortLaw:
             math.sqrt(max(_finite(square - mean * mean), 0.0))
             for mean, square in zip(observation.mean, observation.mean_square, strict=True)
         )
-        if state.gap <= 0.0 or _finite(state.gap_square) > 2.0 * state.gap * state.gap:
-            return False  # the gap varies by more than itself: such values are noise, or the critic is outrun
-        return gap - gap_spread < -state.gap or abs(used) + used_spread > _STEEPER * state.gap
+        return state.gap > 0.0 and (gap - gap_spread < -state.gap or abs(used) + used_spread > _STEEPER * state.gap)
 
     def _compared(self, state: CriticEffortState, observation: Observation, current: float) -> CriticEffortState:
         """Add the iterations of one half to the sums, relative to the kappa before them."""

@@ -68,13 +68,13 @@ def test_before_the_first_observation_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize("gap", [0.0, -0.5])
-def test_a_critic_without_advantage_gets_more_updates_at_the_same_rate(gap: float) -> None:
+def test_a_critic_without_advantage_gets_more_updates_at_a_lower_rate(gap: float) -> None:
     lost = state(0.1, gap)
     assert LAW.measurement(lost) == math.inf
     assert LAW.target(lost, 8.0) == math.inf
     after, _, rate = LAW.update(lost, seen(0.1, gap), 1.0, 8.0)
     assert after.position == pytest.approx(LAW.gain)
-    assert rate == 8.0
+    assert math.log(rate / 8.0) == pytest.approx(-2 * LAW.rate_gain)
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,6 @@ def test_a_rate_at_which_the_critic_overshoots_is_halved_at_once(observed: int, 
     again, _, rate = LAW.update(after, broken, 1.5, rate)
     assert rate == 2.0
     assert again.ceiling == math.log(2.0)
-
-
-@pytest.mark.parametrize(("variance", "factor"), [(0.99, 0.5), (1.01, 1.0)])
-def test_a_gap_that_varies_by_more_than_itself_is_no_measure_of_an_overshoot(variance: float, factor: float) -> None:
-    known = state(0.1, 1.0, variance=variance)._replace(observed=15)  # the rate moves by phi only from 30 on
-    rate = LAW.update(known, seen(0.1, -2.0), 1.0, 8.0)[2]
-    assert rate == pytest.approx(8.0 * factor)
 
 
 def test_where_a_bound_holds_the_rate_up_a_lost_critic_is_averaged() -> None:
