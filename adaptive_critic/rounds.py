@@ -182,7 +182,7 @@ class Rounds:
             raise RuntimeError(
                 f"rounds.critic(): critic update {self._reports.critic_updates + 1} of a round of {self.steps}. The "
                 "generator is due: make critic updates only `if rounds.critic_due:` and generator updates "
-                "`if rounds.generator_due:`"
+                "`if rounds.generator_due:`, or let an AttributeActuator give your loop its number"
             )
         values = {"d_real": d_real, "d_fake": d_fake, "d_loss": d_loss, "d_real_std": d_real_std}
         values |= {"d_fake_std": d_fake_std, "d_accuracy": d_accuracy, "d_penalty": d_penalty}
