@@ -92,7 +92,9 @@ def known(cls: type, given: Iterable[str], more: Collection[str] = ()) -> None:
 def integer(name: str, value: object, at_least: int) -> int:
     """Return ``value`` as an int of at least ``at_least``. Floats such as 5.0 are refused: they hide a division."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise TypeError(f"{name}={value!r}: expected an int of at least {at_least}, got {type(value).__name__}")
+        raise TypeError(
+            f"{name}={shortened(value)}: expected an int of at least {at_least}, got {type(value).__name__}"
+        )
     if value < at_least:
         raise ValueError(f"{name}={shortened(value)}: expected an int of at least {at_least}")
     number = int(value)
@@ -104,7 +106,7 @@ def integer(name: str, value: object, at_least: int) -> int:
 def finite(name: str, value: object) -> float:
     """Return ``value`` as a float that is neither NaN nor infinite."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}={value!r}: expected a finite number, got {type(value).__name__}")
+        raise TypeError(f"{name}={shortened(value)}: expected a finite number, got {type(value).__name__}")
     try:
         number = float(value)
     except OverflowError:

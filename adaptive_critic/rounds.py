@@ -106,7 +106,7 @@ class Rounds:
         self._reports = RoundReports()
         self._started = False
         self._open = False  # whether ITERATION_STARTED has fired for the current round
-        self._asked = 0  # questions since the last report
+        self._asked = 0  # questions since the last report; stays where the warning was logged
         controller.attach(self.engine)
 
     @property
@@ -136,9 +136,8 @@ class Rounds:
             name = "generator" if self._is_full else "critic"
             _logger.warning(
                 "the %s's update has been due for %d questions in a row, and none was reported: call "
-                "rounds.%s(...) after each %s update. A condition of your own beside rounds.%s_due, such as a "
-                "modulo, has to go",
-                name, self._asked, name, name, name,
+                "rounds.%s(...) after each %s update",
+                name, self._asked, name, name,
             )  # fmt: skip
 
     @property
@@ -234,7 +233,8 @@ class Rounds:
         self._end_if_asked()
 
     def _check_running(self, update: str) -> None:
-        self._asked = 0
+        if self._asked < _UNREPORTED:
+            self._asked = 0
         if self._started and self.should_stop:
             raise RuntimeError(
                 f"rounds.{update}(): the training was ended after {self.engine.state.iteration} rounds. Leave the "
