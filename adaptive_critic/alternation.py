@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from adaptive_critic import state as saved
 from adaptive_critic.decision import Decision
 from adaptive_critic.run_summary import RunSummary
-from adaptive_critic.step_output import num_critic_updates, num_samples
+from adaptive_critic.step_output import counts
 
 
 class Next(NamedTuple):
@@ -79,10 +79,11 @@ class Alternation:
         Raises:
             StepOutputError: if the output lacks what the decision needs. Nothing is counted then.
         """
+        self._waits = False  # an override belongs to the run that has begun
         if self._output_transform is not None:
             output = self._output_transform(output)
-        samples, ran = num_samples(output), self.next
-        made = num_critic_updates(output, ran.steps)
+        ran = self.next
+        made, samples = counts(output, ran.steps)
         if self.overridden > 0:
             self.overridden -= 1
             self._rate_lowered = self._rate_lowered and self.overridden > 0
@@ -127,10 +128,6 @@ class Alternation:
         """Clear an override of an earlier run; keep one that waits for this run."""
         if not self._waits:
             self.clear_override()
-
-    def run_is_under_way(self) -> None:
-        """Note that the run has made an iteration: an override now belongs to it."""
-        self._waits = False
 
     # --- state --------------------------------------------------------------------------------------------------
 

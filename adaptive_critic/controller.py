@@ -14,6 +14,8 @@ from adaptive_critic import state as saved
 from adaptive_critic.alternation import Alternation
 from adaptive_critic.checks import integer
 from adaptive_critic.decision import Decision
+from adaptive_critic.events import CriticEvents, fire
+from adaptive_critic.exchange import Ranks
 from adaptive_critic.guard import DivergenceGuard, as_guard
 from adaptive_critic.handler import DEFAULT_NAME, Handler
 from adaptive_critic.published import Published
@@ -62,7 +64,7 @@ class Controller(Handler):
         self._decision = decision
         self._alternation = Alternation(decision, output_transform)
         self._made_with = decision.settings()
-        self._ranks = 1
+        self._ranks = Ranks()
         self._clear()
 
     def _clear(self) -> None:
@@ -122,8 +124,8 @@ class Controller(Handler):
         before = self.num_discriminator_steps
         self._alternation.refresh()
         self._show()
-        if self._engine is not None:
-            self._published.announce(self._engine, before, self.num_discriminator_steps)
+        if self._engine is not None and self.num_discriminator_steps != before:
+            fire(self._engine, CriticEvents.STEPS_CHANGED)
 
     def override(self, iterations: int, steps: int | None = None) -> None:
         """Use ``steps`` for the next iterations, whatever the law says. The law pauses and goes on afterwards.
@@ -165,9 +167,8 @@ class Controller(Handler):
             StepOutputError: if the output is not what this controller needs.
         """
         self._check_alone()
-        ranks = distributed.world_size()
-        if ranks != self._ranks:
-            self._begin_on(ranks)
+        if distributed.world_size() != self._ranks.count:
+            self._begin_on_ranks()
         self._newest = None
         self._alternation.advance(output, {}, self.generator_updates + 1)
         self._show()
@@ -194,8 +195,7 @@ class Controller(Handler):
             ValueError: if ranks of a distributed run attach different configurations.
         """
         self._check_free(engine)
-        ranks = distributed.world_size()
-        if ranks > 1:
+        if distributed.world_size() > 1:
             settings = self._decision.settings()  # law and limits may have been replaced since construction
             distributed.all_equal(repr(self) if settings == self._made_with else f"{self!r} with {settings}")
         overwritten = self._published.claim(engine, self)
@@ -208,7 +208,7 @@ class Controller(Handler):
                 self._leave()
             self._published.release(engine)
             raise
-        self._begin_on(ranks)
+        self._begin_on_ranks()
         if not self._loaded:
             self._alternation.index = self._counted
         self._alternation.refresh()
@@ -229,17 +229,17 @@ class Controller(Handler):
         self._alternation.refresh()
         super().reset()
 
-    def _begin_on(self, ranks: int) -> None:
-        self._ranks = ranks
-        self._decision.begin(ranks)
+    def _begin_on_ranks(self) -> None:
+        self._ranks = distributed.AllRanks()
+        self._decision.begin(self._ranks)
 
     def _begin(self, engine: Engine, fresh: bool) -> None:
         if fresh:
             self._alternation.begin_fresh()
-        self._begin_on(distributed.world_size())
+        self._begin_on_ranks()
         self._alternation.index = self._counted
         self._alternation.refresh()
-        if self._ranks > 1:
+        if self._ranks.count > 1:
             # Ranks that disagree on n hang at the first collective that only one of them makes.
             distributed.same_start(
                 f"{type(self).__name__} at iteration {self._counted}, n={self.num_discriminator_steps}, "
@@ -249,7 +249,6 @@ class Controller(Handler):
     def _count(self, engine: Engine) -> None:
         state, asked = engine.state, self.num_discriminator_steps
         note = self._published.check(engine, asked, self)
-        self._alternation.run_is_under_way()
         if self._newest is not None and state.iteration != self._newest + 1:
             # Detached for a while, or a handler or an output failed: those were missed.
             self._decision.skip(max(state.iteration - self._newest - 1, 1))
@@ -261,7 +260,8 @@ class Controller(Handler):
             raise StepOutputError(f"{error}{note}") from error
         self._newest = state.iteration
         self._publish(engine)
-        self._published.announce(engine, asked, self.num_discriminator_steps)
+        if self.num_discriminator_steps != asked:
+            fire(engine, CriticEvents.STEPS_CHANGED)
 
     def _publish(self, engine: Engine) -> None:
         made = self._alternation

@@ -12,6 +12,8 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 
+from adaptive_critic.exchange import Ranks
+
 # Vectors summed last. A destroyed gloo group of torch 2.3 waits for its threads while it holds the lock that they need
 # to free a tensor. It waits for ever if nothing else holds that tensor (pytorch/pytorch#154976).
 # Several vectors are kept, since on a busy machine a thread may be some decisions late.
@@ -39,11 +41,6 @@ def rank() -> int:
     return int(idist.get_rank())
 
 
-def on_cuda() -> bool:
-    """Return whether ranks exchange tensors on CUDA devices, as NCCL does."""
-    return bool(idist.device().type == "cuda")
-
-
 def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
     """Return the sum of ``vector`` over all ranks, the same bits on every rank. One all_reduce."""
     if world_size() == 1:
@@ -55,6 +52,25 @@ def sum_over_ranks(vector: torch.Tensor) -> torch.Tensor:
         raise _gone(error) from error
     assert isinstance(result, torch.Tensor)
     return result
+
+
+class AllRanks(Ranks):
+    """All ranks, counted when the run begins: a destroyed process group would report one process."""
+
+    def __init__(self) -> None:
+        self.count = world_size()
+
+    def on_cuda(self) -> bool:
+        """Return whether ranks exchange tensors on CUDA devices."""
+        return bool(idist.device().type == "cuda")
+
+    def sum(self, vector: torch.Tensor) -> torch.Tensor:
+        """Return the sum over all ranks, by one all_reduce."""
+        return sum_over_ranks(vector) if self.count > 1 else vector
+
+    def first_message(self, message: str) -> str:
+        """Return the first rank's message that is not empty, with its rank in front of it."""
+        return first_message(message)
 
 
 def full_state(item: Any) -> Any:

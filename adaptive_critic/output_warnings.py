@@ -87,13 +87,11 @@ class OutputWarnings:
         Returns:
             the fault of the output in words, empty if there is none.
         """
-        if not self._reads_output:
-            return ""
-        if self._g_fake_needed and lacks_g_fake(output):
-            self._log("no g_fake", NO_G_FAKE)
-        if self._iterations >= _ITERATIONS_CHECKED or not isinstance(output, Mapping):
+        if self._iterations >= _ITERATIONS_CHECKED or not self._reads_output or not isinstance(output, Mapping):
             return ""
         self._iterations += 1
+        if self._g_fake_needed and lacks_g_fake(output):
+            self._log("no g_fake", NO_G_FAKE)
         if self._is_gap:
             self._check_score(output)
         return self._check_entries(output, steps, max(most, steps, _MOST_ENTRIES))
@@ -131,22 +129,6 @@ class OutputWarnings:
                 self._same,
             )
 
-    def is_impossible(self, mean: Sequence[float]) -> bool:
-        """Return whether this mean of the signal's first component is impossible; log it if so."""
-        lowest, highest = self._signal.domain
-        if lowest - _SLACK <= mean[0] <= highest + _SLACK:
-            return False
-        self._log(
-            "impossible",
-            "%r is %.4g: %s. The number of critic updates is held while it is like this",
-            self._signal.names[0], mean[0], self._signal.hint,
-        )  # fmt: skip
-        return True
-
-    def decided(self) -> None:
-        """Note that a decision has had an observation."""
-        self._held = 0
-
     def check_held(self, entries: Any) -> None:
         """Count a decision without a finite observation; after many in a row log the non-finite entries of the latest.
 
@@ -169,23 +151,37 @@ class OutputWarnings:
             ", ".join(f"{key!r}: {_listed(found)}" for key, found in shown.items()) or "none of it",
         )  # fmt: skip
 
-    def check_means(self, mean: Sequence[float], square: Sequence[float], iterations: int, ideal: float | None) -> None:
-        """Log gaps that show wrong scores, and a critic loss that shows a wrong ideal.
+    def check_means(self, mean: Sequence[float], square: Sequence[float], iterations: int, ideal: float | None) -> bool:
+        """Log impossible means, gaps that show wrong scores, and a critic loss that shows a wrong ideal.
 
-        Four faults are found: generator updates that use up more than the whole gap, those that raise it, real samples
-        scored below generated ones for longer than with any critic that learns, and the loss of an undecided critic
-        near a multiple of its ideal.
+        Gaps show three faults: generator updates that use up more than the whole gap, those that raise it, and real
+        samples scored below generated ones for longer than with any critic that learns.
 
         Args:
             mean: means of the signal's components at a decision.
             square: means of their squares.
             iterations: iterations that they are over.
             ideal: loss of an undecided critic that the law assumes, None if it has none.
+
+        Returns:
+            whether the mean of the signal's first component is possible.
         """
+        self._held = 0
+        lowest, highest = self._signal.domain
+        if not lowest - _SLACK <= mean[0] <= highest + _SLACK:
+            self._log(
+                "impossible",
+                "%r is %.4g: %s. The number of critic updates is held while it is like this",
+                self._signal.names[0], mean[0], self._signal.hint,
+            )  # fmt: skip
+            return False
         if ideal is not None and self._reads_output:  # a running metric's spread says nothing
             self._check_ideal(mean[0], square[0], iterations, ideal)
-        if self._signal.names != ("used", "gap"):
-            return
+        if self._signal.names == ("used", "gap"):
+            self._check_gap(mean, square, iterations)
+        return True
+
+    def _check_gap(self, mean: Sequence[float], square: Sequence[float], iterations: int) -> None:
         used, gap = mean
         for effect in self._effects:
             effect.add((used, square[0], gap, square[1]), iterations)

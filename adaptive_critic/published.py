@@ -8,7 +8,7 @@ from typing import Any
 from ignite.engine import Engine
 
 from adaptive_critic.alternation import Next
-from adaptive_critic.events import CriticEvents, Overridable, claim, fire, register_events, release
+from adaptive_critic.events import Overridable, claim, register_events, release
 from adaptive_critic.handler import free_name, prefix, writes
 
 (_RATE,) = writes("critic_rate")
@@ -75,8 +75,3 @@ class Published:
             setattr(state, name, value)
         if what.rate is not None:
             setattr(state, self._rate_name, what.rate)
-
-    def announce(self, engine: Engine, before: int, now: int) -> None:
-        """Fire STEPS_CHANGED if the number has changed."""
-        if before != now:
-            fire(engine, CriticEvents.STEPS_CHANGED)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import torch
 
-from adaptive_critic.step_output import Scalar, first, generated_score, last, require, scalar
+from adaptive_critic.step_output import Scalar, gap_scores, generated_score, last, require, scalar
 
 _ANY_NUMBER = (-math.inf, math.inf)
 _NEVER_NEGATIVE = (
@@ -91,9 +91,7 @@ class GapShare:
         if steps == 0:
             g_fake = generated_score(output)
             return Picked((g_fake, g_fake, g_fake), False)
-        require(output, "d_real", "d_fake", "g_fake")
-        g_fake = generated_score(output)
-        return Picked((first(output, "d_real"), first(output, "d_fake"), g_fake), True)
+        return Picked(gap_scores(output), True)
 
     def combine(self, *picked: NumberT) -> tuple[NumberT, ...]:
         """Return (used, gap)."""

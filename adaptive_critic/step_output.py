@@ -192,26 +192,29 @@ def generated_score(output: Any) -> Scalar:
     return -scalar(output, "g_loss") if lacks_g_fake(output) else scalar(output, "g_fake")
 
 
-def num_samples(output: Any) -> int:
-    """Return the entry ``num_samples``, 0 if the output has none.
+def gap_scores(output: Any) -> tuple[Scalar, Scalar, Scalar]:
+    """Return d_real and d_fake of the first critic update, and g_fake, or -g_loss in its place.
 
     Raises:
-        StepOutputError: if it is not an int of at least 0.
+        StepOutputError: if the output lacks some of them (the message names all), or one has another shape.
     """
-    return _count(output, "num_samples", 0)
+    require(output, "d_real", "d_fake", "g_fake")
+    return first(output, "d_real"), first(output, "d_fake"), generated_score(output)
 
 
-def num_critic_updates(output: Any, asked: int) -> int:
-    """Return the entry ``num_critic_updates``, all that were asked for if the output has none.
+def counts(output: Any, asked: int) -> tuple[int, int]:
+    """Return the entries ``num_critic_updates``, ``asked`` if the output has none, and ``num_samples``, else 0.
 
     Raises:
-        StepOutputError: if it is not an int of at least 0.
+        StepOutputError: if one is not an int of at least 0.
     """
-    return _count(output, "num_critic_updates", asked)
+    if not isinstance(output, (dict, Mapping)):
+        return asked, 0
+    return _count(output, "num_critic_updates", asked), _count(output, "num_samples", 0)
 
 
-def _count(output: Any, key: str, absent: int) -> int:
-    count = output.get(key, absent) if isinstance(output, (dict, Mapping)) else absent
+def _count(output: Mapping[str, Any], key: str, absent: int) -> int:
+    count = output.get(key, absent)
     if type(count) is int and count >= 0:  # the frequent case, in every iteration
         return count
     if isinstance(count, bool) or not isinstance(count, (int, Integral)) or count < 0:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from adaptive_critic import distributed
-from adaptive_critic.decision.moments import Moments
+from adaptive_critic.decision.window import SignalWindow
 from adaptive_critic.guard import DivergenceGuard
 from adaptive_critic.signals import BothLosses, CriticLossChecked, GapShare, Picked, Signal
 from experiments.bench import table
@@ -112,6 +114,34 @@ def test_with_several_ranks_a_decision_and_a_check_are_one_message_each(monkeypa
     assert [reads for reads, _ in found] == [int(iteration % 5 == 0) for iteration in range(1, 21)]
 
 
+def test_one_observation_crosses_few_files() -> None:
+    """Calls in an iteration with a decision and without a guard, and how many of them lead to another file."""
+    controller = make("WassersteinGapController()")
+    trainer = engine(controller.attach)
+    called: list[tuple[str, str]] = []
+    package = str(ROOT / "adaptive_critic")
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        callee, caller = frame.f_code.co_filename, frame.f_back
+        if event != "call" or not callee.startswith(package):
+            return
+        while caller is not None and not caller.f_code.co_filename.startswith(package):
+            caller = caller.f_back
+        called.append((callee, "" if caller is None else caller.f_code.co_filename))
+
+    # The 300th: early ones also check the form of the output.
+    trainer.add_event_handler(Events.ITERATION_STARTED(once=300), lambda: sys.setprofile(profile))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=300), lambda: sys.setprofile(None))
+    before = sys.getprofile()
+    try:
+        trainer.run(range(300))
+    finally:
+        sys.setprofile(before)
+    crossed = [callee for callee, caller in called if callee != caller]
+    assert 20 <= len(crossed) <= 30
+    assert len(called) <= 65
+
+
 def test_no_event_is_fired_that_no_one_listens_to(monkeypatch: pytest.MonkeyPatch) -> None:
     fired: list[Any] = []
     monkeypatch.setattr(Engine, "fire_event", lambda self, event: fired.append(event))
@@ -125,12 +155,15 @@ def test_no_event_is_fired_that_no_one_listens_to(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("observed", [0.0, 0.5, 1.0])
 def test_packed_sums_equal_plain_ones_at_every_step(signal: Signal, observed: float) -> None:
     draw = random.Random(0)
-    moments, plain = Moments(signal), [0.0] * (2 + 2 * len(signal.names))
+    window, plain = SignalWindow(signal), [0.0] * (2 + 2 * len(signal.names))
     before: tuple[float, ...] = ()
     for _ in range(100):  # rows are folded into sums at every 32nd
         now = tuple(draw.gauss(0.0, 3.0) if draw.random() < 0.95 else math.nan for _ in range(signal.width))
         seen = draw.random() < observed
-        moments.add(Picked(tuple(torch.tensor(value, dtype=torch.float64) for value in now), seen))
+        picked = Picked(tuple(torch.tensor(value, dtype=torch.float64) for value in now), seen)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(signal, "pick", lambda output, steps: output)
+            window.gather(picked, {}, 1)
         if seen and (before or not signal.paired):
             parts = signal.combine(*now, *(before if signal.paired else ()))
             if all(map(math.isfinite, parts)):
@@ -139,9 +172,11 @@ def test_packed_sums_equal_plain_ones_at_every_step(signal: Signal, observed: fl
                 addends = [0.0, 1.0]
             plain = [a + b for a, b in zip(plain, addends + [0.0] * (len(plain) - len(addends)), strict=True)]
         before = now
-        twin = Moments(signal)  # asking for the sums folds them: the one that goes on is not asked
-        twin.load_state_dict(moments.state_dict())
-        assert twin.read() == pytest.approx(plain, abs=1e-9)
+        state = window.state_dict()  # asking for the sums folds them: the one that goes on is not asked
+        one, twin = SignalWindow(signal), SignalWindow(signal)
+        for restored in (one, twin):
+            restored.restore(restored.read_state(state))
+        assert one.read()[0] == pytest.approx(plain, abs=1e-9)
         assert twin.vector().tolist() == pytest.approx(plain, abs=1e-9)
 
 

@@ -1,83 +1,120 @@
-"""Rows of scalars: copied, read at once, summed over ranks, or read one call late."""
+"""The window of a signal between two decisions, against a plain reference."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adaptive_critic import distributed
-from adaptive_critic.step_output import StepOutputError
-from adaptive_critic.window import LaggedRead, Row, numbers, pack, received, sent
-from experiments.bench.counting import host_reads
-
-
-def test_hands_out_what_was_submitted_one_call_earlier() -> None:
-    read = LaggedRead()
-    assert read.exchange(torch.tensor([1.0, 2.0])) is None
-    assert read.exchange(torch.tensor([3.0])) == [1.0, 2.0]
-    assert read.exchange(torch.tensor([4.0])) == [3.0]
-    assert read.pending() == [4.0]
+from adaptive_critic.decision.window import SignalWindow
+from adaptive_critic.signals import Picked
+from tests.streams import streams
 
 
-def test_what_is_submitted_is_copied() -> None:
-    read, vector = LaggedRead(), torch.tensor([1.0])
-    read.exchange(vector)
-    vector.fill_(9.0)
-    assert read.pending() == [1.0]
+class Sums:
+    """Components x + y and x * y of this iteration alone."""
+
+    names: ClassVar[tuple[str, ...]] = ("sum", "product")
+    width: ClassVar[int] = 2
+    paired: ClassVar[bool] = False
+    domain: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    hint: ClassVar[str] = ""
+
+    def pick(self, output: Any, steps: int) -> Picked | None:
+        return Picked(output.scalars, output.observed)
+
+    def combine(self, *picked: Any) -> tuple[Any, ...]:
+        x, y = picked
+        return x + y, x * y
 
 
-def test_restores_what_was_pending() -> None:
-    read, twin = LaggedRead(), LaggedRead()
-    assert read.pending() is None
-    read.exchange(torch.tensor([0.1, 1e300], dtype=torch.float64))
-    twin.restore(read.pending())
-    assert twin.exchange(torch.zeros(2)) == read.exchange(torch.zeros(2)) == [0.1, 1e300]
-    twin.restore(None)
-    assert twin.exchange(torch.zeros(1)) is None
+class Changes(Sums):
+    """Component: x now minus y in the iteration before."""
+
+    names: ClassVar[tuple[str, ...]] = ("change",)
+    paired: ClassVar[bool] = True
+
+    def combine(self, *picked: Any) -> tuple[Any, ...]:
+        x, _, _, y_before = picked
+        return (x - y_before,)
 
 
-ROWS: list[Row] = [
-    (1.0, 2.0, 3.0),
-    torch.tensor([4.0, 5.0]),
-    (),
-    torch.tensor([6, 7]),
-    torch.tensor([0.1], dtype=torch.float64),
-]
-HOST = [[1.0, 2.0, 3.0], [4.0, 5.0], [], [6.0, 7.0], [0.1]]
+number = st.integers(-1000, 1000).map(lambda k: k / 16) | st.sampled_from([math.nan, math.inf])
+iterations = streams([number, number, st.booleans()], longest=100)
+Iterations = list[tuple[float, float, bool]]
 
 
-@pytest.mark.parametrize("chosen", [range(5), [1, 3, 4], [0, 2], [1], [3], [0], []])
-def test_rows_of_any_form_and_length_are_read_at_once(chosen: Sequence[int]) -> None:
-    with host_reads() as reads:
-        found = [list(row) for row in numbers([ROWS[index] for index in chosen])]
-    assert found == [HOST[index] for index in chosen]
-    assert all(type(value) is float for row in found for value in row)
-    assert len(reads) == any(index in (1, 3, 4) for index in chosen)
+def reference(signal: Any, rows: Iterations) -> list[float]:
+    """Return counts, sums and sums of squares, from lists alone."""
+    good, bad, values = 0, 0, []
+    for index, (x, y, observed) in enumerate(rows):
+        if not observed or (signal.paired and index == 0):
+            continue
+        before = rows[index - 1][:2] if signal.paired else ()
+        components = signal.combine(x, y, *before)
+        if all(map(math.isfinite, components)):
+            good += 1
+            values.append(components)
+        else:
+            bad += 1
+    columns = list(zip(*values, strict=True)) or [()] * len(signal.names)
+    return [good, bad, *map(math.fsum, columns), *(math.fsum(v * v for v in column) for column in columns)]
 
 
-def test_a_row_is_a_copy_without_a_graph() -> None:
-    value = torch.ones((), requires_grad=True)
-    for other in (torch.zeros(()), 0.0):
-        row = pack([value * 1, other])
-        assert isinstance(row, torch.Tensor)
-        assert not row.requires_grad
-    buffer = torch.ones(())
-    row = pack([buffer, 1e300])
-    buffer.fill_(5.0)
-    assert numbers([row]) == [[1.0, 1e300]]
+def fill(window: SignalWindow, rows: Iterations, form: str) -> None:
+    for index, (x, y, observed) in enumerate(rows):
+        tensors = form == "tensors" or (form == "mixed" and index % 3 == 0)
+        pair: Any = (torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.float64)) if tensors else (x, y)
+        window.gather(Picked(pair, observed), {}, 1)
 
 
-def test_floats_need_no_tensor() -> None:
-    assert pack([1, 2.5]) == (1.0, 2.5)
+@pytest.mark.parametrize("signal", [Sums(), Changes()])
+@given(rows=iterations, form=st.sampled_from(["floats", "tensors", "mixed"]), read=st.booleans())
+def test_equals_the_reference(signal: Any, rows: Iterations, form: str, read: bool) -> None:
+    window = SignalWindow(signal, {}, lagged=False)
+    fill(window, rows, form)
+    values = window.read()[0] if read else window.vector().tolist()
+    assert values == pytest.approx(reference(signal, rows), rel=1e-12, abs=1e-9)
 
 
-def test_an_error_of_one_rank_is_raised_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "sum_over_ranks", lambda vector: 2 * vector)
-    monkeypatch.setattr(distributed, "first_message", lambda message: f"rank 1: {message}")
-    vector = torch.tensor([1.0, 2.0])
-    assert received(sent(vector, "", 2).tolist(), "") == [2.0, 4.0]
-    assert sent(vector, "", 1).tolist() == [1.0, 2.0, 0.0]
-    with pytest.raises(StepOutputError, match="^rank 1: no dict$"):
-        received(sent(vector, "no dict", 2).tolist(), "no dict")
+@pytest.mark.parametrize("signal", [Sums(), Changes()])
+@given(rows=iterations, form=st.sampled_from(["floats", "tensors", "mixed"]), cut=st.integers(0, 100))
+def test_a_restored_one_goes_on_bit_for_bit(signal: Any, rows: Iterations, form: str, cut: int) -> None:
+    one, twin = SignalWindow(signal), SignalWindow(signal)
+    fill(one, rows[:cut], form)
+    twin.restore(twin.read_state(json.loads(json.dumps(one.state_dict()))))
+    fill(one, rows[cut:], form)
+    fill(twin, rows[cut:], form)
+    assert repr(one.state_dict()) == repr(twin.state_dict())
+    assert one.read() == twin.read()
+
+
+@given(first=iterations, second=iterations)
+def test_the_next_window_compares_with_the_last_row_of_this_one(first: Iterations, second: Iterations) -> None:
+    window = SignalWindow(Changes())
+    fill(window, first, "tensors")
+    window.read()
+    fill(window, second, "tensors")
+    joined = [*[(*row[:2], False) for row in first], *second]
+    assert window.read()[0] == pytest.approx(reference(Changes(), joined), rel=1e-12, abs=1e-9)
+    window.pause()
+    assert window.read() == ([0.0] * 4, 1)
+
+
+def test_memory_stays_bounded() -> None:
+    window = SignalWindow(Changes())
+    fill(window, [(1.0, 2.0, True)] * 10_000, "floats")
+    assert len(window.state_dict()["moments"]["rows"]) <= 64
+    assert window.vector()[0] == 9_999.0
+
+
+def test_rows_are_copied() -> None:
+    window, x = SignalWindow(Sums()), torch.tensor(1.0)
+    window.gather(Picked((x, x), True), {}, 1)
+    x.fill_(5.0)
+    assert window.vector()[:3].tolist() == [1.0, 0.0, 2.0]

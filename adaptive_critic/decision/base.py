@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from adaptive_critic.exchange import Ranks
+
 
 class Decision(Protocol):
     """Decides the number of critic updates of each iteration.
@@ -40,8 +42,8 @@ class Decision(Protocol):
         """Forget the run."""
         ...
 
-    def begin(self, ranks: int) -> None:
-        """Begin a run, or go on with one, on ``ranks`` ranks."""
+    def begin(self, ranks: Ranks) -> None:
+        """Begin a run, or go on with one, on these ranks."""
         ...
 
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:

@@ -1,52 +1,21 @@
-"""Closed loop: signal -> window -> law -> limits, which clamp the ratio here -> rounding."""
+"""Closed loop: signal -> window -> law -> bounds -> rounding."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
-from adaptive_critic import state as saved
-from adaptive_critic.checks import boolean, integer, limits_pair, real
-from adaptive_critic.decision.measurement import Measurement, MeasurementState
-from adaptive_critic.decision.proposal import Law, check_goes_on, propose, read_law_state
+from adaptive_critic.checks import boolean, integer, limits_pair
+from adaptive_critic.decision.bounds import LOWEST_RATIO, Bounds, Limits, any_limits
+from adaptive_critic.decision.law_state import Law, check_goes_on
+from adaptive_critic.decision.saved import FeedbackState, read_state
+from adaptive_critic.decision.window import SignalWindow
+from adaptive_critic.exchange import Ranks
 from adaptive_critic.laws import Observation
 from adaptive_critic.output_warnings import OutputWarnings
 from adaptive_critic.rounding import carry_over, rounded
 from adaptive_critic.signals import Signal
-
-LOWEST_RATIO = 0.1
-_SMALLEST_RATE = 1e-300
-
-Limits: TypeAlias = "tuple[int, int] | None"
-
-
-def any_limits(law: Any, limits: Limits) -> Limits:
-    """Return the limits: most laws can keep all."""
-    return limits
-
-
-class FeedbackState(NamedTuple):
-    """State of :class:`Feedback`."""
-
-    ratio: float
-    """real-valued number of critic updates per generator update"""
-    rate: float | None
-    """multiplier of the critic's learning rate, None for a law of the ratio alone"""
-    carry: float
-    """rounding error carried over from the iterations so far, in [-1/2, 1/2]"""
-    law: tuple[Any, ...]
-    """the law's state"""
-    since: int
-    """iterations since the last decision"""
-    elapsed: int
-    """iterations since the last decision that had an observation"""
-    waited: int
-    """iterations so far that came before the first observation"""
-    bad_observations: int
-    """decisions held because an observation was not finite, or impossible"""
-    window: MeasurementState
-    """observations that wait for the next decision"""
 
 
 class Feedback:
@@ -103,23 +72,17 @@ class Feedback:
         for key, name in self._metrics.items():
             if not isinstance(name, str):
                 raise TypeError(f"{key}={name!r}: expected the name of a running metric, got {type(name).__name__}")
-        self._window = Measurement(signal, self._metrics, lagged)
+        self._window = SignalWindow(signal, self._metrics, lagged)
         self._warnings = OutputWarnings(signal, bool(self._metrics))
         self._check_limits = check_limits
-        self._lowest = lowest
-        self._rates, self._initial_rate, self._regulates = rates, initial_rate, regulates
-        self._initial = real("initial", initial, at_least=0.0 if law.whole else lowest)
-        self._limits = self._checked(limits)
-        lower, upper = self._bounds()
-        if not lower <= self._initial <= upper:
-            where = f"limits={limits!r}" if limits is not None else "the law's range"
-            raise ValueError(f"initial={initial!r} is outside {where}: expected a ratio in [{lower:g}, {upper:g}]")
+        self._initial_rate, self._regulates = None if rates is None else initial_rate, regulates
+        self._bounds = Bounds(self._checked(limits), lowest, law.whole, rates)
+        self._initial = self._bounds.initial(initial, limits)
         self.clear()
 
     def clear(self) -> None:
         """Go back to the start."""
-        self.ratio = self._bounded(self._initial)
-        self.rate = None if self._rates is None else self._initial_rate
+        self.ratio, self.rate = self._bounds.clamped(self._initial, self._initial_rate)
         self._carry = 0.0
         self._law_state: tuple[Any, ...] = self._law.init(self.ratio)
         self._since = self._elapsed = self._waited = self.bad_observations = 0
@@ -127,32 +90,17 @@ class Feedback:
         self._window.reset()
 
     @property
-    def limits(self) -> tuple[int, int] | None:
+    def limits(self) -> Limits:
         """(lower, upper), or None."""
-        return self._limits
+        return self._bounds.limits
 
     @limits.setter
-    def limits(self, limits: tuple[int, int] | None) -> None:
-        self._limits = self._checked(limits)
-        self.ratio = self._bounded(self.ratio)
+    def limits(self, limits: Limits) -> None:
+        self._bounds.limits = self._checked(limits)
+        self.ratio, self.rate = self._bounds.clamped(self.ratio, self.rate)
 
-    def _checked(self, limits: tuple[int, int] | None) -> tuple[int, int] | None:
+    def _checked(self, limits: Limits) -> Limits:
         return self._check_limits(self._law, None if limits is None else limits_pair(limits))
-
-    def _bounds(self) -> tuple[float, float]:
-        """Return the range of the real-valued ratio."""
-        if self._limits is None:
-            return (0.0, math.inf) if self._law.whole else (1.0, math.inf)
-        lower, upper = self._limits
-        return (float(lower) if self._law.whole else max(float(lower), self._lowest)), float(upper)
-
-    def _bounded(self, ratio: float) -> float:
-        """Return the ratio, or the bound that it is beyond."""
-        lower, upper = self._bounds()
-        return min(max(ratio, lower), upper)
-
-    def _bounded_rate(self, rate: float | None) -> float | None:
-        return rate if rate is None or self._rates is None else min(max(rate, self._rates[0]), self._rates[1])
 
     @property
     def law(self) -> Law:
@@ -171,7 +119,7 @@ class Feedback:
             check_goes_on(law, self._law_state, self.ratio, self.rate)
         except ValueError as error:
             raise ValueError(f"law={law!r} can't go on from {self._law_state}: {error}") from None
-        self._check_limits(law, self._limits)
+        self._check_limits(law, self.limits)
         self._law = law
 
     @property
@@ -183,8 +131,8 @@ class Feedback:
         """Return the ratio rounded, with the error carried over from earlier roundings."""
         return rounded(self.ratio, self._carry)
 
-    def begin(self, ranks: int) -> None:
-        """Begin a run on ``ranks`` ranks."""
+    def begin(self, ranks: Ranks) -> None:
+        """Begin a run on these ranks."""
         self._window.begin(ranks)
 
     def ran(self, steps: int, ratio: float) -> None:
@@ -202,7 +150,7 @@ class Feedback:
         if self._waited < self._start_after:
             self._waited += 1
             return
-        problem = self._warnings.check_output(output, steps, self._bounds()[1])
+        problem = self._warnings.check_output(output, steps, self._bounds.upper)
         self._window.gather(output, metrics, steps, problem)
         self._since += 1
         self._elapsed += 1
@@ -214,7 +162,7 @@ class Feedback:
                 self._warnings.check_held(named if self._metrics else output)
 
     def _decide(self) -> bool:
-        """Let the law move the ratio; return False if the observation was not finite."""
+        """Let the law move ratio and rate; return False if the observation was not finite."""
         values, ranks = self._window.read()
         if values is None:
             return True
@@ -223,27 +171,26 @@ class Feedback:
             return False
         if good <= 0.0:
             return True
-        half = len(sums) // 2
-        mean = tuple(value / good for value in sums[:half])
-        if self._warnings.is_impossible(mean):
+        moments = [value / good for value in sums]
+        half = len(moments) // 2
+        mean, square = tuple(moments[:half]), tuple(moments[half:])
+        iterations = max(round(good / ranks), 1)
+        if not self._warnings.check_means(mean, square, iterations, getattr(self._law, "ideal", None)):
             self.bad_observations += 1
             return True
-        iterations = max(round(good / ranks), 1)
-        square = tuple(value / good for value in sums[half:])
-        self._warnings.check_means(mean, square, iterations, getattr(self._law, "ideal", None))
         observation = Observation(mean, square, iterations, round(good), self._elapsed)
-        proposal = propose(self._law, self._law_state, observation, self.ratio, self.rate)
-        if math.isnan(proposal.ratio):
+        current = (self.ratio,) if self.rate is None else (self.ratio, self.rate)
+        law_state, *proposed = self._law.update(self._law_state, observation, *current)
+        if math.isnan(proposed[0]):
             return False
-        self._law_state, self.ratio = proposal.state, self._bounded(proposal.ratio)
-        self.rate = self._bounded_rate(proposal.rate)
+        self._law_state = law_state
+        self.ratio, self.rate = self._bounds.clamped(*proposed)
         self._elapsed = 0
-        self._warnings.decided()
         return True
 
     def settings(self) -> str:
         """Return law and limits."""
-        return f"law={self._law!r}, limits={self._limits!r}"
+        return f"law={self._law!r}, limits={self.limits!r}"
 
     def fingerprint(self) -> Any:
         """Return the state without this rank's own observations."""
@@ -266,33 +213,11 @@ class Feedback:
 
     def read_state(self, state: Mapping[str, Any], steps: int | None) -> FeedbackState:
         """Return the state, checked. The law makes a trial decision from it."""
-        found = state.get("regulates", self._regulates)  # early states don't say
-        if found != self._regulates:
-            raise saved.StateError(
-                f"the state regulates {found!r}, this one regulates {self._regulates!r}: load it into one with the "
-                "same objective (and kind of input), or start anew"
-            )
-        ratio = saved.number(state, "ratio", 0.0, math.inf)
-        carry = saved.number(state, "carry", -0.5, 0.5)
-        if steps is not None and not self._law.whole:
-            carry = min(max(carry + steps - ratio, -0.5), 0.5)
-        rate = None if self._rates is None else saved.number(state, "rate", _SMALLEST_RATE, math.inf)
-        law = read_law_state(self._law, state, self._initial, self._bounded(ratio), self._bounded_rate(rate))
-        return FeedbackState(
-            ratio=ratio,
-            rate=rate,
-            carry=carry,
-            law=law,
-            since=saved.integer(state, "since"),
-            elapsed=saved.integer(state, "elapsed" if "elapsed" in state else "since"),  # format 1 lacks it
-            waited=saved.integer(state, "waited") if "waited" in state else 0,
-            bad_observations=saved.integer(state, "bad_observations"),
-            window=self._window.read_state(state),
-        )
+        return read_state(state, steps, self._law, self._initial, self._bounds, self._window, self._regulates)
 
     def restore(self, state: FeedbackState) -> None:
         """Go on from a state, with ratio and rate within the current bounds."""
-        self.ratio, self.rate, self._carry = self._bounded(state.ratio), self._bounded_rate(state.rate), state.carry
-        self._law_state, self.bad_observations = state.law, state.bad_observations
+        self.ratio, self.rate = self._bounds.clamped(state.ratio, state.rate)
+        self._carry, self._law_state, self.bad_observations = state.carry, state.law, state.bad_observations
         self._since, self._elapsed, self._waited = state.since, state.elapsed, state.waited
         self._window.restore(state.window)

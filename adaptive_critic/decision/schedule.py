@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adaptive_critic.checks import limits_pair
+from adaptive_critic.exchange import Ranks
 from adaptive_critic.laws import Schedule
 
 
@@ -52,7 +53,7 @@ class OpenLoop:
     def clear(self) -> None:
         """Do nothing: an open loop has no state."""
 
-    def begin(self, ranks: int) -> None:
+    def begin(self, ranks: Ranks) -> None:
         """Do nothing: an open loop is the same on all ranks."""
 
     def observe(self, output: Any, metrics: Mapping[str, Any], steps: int) -> None:

@@ -171,8 +171,8 @@ class DivergenceGuard(Handler):
         return super()._leave()
 
     def _begin(self, engine: Engine, fresh: bool) -> None:
-        self._window.ranks = distributed.world_size()
-        if self._window.ranks > 1:
+        self._window.ranks = distributed.AllRanks()
+        if self._window.ranks.count > 1:
             begun, left = engine.state.iteration, self._actions.state.cooldown_left
             waiting, judged = len(self._window), distributed.fingerprint(self._rules_state)
             distributed.same_start(

@@ -11,8 +11,9 @@ import torch
 
 from adaptive_critic import state as saved
 from adaptive_critic.checks import shortened
+from adaptive_critic.exchange import Ranks, received, sent
+from adaptive_critic.rows import Row, as_tensors, device_of, numbers, pack, precise
 from adaptive_critic.step_output import Scalar, StepOutputError, last, scalar
-from adaptive_critic.window import Row, as_tensors, device_of, numbers, pack, precise, received, sent
 
 # The order is fixed: saved states have one bit for each name that a row has, then bits for the sizes of updates.
 _SCALARS = ("d_real", "d_fake", "d_real_std", "d_fake_std", "g_loss", "g_fake", "d_penalty")
@@ -52,8 +53,8 @@ class Scores:
     def __init__(self, updates: Sequence[str] = ()) -> None:
         self._updates = list(updates)
         self._known = (*_SCALARS, *updates)
-        self.ranks = 1
-        """number of ranks, read once when the run starts: a destroyed process group would report one process"""
+        self.ranks = Ranks()
+        """ranks of the run"""
         self.clear()
 
     def __len__(self) -> int:
@@ -82,7 +83,7 @@ class Scores:
         try:
             names, row = self._row(output, updates)
         except StepOutputError as error:
-            if self.ranks == 1:
+            if self.ranks.count == 1:
                 raise
             names, row, self._error = (), (), self._error or str(error)
         self._names.append(names)
@@ -129,7 +130,7 @@ class Scores:
             StepOutputError: on every rank, if one rank can't read its output.
             RuntimeError: if the process group is gone.
         """
-        if self.ranks > 1:
+        if self.ranks.count > 1:
             return self._means(loss_scale)
         scale: Row = loss_scale[None] if isinstance(loss_scale, torch.Tensor) else (loss_scale,)
         on_device = isinstance(scale, torch.Tensor)
@@ -159,18 +160,19 @@ class Scores:
                 values[block, column] = matrix[:, first : first + names.count(name)].mean(dim=1)
                 there[block, column] = 1.0
         vector = torch.cat((values.flatten(), there.flatten(), torch.as_tensor(loss_scale).to(values).reshape(1)))
-        *sums, scales = received(sent(vector, self._error, self.ranks).tolist(), self._error)
+        *sums, scales = received(sent(vector, self._error, self.ranks).tolist(), self._error, self.ranks)
         columns: dict[str, list[float]] = {}
+        count = self.ranks.count
         for index, (total, having) in enumerate(zip(sums[: len(sums) // 2], sums[len(sums) // 2 :], strict=True)):
             name = known[index % len(known)]
-            if 0.0 < having < self.ranks:
+            if 0.0 < having < count:
                 raise StepOutputError(
-                    f"{name!r} is in the training step's output of {having:.0f} of {self.ranks} ranks: all must return "
+                    f"{name!r} is in the training step's output of {having:.0f} of {count} ranks: all must return "
                     "the same keys"
                 )
             if having > 0.0:
-                columns.setdefault(name, []).append(total / self.ranks)
-        return columns, scales / self.ranks
+                columns.setdefault(name, []).append(total / count)
+        return columns, scales / count
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows as floats, by one read, bit masks of their names, and the names of the updates."""

@@ -4,8 +4,8 @@
     python -m experiments.clients.imitation_gail
 
 ``AdversarialTrainer.train`` updates the policy, then reads ``n_disc_updates_per_round`` and makes so many critic
-updates, over and over. AttributeActuator gives the number; three overridden methods report the updates. Nothing of its
-loop is written again.
+updates, over and over. AttributeActuator gives the number; two hooks and the callback of ``train`` report the updates.
+Nothing of its loop is written again, and no class is derived.
 
 What the critic update sees are samples of the policy from *before* its latest update. So the score before that update
 is of the samples before those: what the replay buffer holds when the policy's turn begins.
@@ -27,37 +27,31 @@ from imitation.rewards.reward_nets import BasicRewardNet
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from adaptive_critic import AttributeActuator, Rounds, WassersteinGapController
+from adaptive_critic import AttributeActuator, CriticEffortController, Rounds
 from adaptive_critic.controller import Controller
 
 STEPS = 64  # of an episode at most, and of each environment between two policy updates
 
 
-class ReportingGAIL(GAIL):  # type: ignore[misc]  # it ships no types
-    """GAIL that reports its updates to ``rounds``."""
+def train(gail: Any, controller: Controller, total_timesteps: int) -> Rounds:
+    """Train as ``gail.train(total_timesteps)`` does, with the controller's number of critic updates."""
+    rounds, seen = Rounds(controller), dict[str, Any]()
 
-    rounds: Rounds
+    def note_scores(net: Any, inputs: Any, logits: Any) -> None:
+        if logits.requires_grad:  # a critic update; rewards are asked for without gradients
+            expert, generated = logits.detach().chunk(2)  # the batch has the expert's half first
+            seen.update(d_real=expert.mean(), d_fake=generated.mean())
 
-    def logits_expert_is_high(self, *args: Any, **kwargs: Any) -> Any:
-        self.logits = super().logits_expert_is_high(*args, **kwargs)
-        return self.logits
+    def policy_is_next(_: int) -> None:
+        old = gail._gen_replay_buffer.sample(gail.demo_batch_size)
+        scores = gail._reward_net.predict_th(old.obs, old.acts, old.next_obs, old.dones)
+        rounds.generator(g_fake=scores.mean())
 
-    def train_gen(self, *args: Any, **kwargs: Any) -> None:
-        g_fake = None
-        if self._gen_replay_buffer.size() > 0:
-            old = self._gen_replay_buffer.sample(self.demo_batch_size)
-            inputs = self.reward_train.preprocess(old.obs, old.acts, old.next_obs, old.dones)
-            with torch.no_grad():
-                g_fake = self.logits_expert_is_high(*inputs).mean()
-        super().train_gen(*args, **kwargs)
-        self.rounds.generator(g_fake=g_fake)
-
-    def train_disc(self, **kwargs: Any) -> Any:
-        stats = super().train_disc(**kwargs)
-        expert, generated = self.logits.detach().chunk(2)  # the batch has the expert's half first
-        # One cross-entropy over both halves: log 2 at parity, where the sum of the two terms has log 4.
-        self.rounds.critic(d_real=expert.mean(), d_fake=generated.mean(), d_loss=2.0 * stats["disc_loss"])
-        return stats
+    gail._reward_net.register_forward_hook(note_scores)
+    gail._disc_opt.register_step_post_hook(lambda *_: rounds.critic(**seen))
+    with AttributeActuator(gail, "n_disc_updates_per_round", rounds):
+        gail.train(total_timesteps, callback=policy_is_next)
+    return rounds
 
 
 def demonstrations(count: int) -> Transitions:
@@ -80,7 +74,7 @@ def trainer(seed: int, n_disc_updates_per_round: int = 4) -> Any:
     np.random.seed(seed)  # noqa: NPY002  # the package draws from NumPy's global state
     make_env = lambda: RolloutInfoWrapper(gymnasium.make("CartPole-v1", max_episode_steps=STEPS))  # noqa: E731
     env = DummyVecEnv([make_env] * 4)
-    return ReportingGAIL(
+    return GAIL(
         demonstrations=demonstrations(1000),
         demo_batch_size=128,
         venv=env,
@@ -91,26 +85,17 @@ def trainer(seed: int, n_disc_updates_per_round: int = 4) -> Any:
     )
 
 
-def train(gail: Any, controller: Controller, rounds: int) -> Rounds:
-    """Train for so many policy updates."""
-    gail.rounds = Rounds(controller)
-    with AttributeActuator(gail, "n_disc_updates_per_round", gail.rounds):
-        gail.train(total_timesteps=rounds * gail.gen_train_timesteps)
-    gail.logger.close()
-    driven: Rounds = gail.rounds
-    return driven
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=20, help="policy updates")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    rounds = train(trainer(args.seed), WassersteinGapController(), args.rounds)
+    gail = trainer(args.seed)
+    rounds = train(gail, CriticEffortController(gail._disc_opt), args.rounds * gail.gen_train_timesteps)
     print(
         f"{rounds.critic_updates} critic updates for {rounds.generator_updates} of the policy; next: {rounds.steps}, "
-        f"kappa {rounds.controller.signal:.3f}"
+        f"rate x {rounds.engine.state.critic_rate:.3g}, kappa {rounds.controller.signal:.3f}"  # type: ignore[attr-defined]
     )
 
 

@@ -203,7 +203,8 @@ def test_several_ranks_hear_of_the_first_refused_output_at_the_next_read(monkeyp
     monkeypatch.setattr(distributed, "sum_over_ranks", lambda vector: 2 * vector)  # two ranks that see the same
     monkeypatch.setattr(distributed, "first_message", lambda message: message)
     window = Scores()
-    window.ranks = 2
+    window.ranks = distributed.AllRanks()
+    window.ranks.count = 2
     for output in ({"g_loss": 1.0}, "first", "second"):
         window.add(output)
     assert len(window) == 3

@@ -10,8 +10,8 @@ import torch
 
 from adaptive_critic import distributed
 from adaptive_critic.guard.scores import Scores
+from adaptive_critic.rows import Row
 from adaptive_critic.step_output import StepOutputError
-from adaptive_critic.window import Row
 
 WIDTH = 8  # seven scalars, and the mean of the critic's losses
 
@@ -21,7 +21,8 @@ def means(
 ) -> tuple[dict[str, list[float]], float]:
     """Return what one of two ranks reads; values beyond the names are losses."""
     scores = Scores()
-    scores.ranks, scores._error = 2, error
+    scores.ranks, scores._error = distributed.AllRanks(), error
+    scores.ranks.count = 2
     pairs = zip(names, rows, strict=True)
     scores.restore([((*scalars, *["d_loss"] * (len(row) - len(scalars))), row) for scalars, row in pairs])
     return scores.read(scale)

@@ -105,7 +105,7 @@ def test_updates_made_are_updates_asked(
     check(toy, watched)
 
 
-@pytest.mark.parametrize("name", LOOPS.keys() - EVERY_BATCH_IS_THE_CRITICS)
+@pytest.mark.parametrize("name", sorted(LOOPS.keys() - EVERY_BATCH_IS_THE_CRITICS))
 def test_the_critic_rests_where_its_update_is_asked_for(name: str) -> None:
     toy, watched = Toy(), Watched(BELOW_ONE)
     LOOPS[name](toy, watched.rounds, 60)

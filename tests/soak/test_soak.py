@@ -10,8 +10,7 @@ import pytest
 
 from adaptive_critic import ControllerHistory, alternation
 from adaptive_critic.decision import Feedback, feedback
-from adaptive_critic.decision.measurement import Measurement
-from adaptive_critic.decision.proposal import propose
+from adaptive_critic.decision.window import SignalWindow
 from adaptive_critic.guard.actions import Actions
 from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.laws import Observation
@@ -66,7 +65,7 @@ def test_an_override_that_consumes_a_remainder_is_found(monkeypatch: pytest.Monk
 
 
 def test_an_observation_across_iterations_that_were_missed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Measurement, "pause", lambda self: None)
+    monkeypatch.setattr(SignalWindow, "pause", lambda self: None)
     with pytest.raises(SoakError, match=r"the ratio is .*, the twin's is"):
         Soak(CASES["gap"], 0, (raised,)).run(500, samples=1)
 
@@ -78,7 +77,7 @@ def test_a_bad_observation_that_moves_the_law_is_found(monkeypatch: pytest.Monke
         decided = decide(self)
         if not decided:
             observation = Observation((0.0, 1.0), (0.0, 1.0))
-            self._law_state, self.ratio, _ = propose(self._law, self._law_state, observation, self.ratio, None)
+            self._law_state, self.ratio, *_ = self._law.update(self._law_state, observation, self.ratio)  # type: ignore[call-arg]
         return decided
 
     monkeypatch.setattr(Feedback, "_decide", moved)

@@ -8,7 +8,6 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from adaptive_critic.decision.proposal import propose
 from adaptive_critic.handlers.base import FeedbackController
 from adaptive_critic.laws import Observation
 from adaptive_critic.signals import Signal
@@ -95,7 +94,7 @@ class Twin:
             return
         observation = Observation(mean, square, count, count, self._elapsed)
         self._elapsed = 0
-        self._state, proposed, _ = propose(self.law, self._state, observation, self.ratio, None)
+        self._state, proposed, *_ = self.law.update(self._state, observation, self.ratio)  # type: ignore[call-arg]
         self.ratio = self.clamped(proposed)
 
 

@@ -1,34 +1,15 @@
-"""What a law proposes before any limits: a ratio, and a rate if it sets one. Also checks of a law's saved state."""
+"""Saved state of a law: read and checked by letting the law go on from it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from adaptive_critic import state as saved
 from adaptive_critic.laws import FeedbackLaw, Observation, RatedLaw
 
 Law: TypeAlias = "FeedbackLaw[Any] | RatedLaw[Any]"
-
-
-class Proposal(NamedTuple):
-    """Proposal of a law."""
-
-    state: tuple[Any, ...]
-    """next state of the law"""
-    ratio: float
-    """critic updates per generator update"""
-    rate: float | None
-    """multiplier of the critic's learning rate; None from a law of the ratio alone"""
-
-
-def propose(law: Law, state: tuple[Any, ...], observation: Observation, ratio: float, rate: float | None) -> Proposal:
-    """Return the decision of the law at the current ratio and rate. Changes nothing."""
-    if rate is None:
-        state, ratio = law.update(state, observation, ratio)  # type: ignore[call-arg, misc]  # of the ratio alone
-        return Proposal(state, ratio, None)
-    return Proposal(*law.update(state, observation, ratio, rate))  # type: ignore[call-arg]  # of both
 
 
 def check_goes_on(law: Law, state: tuple[Any, ...], ratio: float, rate: float | None) -> None:
@@ -37,15 +18,15 @@ def check_goes_on(law: Law, state: tuple[Any, ...], ratio: float, rate: float | 
     Raises:
         ValueError: if it can't, or the result is not finite.
     """
+    current = (ratio,) if rate is None else (ratio, rate)
     for value in (0.0, 1e6):  # on either side of a law's thresholds
         mean = (value,) * len(law.inputs)
         try:
-            after = propose(law, state, Observation(mean, mean), ratio, rate)
+            after, *proposed = law.update(state, Observation(mean, mean), *current)
         except (ArithmeticError, LookupError) as error:
             raise ValueError(str(error)) from error
-        proposed = (after.ratio,) if after.rate is None else (after.ratio, after.rate)
-        if not all(map(math.isfinite, (*after.state, *proposed))):
-            raise ValueError(f"it leads to {after.state}")
+        if not all(map(math.isfinite, (*after, *proposed))):
+            raise ValueError(f"it leads to {after}")
 
 
 def read_law_state(

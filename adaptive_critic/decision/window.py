@@ -1,0 +1,247 @@
+"""Window of a signal: gathered on the device between two decisions, read once when one is due."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+
+from adaptive_critic import state as saved
+from adaptive_critic.exchange import Exchange, Ranks
+from adaptive_critic.rows import Row, as_tensors, device_of, numbers, pack
+from adaptive_critic.signals import Signal
+from adaptive_critic.step_output import StepOutputError
+
+_ROWS_KEPT = 32  # rows that wait before they are folded into the sums, to bound the memory
+
+
+class WindowState(NamedTuple):
+    """State of a window: observations that wait for the next decision."""
+
+    rows: tuple[Row, ...]
+    """scalars of the latest iterations"""
+    observed: tuple[int, ...]
+    """indices of rows that are observations"""
+    sums: tuple[float, ...]
+    """sums of earlier observations, empty if there are none"""
+    in_flight: tuple[float, ...]
+    """sums that were sent one decision earlier, empty if there are none"""
+    sent_by: int
+    """number of ranks that sent them, 0 for the current number"""
+
+
+class SignalWindow:
+    """Gathers the signal at every iteration; gives count, sums and sums of squares of its components when asked.
+
+    An iteration costs one stack of 0-d tensors and no synchronisation. Rows are combined and summed when a decision is
+    due or when many wait. The sums leave out a row with a non-finite component, and count it instead.
+
+    Args:
+        signal: picks and combines scalars.
+        metrics: names of the running metrics to read instead of the output, by StepOutput's keys; empty for none.
+        lagged: whether to read the observations of one decision earlier; None: on CUDA.
+    """
+
+    def __init__(self, signal: Signal, metrics: Mapping[str, str] | None = None, lagged: bool | None = None) -> None:
+        self._signal = signal
+        self._components = len(signal.names)
+        self._metrics = metrics or {}
+        self._lagged = lagged
+        self._exchange = Exchange()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything for a new run."""
+        self._forget()
+        self._exchange.reset()
+        self._missing = 0  # iterations of this run that lacked a running metric
+
+    def begin(self, ranks: Ranks) -> None:
+        """Begin a run on these ranks."""
+        self._exchange.ranks = ranks
+        self._missing = 0
+
+    def pause(self) -> None:
+        """Skip an iteration: signals that compare neighbouring iterations must not compare across it."""
+        self._forget()
+
+    def _forget(self) -> None:
+        self._rows: list[Row] = []
+        self._observed: list[int] = []  # indices of rows that are observations
+        self._sums: torch.Tensor | None = None
+
+    def gather(self, output: Any, metrics: Mapping[str, Any], steps: int, problem: str = "") -> None:
+        """Observe an iteration of ``steps`` critic updates. The scalars are copied.
+
+        Args:
+            output: a StepOutput.
+            metrics: running metrics, read instead of the output if the window has names of metrics.
+            steps: critic updates of the iteration.
+            problem: fault of the output that was found before, empty if none.
+
+        Raises:
+            StepOutputError: if there is a problem, or an entry is missing. With several ranks it is raised on all of
+                them, at the next :meth:`read`.
+        """
+        try:
+            if problem:
+                raise StepOutputError(problem)
+            if self._metrics:
+                output = self._from_metrics(metrics)
+                if output is None:
+                    return
+            picked = self._signal.pick(output, steps)
+        except StepOutputError as error:
+            if self._exchange.ranks.count == 1:
+                raise
+            # Raised on all ranks at the next decision: one rank alone would hang the rest.
+            self._exchange.fail(str(error))
+            return
+        if picked is None:
+            return
+        if picked.observed and (self._rows or not self._signal.paired):
+            self._observed.append(len(self._rows))
+        self._rows.append(pack(picked.scalars))
+        if len(self._rows) >= _ROWS_KEPT:
+            self._fold()
+
+    def _from_metrics(self, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+        absent = [name for name in self._metrics.values() if name not in metrics]
+        if not absent:
+            return {key: metrics[name] for key, name in self._metrics.items()}
+        self._missing += 1
+        if self._missing > 1:  # at the first iteration a metric that was attached after the controller is not there yet
+            raise StepOutputError(
+                f"engine.state.metrics has no {' and '.join(map(repr, absent))}; it has {sorted(map(str, metrics))}: "
+                "attach that metric to the trainer so that it is computed at every iteration"
+            )
+        return None
+
+    def read(self) -> tuple[list[float] | None, int]:
+        """Return count, bad count, sums and sums of squares (None if nothing has arrived), and the number of ranks.
+
+        At most one read of the device, and with several ranks one all_reduce. The next window begins.
+
+        Raises:
+            StepOutputError: on all ranks, if one of them could not observe an iteration.
+            RuntimeError: if the process group is gone.
+        """
+        lagged, ranks = self._lagged, self._exchange.ranks
+        if lagged is None:  # all ranks must answer alike, also a rank whose step gave nothing to observe
+            lagged = self._is_on_cuda() if ranks.count == 1 else ranks.on_cuda()
+        values: list[float] | None
+        if ranks.count > 1 or lagged:
+            values, count = self._exchange(self.vector(), lagged)
+        else:
+            values, count = self._here(), 1
+        self._sums = None
+        self._drop_rows()
+        return values, count
+
+    def _is_on_cuda(self) -> bool:
+        """Return whether the newest scalars are on a CUDA device."""
+        newest = self._rows[-1] if self._rows else self._sums
+        return isinstance(newest, torch.Tensor) and newest.device.type == "cuda"
+
+    def _here(self) -> list[float]:
+        """Return :meth:`vector` on the host."""
+        if self._sums is not None:
+            values: list[float] = self.vector().tolist()
+            return values
+        # Windows of a few iterations are frequent. Once their rows are read, float arithmetic is the fastest.
+        width = self._components
+        total = [0.0] * (2 + 2 * width)
+        if not self._observed:
+            return total
+        rows = numbers(self._rows)
+        for index in self._observed:
+            before = rows[index - 1] if self._signal.paired else ()
+            try:
+                components = self._signal.combine(*rows[index], *before)
+            except ZeroDivisionError:  # tensors give an infinity or NaN here
+                components = (math.nan,)
+            if not all(map(math.isfinite, components)):
+                total[1] += 1.0
+                continue
+            total[0] += 1.0
+            for position, component in enumerate(components, start=2):
+                total[position] += component
+                total[position + width] += component * component
+        return total
+
+    def vector(self) -> torch.Tensor:
+        """Return (2 + 2 * components,): rows with finite components, rows without, sums, sums of squares."""
+        if self._observed:
+            self._fold()
+        if self._sums is None:
+            return torch.zeros(2 + 2 * self._components, dtype=torch.float64)
+        return self._sums
+
+    def _fold(self) -> None:
+        """Add the rows to the sums."""
+        if not self._observed:
+            self._drop_rows()
+            return
+        matrix = torch.stack(as_tensors(self._rows, device_of(self._rows)))
+        first, last = self._observed[0], self._observed[-1]
+        gaps = len(self._observed) <= last - first  # iterations without critic updates; a slice is faster
+        now = matrix[self._observed if gaps else slice(first, last + 1)].unbind(dim=1)
+        before: tuple[torch.Tensor, ...] = ()
+        if self._signal.paired:
+            before = matrix[[i - 1 for i in self._observed] if gaps else slice(first - 1, last)].unbind(dim=1)
+        components = torch.stack(self._signal.combine(*now, *before), dim=1)
+        finite = torch.isfinite(components).all(dim=1, keepdim=True)
+        components = torch.where(finite, components, 0.0)
+        good = finite.to(matrix.dtype)
+        sums = torch.cat((good, 1.0 - good, components, components.square()), dim=1).sum(dim=0)
+        self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
+        self._drop_rows()
+
+    def _drop_rows(self) -> None:
+        """Drop the rows; if ``paired``, the last one stays for comparison with the next."""
+        self._rows = self._rows[-1:] if self._signal.paired else []
+        self._observed = []
+
+    # --- state --------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the observations that wait for the next decision, as lists of numbers."""
+        in_flight, sent_by = self._exchange.on_its_way
+        moments = {
+            "rows": [list(row) for row in numbers(self._rows)],
+            "observed": list(self._observed),
+            "sums": [] if self._sums is None else self._sums.tolist(),
+        }
+        return {"moments": moments, "in_flight": in_flight, "in_flight_ranks": sent_by}
+
+    def shared_state(self) -> tuple[list[float], int]:
+        """Return the part of the state that is equal on all ranks."""
+        return self._exchange.on_its_way
+
+    def read_state(self, state: Mapping[str, Any]) -> WindowState:
+        """Return the entries of a state, checked. Changes nothing.
+
+        Raises:
+            StateError: if one is missing or out of range.
+        """
+        moments, length = saved.mapping(state, "moments"), 2 + 2 * self._components
+        rows = saved.rows(moments, "rows", self._signal.width)
+        observed = saved.integers(moments, "observed")
+        lowest = 1 if self._signal.paired else 0
+        if list(observed) != sorted(set(observed)) or not all(lowest <= index < len(rows) for index in observed):
+            raise saved.StateError(
+                f"state['observed']={list(observed)!r}: expected ascending indices of {len(rows)} rows"
+            )
+        sums = saved.packed(moments, "sums", length)
+        in_flight = saved.packed(state, "in_flight", length + 1)
+        in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # an earlier run's error is not this run's
+        sent_by = saved.integer(state, "in_flight_ranks") if "in_flight_ranks" in state else 0  # early states lack it
+        return WindowState(tuple(rows), tuple(observed), tuple(sums), in_flight, sent_by)
+
+    def restore(self, state: WindowState) -> None:
+        """Go on from a state."""
+        self._rows, self._observed = list(state.rows), list(state.observed)
+        self._sums = torch.tensor(state.sums, dtype=torch.float64) if state.sums else None
+        self._exchange.restore(list(state.in_flight), state.sent_by)
