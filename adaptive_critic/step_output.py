@@ -198,6 +198,11 @@ def gap_scores(output: Any) -> tuple[Scalar, Scalar, Scalar]:
     Raises:
         StepOutputError: if the output lacks some of them (the message names all), or one has another shape.
     """
+    if isinstance(output, dict):  # the frequent case, in every iteration: all of them are tensors
+        d_real, d_fake = tensor_entry(output.get("d_real"), 0), tensor_entry(output.get("d_fake"), 0)
+        g_fake = output.get("g_fake")
+        if d_real is not None and d_fake is not None and isinstance(g_fake, torch.Tensor):
+            return d_real, d_fake, _as_scalar(g_fake, "g_fake")
     require(output, "d_real", "d_fake", "g_fake")
     return first(output, "d_real"), first(output, "d_fake"), generated_score(output)
 
@@ -210,13 +215,13 @@ def counts(output: Any, asked: int) -> tuple[int, int]:
     """
     if not isinstance(output, (dict, Mapping)):
         return asked, 0
-    return _count(output, "num_critic_updates", asked), _count(output, "num_samples", 0)
+    made, samples = output.get("num_critic_updates", asked), output.get("num_samples", 0)
+    if type(made) is int and type(samples) is int and made >= 0 and samples >= 0:  # the frequent case
+        return made, samples
+    return _count(made, "num_critic_updates"), _count(samples, "num_samples")
 
 
-def _count(output: Mapping[str, Any], key: str, absent: int) -> int:
-    count = output.get(key, absent)
-    if type(count) is int and count >= 0:  # the frequent case, in every iteration
-        return count
+def _count(count: Any, key: str) -> int:
     if isinstance(count, bool) or not isinstance(count, (int, Integral)) or count < 0:
         raise StepOutputError(f"{key!r} must be an int of at least 0, got {count!r} ({type(count).__name__})")
     return int(count)

@@ -31,16 +31,11 @@ class Bounds:
         self._lowest = 0.0 if whole else lowest
         self._unlimited = 0.0 if whole else 1.0
         self.rates = rates
+        self.change(limits)
+
+    def change(self, limits: Limits) -> None:
+        """Set the limits of the integer, None for none."""
         self.limits = limits
-
-    @property
-    def limits(self) -> Limits:
-        """(lower, upper) of the integer, or None."""
-        return self._limits
-
-    @limits.setter
-    def limits(self, limits: Limits) -> None:
-        self._limits = limits
         self.lower, self.upper = self._unlimited, math.inf
         if limits is not None:
             self.lower, self.upper = max(float(limits[0]), self._lowest), float(limits[1])

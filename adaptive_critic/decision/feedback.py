@@ -84,7 +84,7 @@ class Feedback:
         """Go back to the start."""
         self.ratio, self.rate = self._bounds.clamped(self._initial, self._initial_rate)
         self._carry = 0.0
-        self._law_state: tuple[Any, ...] = self._law.init(self.ratio)
+        self._set_law_state(self._law.init(self.ratio))
         self._since = self._elapsed = self._waited = self.bad_observations = 0
         self._warnings.reset()
         self._window.reset()
@@ -96,7 +96,7 @@ class Feedback:
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        self._bounds.limits = self._checked(limits)
+        self._bounds.change(self._checked(limits))
         self.ratio, self.rate = self._bounds.clamped(self.ratio, self.rate)
 
     def _checked(self, limits: Limits) -> Limits:
@@ -121,11 +121,12 @@ class Feedback:
             raise ValueError(f"law={law!r} can't go on from {self._law_state}: {error}") from None
         self._check_limits(law, self.limits)
         self._law = law
+        self._set_law_state(self._law_state)
 
-    @property
-    def signal(self) -> float:
-        """Quantity that the law regulates, NaN before the first decision."""
-        return self._law.measurement(self._law_state)
+    def _set_law_state(self, state: tuple[Any, ...]) -> None:
+        self._law_state = state
+        self.signal = self._law.measurement(state)
+        """quantity that the law regulates, NaN before the first decision"""
 
     def steps(self, index: int) -> int:
         """Return the ratio rounded, with the error carried over from earlier roundings."""
@@ -183,7 +184,7 @@ class Feedback:
         law_state, *proposed = self._law.update(self._law_state, observation, *current)
         if math.isnan(proposed[0]):
             return False
-        self._law_state = law_state
+        self._set_law_state(law_state)
         self.ratio, self.rate = self._bounds.clamped(*proposed)
         self._elapsed = 0
         return True
@@ -218,6 +219,7 @@ class Feedback:
     def restore(self, state: FeedbackState) -> None:
         """Go on from a state, with ratio and rate within the current bounds."""
         self.ratio, self.rate = self._bounds.clamped(state.ratio, state.rate)
-        self._carry, self._law_state, self.bad_observations = state.carry, state.law, state.bad_observations
+        self._carry, self.bad_observations = state.carry, state.bad_observations
+        self._set_law_state(state.law)
         self._since, self._elapsed, self._waited = state.since, state.elapsed, state.waited
         self._window.restore(state.window)
