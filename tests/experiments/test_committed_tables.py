@@ -16,7 +16,8 @@ ALL_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [page for page in ALL_PAGES if "<!-- table:" in page.read_text()]
 # Every other page shows the edition that the report is built from.
 IMAGES = RESULTS.parent / "rate_and_n_images"
-OF_EDITION = {"n_alone.md": N_ALONE, "images.md": IMAGES}
+SUITE_IMAGES = RESULTS.parent / "rate_and_n_suite_images"
+OF_EDITION = {"n_alone.md": N_ALONE, "images.md": IMAGES, "suite_images.md": SUITE_IMAGES}
 
 
 def test_every_committed_run_of_the_first_edition_is_read_as_what_it_is() -> None:
@@ -54,4 +55,4 @@ def test_every_figure_with_an_interval_in_the_prose_stands_in_a_table() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_tables_are_those_of_the_committed_results(page: Path) -> None:
     stale = tables.check(page, OF_EDITION.get(page.name, RESULTS))
-    assert stale == [], "python -m experiments report --tables PAGE writes them anew; two pages need --results"
+    assert stale == [], "python -m experiments report --tables PAGE writes them anew; three pages need --results"
