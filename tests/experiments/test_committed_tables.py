@@ -28,7 +28,9 @@ def test_every_committed_run_of_the_first_edition_is_read_as_what_it_is() -> Non
     assert not [run for run in results.runs if run.status == "failed"]
 
 
-@pytest.mark.parametrize(("folder", "runs"), [(RESULTS, 858 + 1750 + 120 + 220), (IMAGES, 24 + 128 + 32 + 16), (SUITE_IMAGES, 78 + 48)])
+@pytest.mark.parametrize(
+    ("folder", "runs"), [(RESULTS, 858 + 1750 + 120 + 220), (IMAGES, 24 + 128 + 32 + 16), (SUITE_IMAGES, 78 + 48)]
+)
 def test_every_committed_run_of_the_second_edition_is_read(folder: Path, runs: int) -> None:
     results = load_results(folder)
     assert not results.problems
