@@ -2,7 +2,7 @@
 
 From the output of one iteration to the number that the next one reads:
 
-- ``step_output.py`` reads the output, ``signals.py`` picks what a law needs, ``decision/window.py`` gathers it;
+- ``step_output.py`` reads the output, ``signals/`` pick what a law needs, ``decision/window.py`` gathers it;
 - ``laws/`` propose a ratio, ``decision/feedback.py`` clamps it to the limits, ``rounding.py`` makes it a whole number
   (``decision/schedule.py`` does both for open loops);
 - ``handler.py`` sees to it that each iteration counts once, ``alternation.py`` takes the decision's number or that of

@@ -247,7 +247,7 @@ class Controller(Handler):
             )
 
     def _count(self, engine: Engine) -> None:
-        state, asked = engine.state, self.num_discriminator_steps
+        state, asked = engine.state, self._alternation.next.steps
         note = self._published.check(engine, asked, self)
         if self._newest is not None and state.iteration != self._newest + 1:
             # Detached for a while, or a handler or an output failed: those were missed.
@@ -260,7 +260,7 @@ class Controller(Handler):
             raise StepOutputError(f"{error}{note}") from error
         self._newest = state.iteration
         self._publish(engine)
-        if self.num_discriminator_steps != asked:
+        if self._alternation.next.steps != asked:
             fire(engine, CriticEvents.STEPS_CHANGED)
 
     def _publish(self, engine: Engine) -> None:

@@ -65,8 +65,8 @@ class OutputWarnings:
         self._iterations = 0
         self._same = 0  # iterations in a row
         self._negative = (0, 0)  # iterations and decisions in a row
-        # Running metrics are smooth, so that few iterations say nothing of their errors.
-        self._effects = [_Effect(length) for length in ((_SOON, _LATE) if self._is_gap else (_LATE,))]
+        # Sums over iterations: their number, what generator updates used and its square, the gap and its square.
+        self._recent, self._earlier = [0.0] * 5, [0.0] * 5
         self._loss = (0, 0.0, 0.0)  # iterations, sums of the loss and its square
         self._multiple = (1.0, 0)  # of the ideal, and averages in a row near it
         self._held = 0  # decisions in a row
@@ -183,11 +183,14 @@ class OutputWarnings:
 
     def _check_gap(self, mean: Sequence[float], square: Sequence[float], iterations: int) -> None:
         used, gap = mean
-        for effect in self._effects:
-            effect.add((used, square[0], gap, square[1]), iterations)
-            if effect.iterations >= effect.length:
-                self._judge(effect)
-                effect.clear()
+        recent = self._recent
+        recent[0] += iterations
+        recent[1] += iterations * used
+        recent[2] += iterations * square[0]
+        recent[3] += iterations * gap
+        recent[4] += iterations * square[1]
+        if recent[0] >= _SOON:
+            self._judge_effect()
         if gap >= used:  # d_real - d_fake of one critic is the rest of the gap after the generator's update
             self._negative = (0, 0)
             return
@@ -223,9 +226,20 @@ class OutputWarnings:
                 times, ideal, _LOSS_AVERAGES * _LOSS_ITERATIONS, times * ideal,
             )  # fmt: skip
 
-    def _judge(self, effect: _Effect) -> None:
-        used, used_square, gap, gap_square = (value / effect.iterations for value in effect.sums)
-        error = math.sqrt(max(used_square - used * used, 0.0) / effect.iterations)
+    def _judge_effect(self) -> None:
+        """Judge the recent iterations, and with earlier ones if they are many."""
+        if self._is_gap:  # running metrics are smooth, so that few iterations say nothing of their errors
+            self._judge(self._recent)
+        self._earlier = list(map(add, self._earlier, self._recent))
+        if self._earlier[0] >= _LATE:
+            self._judge(self._earlier)
+            self._earlier = [0.0] * 5
+        self._recent = [0.0] * 5
+
+    def _judge(self, sums: Sequence[float]) -> None:
+        iterations, *effects = sums
+        used, used_square, gap, gap_square = (effect / iterations for effect in effects)
+        error = math.sqrt(max(used_square - used * used, 0.0) / iterations)
         size = max(math.sqrt(gap_square), _SMALLEST)
         swapped = self._is_gap and used > _ERRORS * error and size < _SWAPPED_SIZE * used
         raised = used < -_ERRORS * error and used < _RAISED_SHARE * size
@@ -234,7 +248,7 @@ class OutputWarnings:
                 "gap",
                 "the critic has scored fakes above real samples for %d iterations, by %.4g on average: are d_real and "
                 "d_fake swapped, or do the scores have the other sign? Higher scores must mean more real",
-                effect.iterations, used - gap,
+                iterations, used - gap,
             )  # fmt: skip
         elif raised:
             self._log(
@@ -243,26 +257,8 @@ class OutputWarnings:
                 "of one critic on fresh batches show them lowering it. Are d_real and d_fake swapped, or g_fake of the "
                 "other sign? Is d_fake of an image pool or older fakes, g_fake from after the generator's step? Does "
                 "the critic change between the two (weights clipped before they are scored, another mode)?",
-                effect.iterations, -used / size,
+                iterations, -used / size,
             )  # fmt: skip
-
-
-class _Effect:
-    """Sums over the iterations of a window: of used, its square, the gap and its square."""
-
-    def __init__(self, length: int) -> None:
-        self.length = length
-        self.clear()
-
-    def clear(self) -> None:
-        """Begin the next window."""
-        self.iterations = 0
-        self.sums = [0.0] * 4
-
-    def add(self, means: Sequence[float], iterations: int) -> None:
-        """Add a decision's means over some iterations."""
-        self.iterations += iterations
-        self.sums = [total + iterations * mean for total, mean in zip(self.sums, means, strict=True)]
 
 
 def _is_one_number(one: Any, other: Any) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import reduce
 from itertools import accumulate
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 
@@ -54,23 +55,19 @@ def as_tensors(rows: Sequence[Row], device: torch.device) -> list[torch.Tensor]:
 
 def numbers(rows: Sequence[Row]) -> list[Sequence[float]]:
     """Return the rows on the host, with at most one device-to-host read."""
-    tensors = [row for row in rows if isinstance(row, torch.Tensor)]
-    if not tensors:
-        return [row for row in rows if isinstance(row, tuple)]
-    if len(tensors) == len(rows):
-        try:
-            matrix = tensors[0][None] if len(rows) == 1 else torch.stack(tensors)
-        except RuntimeError:  # rows of several lengths
-            vector = torch.cat(tensors)
-        else:
-            found: list[Sequence[float]] = _as_floats(matrix).tolist()
-            return found
-    else:
-        vector = torch.cat(as_tensors(rows, device_of(rows)))
-    flat: list[float] = _as_floats(vector).tolist()
+    found: torch.Tensor | None = None
+    if rows and isinstance(rows[0], torch.Tensor):
+        with suppress(TypeError, RuntimeError):  # floats among them, or rows of several lengths
+            found = rows[0][None] if len(rows) == 1 else torch.stack(rows)  # type: ignore[arg-type]
+    if found is None:
+        tensors = [row for row in rows if isinstance(row, torch.Tensor)]
+        if not tensors:
+            return [row for row in rows if isinstance(row, tuple)]
+        found = torch.cat(tensors if len(tensors) == len(rows) else as_tensors(rows, device_of(rows)))
+    if not found.is_floating_point():
+        found = found.to(precise(found.device))
+    values: list[Any] = found.tolist()
+    if found.ndim == 2:
+        return values
     ends = list(accumulate(map(len, rows)))
-    return [flat[start:end] for start, end in zip((0, *ends), ends, strict=False)]
-
-
-def _as_floats(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.is_floating_point() else tensor.to(precise(tensor.device))
+    return [values[start:end] for start, end in zip((0, *ends), ends, strict=False)]

@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_critic.rounding import diffuse
+from adaptive_critic.rounding import carry_over, rounded
 from tests.streams import streams
 
 RATIO = st.floats(0.0, 1e6)
+
+
+def diffuse(ratio: float, carry: float) -> tuple[int, float]:
+    """Return the number of an iteration and the carry after it."""
+    n = rounded(ratio, carry)
+    return n, carry_over(ratio, carry, n)
 
 
 @given(ratios=streams([RATIO], longest=100))

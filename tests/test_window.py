@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptive_critic.decision.saved import read_window
 from adaptive_critic.decision.window import SignalWindow
 from adaptive_critic.signals import Picked
 from tests.streams import streams
@@ -76,7 +77,7 @@ def fill(window: SignalWindow, rows: Iterations, form: str) -> None:
 @pytest.mark.parametrize("signal", [Sums(), Changes()])
 @given(rows=iterations, form=st.sampled_from(["floats", "tensors", "mixed"]), read=st.booleans())
 def test_equals_the_reference(signal: Any, rows: Iterations, form: str, read: bool) -> None:
-    window = SignalWindow(signal, {}, lagged=False)
+    window = SignalWindow(signal, lagged=False)
     fill(window, rows, form)
     values = window.read()[0] if read else window.vector().tolist()
     assert values == pytest.approx(reference(signal, rows), rel=1e-12, abs=1e-9)
@@ -87,7 +88,7 @@ def test_equals_the_reference(signal: Any, rows: Iterations, form: str, read: bo
 def test_a_restored_one_goes_on_bit_for_bit(signal: Any, rows: Iterations, form: str, cut: int) -> None:
     one, twin = SignalWindow(signal), SignalWindow(signal)
     fill(one, rows[:cut], form)
-    twin.restore(twin.read_state(json.loads(json.dumps(one.state_dict()))))
+    twin.restore(read_window(json.loads(json.dumps(one.state_dict())), signal))
     fill(one, rows[cut:], form)
     fill(twin, rows[cut:], form)
     assert repr(one.state_dict()) == repr(twin.state_dict())

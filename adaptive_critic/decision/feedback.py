@@ -8,14 +8,14 @@ from typing import Any
 
 from adaptive_critic.checks import boolean, integer, limits_pair
 from adaptive_critic.decision.bounds import LOWEST_RATIO, Bounds, Limits, any_limits
-from adaptive_critic.decision.law_state import Law, check_goes_on
+from adaptive_critic.decision.law_state import Law, check_replaces
 from adaptive_critic.decision.saved import FeedbackState, read_state
 from adaptive_critic.decision.window import SignalWindow
 from adaptive_critic.exchange import Ranks
 from adaptive_critic.laws import Observation
 from adaptive_critic.output_warnings import OutputWarnings
 from adaptive_critic.rounding import carry_over, rounded
-from adaptive_critic.signals import Signal
+from adaptive_critic.signals import RunningMetrics, Signal
 
 
 class Feedback:
@@ -28,11 +28,9 @@ class Feedback:
         law: proposes the real-valued ratio.
         signal: gives the law's inputs; its names must be the law's.
         initial: ratio at the start, within the limits; clamped to limits that are assigned later.
-        limits: (lower, upper) of the integer. With lower = 0 the ratio may sink to ``lowest``, so that some iterations
-            skip the critic. None bounds it below only: at 1, or at 0 for laws of whole numbers.
+        limits: (lower, upper) of the integer, or None, as :class:`Bounds` takes them.
         update_every: iterations between decisions, at least 1. Gains are per iteration.
-        lagged: True decides on the observations of one decision earlier, so that nothing waits for the device. None
-            means True for signals on CUDA.
+        lagged: whether to decide on the observations of one decision earlier; None: for signals on CUDA.
         start_after: iterations before the first observation, at least 0; ratio and rate stay as they start.
         metrics: reads entries of StepOutput from running metrics, ``{"d_loss": "name in engine.state.metrics"}``,
             instead of from the step's output.
@@ -41,7 +39,7 @@ class Feedback:
         regulates: name of the regulated quantity, for a kind of law that can regulate several. A state saved with
             another name is refused.
         lowest: lowest real-valued ratio if the lower limit is below it; above 0.
-        rates: (low, high) of the multiplier of the critic's learning rate, for a law that decides it too.
+        rates: (low, high) of the multiplier of the critic's learning rate, for a law that proposes it too.
         initial_rate: multiplier at the start, within ``rates``.
     """
 
@@ -64,17 +62,13 @@ class Feedback:
     ) -> None:
         if signal.names != law.inputs:
             raise ValueError(f"the law needs {law.inputs}, the signal gives {signal.names}")
-        self._law = law
+        self._law, self._check_limits = law, check_limits
         self.update_every = integer("update_every", update_every, at_least=1)
         self._start_after = integer("start_after", start_after, at_least=0)
         lagged = lagged if lagged is None else boolean("lagged", lagged)
-        self._metrics = dict(metrics or {})
-        for key, name in self._metrics.items():
-            if not isinstance(name, str):
-                raise TypeError(f"{key}={name!r}: expected the name of a running metric, got {type(name).__name__}")
+        self._signal, self._metrics = signal, RunningMetrics(metrics)
         self._window = SignalWindow(signal, self._metrics, lagged)
-        self._warnings = OutputWarnings(signal, bool(self._metrics))
-        self._check_limits = check_limits
+        self._warnings = OutputWarnings(signal, bool(self._metrics.names))
         self._initial_rate, self._regulates = None if rates is None else initial_rate, regulates
         self._bounds = Bounds(self._checked(limits), lowest, law.whole, rates)
         self._initial = self._bounds.initial(initial, limits)
@@ -109,16 +103,7 @@ class Feedback:
 
     @law.setter
     def law(self, law: Law) -> None:
-        if type(law) is not type(self._law):
-            raise TypeError(
-                f"law={law!r}: expected a {type(self._law).__name__}, such as "
-                "dataclasses.replace(controller.law, ...); the state of one law means nothing to another, so that one "
-                "needs a controller of its own"
-            )
-        try:
-            check_goes_on(law, self._law_state, self.ratio, self.rate)
-        except ValueError as error:
-            raise ValueError(f"law={law!r} can't go on from {self._law_state}: {error}") from None
+        check_replaces(law, self._law, self._law_state, self.ratio, self.rate)
         self._check_limits(law, self.limits)
         self._law = law
         self._set_law_state(self._law_state)
@@ -159,8 +144,7 @@ class Feedback:
             self._since = 0
             if not self._decide():
                 self.bad_observations += 1
-                named = {key: metrics.get(name) for key, name in self._metrics.items()}
-                self._warnings.check_held(named if self._metrics else output)
+                self._warnings.check_held(self._metrics.found(metrics) if self._metrics.names else output)
 
     def _decide(self) -> bool:
         """Let the law move ratio and rate; return False if the observation was not finite."""
@@ -172,9 +156,10 @@ class Feedback:
             return False
         if good <= 0.0:
             return True
-        moments = [value / good for value in sums]
-        half = len(moments) // 2
-        mean, square = tuple(moments[:half]), tuple(moments[half:])
+        if good != 1.0:
+            sums = [value / good for value in sums]
+        half = len(sums) // 2
+        mean, square = tuple(sums[:half]), tuple(sums[half:])
         iterations = max(round(good / ranks), 1)
         if not self._warnings.check_means(mean, square, iterations, getattr(self._law, "ideal", None)):
             self.bad_observations += 1
@@ -214,7 +199,7 @@ class Feedback:
 
     def read_state(self, state: Mapping[str, Any], steps: int | None) -> FeedbackState:
         """Return the state, checked. The law makes a trial decision from it."""
-        return read_state(state, steps, self._law, self._initial, self._bounds, self._window, self._regulates)
+        return read_state(state, steps, self._law, self._initial, self._bounds, self._signal, self._regulates)
 
     def restore(self, state: FeedbackState) -> None:
         """Go on from a state, with ratio and rate within the current bounds."""

@@ -1,4 +1,4 @@
-"""Saved state of a law: read and checked by letting the law go on from it."""
+"""State of a law that another law, or a run, goes on from: checked by letting the law decide from it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,24 @@ def check_goes_on(law: Law, state: tuple[Any, ...], ratio: float, rate: float | 
             raise ValueError(str(error)) from error
         if not all(map(math.isfinite, (*after, *proposed))):
             raise ValueError(f"it leads to {after}")
+
+
+def check_replaces(law: Law, old: Law, state: tuple[Any, ...], ratio: float, rate: float | None) -> None:
+    """Check that a law can take another one's place and go on from its state.
+
+    Raises:
+        TypeError: if it is of another class.
+        ValueError: if it can't decide from this state.
+    """
+    if type(law) is not type(old):
+        raise TypeError(
+            f"law={law!r}: expected a {type(old).__name__}, such as dataclasses.replace(controller.law, ...); the "
+            "state of one law means nothing to another, so that one needs a controller of its own"
+        )
+    try:
+        check_goes_on(law, state, ratio, rate)
+    except ValueError as error:
+        raise ValueError(f"law={law!r} can't go on from {state}: {error}") from None
 
 
 def read_law_state(

@@ -9,9 +9,24 @@ from typing import Any, NamedTuple
 from adaptive_critic import state as saved
 from adaptive_critic.decision.bounds import Bounds
 from adaptive_critic.decision.law_state import Law, read_law_state
-from adaptive_critic.decision.window import SignalWindow, WindowState
+from adaptive_critic.signals import Signal
 
 _SMALLEST_RATE = 1e-300
+
+
+class WindowState(NamedTuple):
+    """State of a window: observations that wait for the next decision."""
+
+    rows: tuple[tuple[float, ...], ...]
+    """scalars of the latest iterations"""
+    observed: tuple[int, ...]
+    """indices of rows that are observations"""
+    sums: tuple[float, ...]
+    """sums of earlier observations, empty if there are none"""
+    in_flight: tuple[float, ...]
+    """sums that were sent one decision earlier, empty if there are none"""
+    sent_by: int
+    """number of ranks that sent them, 0 for the current number"""
 
 
 class FeedbackState(NamedTuple):
@@ -43,7 +58,7 @@ def read_state(
     law: Law,
     initial: float,
     bounds: Bounds,
-    window: SignalWindow,
+    signal: Signal,
     regulates: str,
 ) -> FeedbackState:
     """Return the state of a decision with this law, checked. The law makes a trial decision from it.
@@ -54,7 +69,7 @@ def read_state(
         law: of the decision.
         initial: its ratio at the start.
         bounds: its bounds.
-        window: its window.
+        signal: what its window gathers.
         regulates: name of the regulated quantity.
 
     Raises:
@@ -80,5 +95,24 @@ def read_state(
         elapsed=saved.integer(state, "elapsed" if "elapsed" in state else "since"),  # format 1 lacks it
         waited=saved.integer(state, "waited") if "waited" in state else 0,
         bad_observations=saved.integer(state, "bad_observations"),
-        window=window.read_state(state),
+        window=read_window(state, signal),
     )
+
+
+def read_window(state: Mapping[str, Any], signal: Signal) -> WindowState:
+    """Return the state of a window of this signal, checked.
+
+    Raises:
+        StateError: if an entry is missing or out of range.
+    """
+    moments, length = saved.mapping(state, "moments"), 2 + 2 * len(signal.names)
+    rows = saved.rows(moments, "rows", signal.width)
+    observed = saved.integers(moments, "observed")
+    lowest = 1 if signal.paired else 0
+    if list(observed) != sorted(set(observed)) or not all(lowest <= index < len(rows) for index in observed):
+        raise saved.StateError(f"state['observed']={list(observed)!r}: expected ascending indices of {len(rows)} rows")
+    sums = saved.packed(moments, "sums", length)
+    in_flight = saved.packed(state, "in_flight", length + 1)
+    in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # an earlier run's error is not this run's
+    sent_by = saved.integer(state, "in_flight_ranks") if "in_flight_ranks" in state else 0  # early states lack it
+    return WindowState(tuple(rows), tuple(observed), tuple(sums), in_flight, sent_by)

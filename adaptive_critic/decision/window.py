@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from adaptive_critic import state as saved
+from adaptive_critic.decision.saved import WindowState
 from adaptive_critic.exchange import Exchange, Ranks
 from adaptive_critic.rows import Row, as_tensors, device_of, numbers, pack
-from adaptive_critic.signals import Signal
+from adaptive_critic.signals import RunningMetrics, Signal
 from adaptive_critic.step_output import StepOutputError
 
 _ROWS_KEPT = 32  # rows that wait before they are folded into the sums, to bound the memory
-
-
-class WindowState(NamedTuple):
-    """State of a window: observations that wait for the next decision."""
-
-    rows: tuple[Row, ...]
-    """scalars of the latest iterations"""
-    observed: tuple[int, ...]
-    """indices of rows that are observations"""
-    sums: tuple[float, ...]
-    """sums of earlier observations, empty if there are none"""
-    in_flight: tuple[float, ...]
-    """sums that were sent one decision earlier, empty if there are none"""
-    sent_by: int
-    """number of ranks that sent them, 0 for the current number"""
 
 
 class SignalWindow:
@@ -40,34 +25,31 @@ class SignalWindow:
 
     Args:
         signal: picks and combines scalars.
-        metrics: names of the running metrics to read instead of the output, by StepOutput's keys; empty for none.
+        metrics: running metrics to read instead of the output, if it names some.
         lagged: whether to read the observations of one decision earlier; None: on CUDA.
     """
 
-    def __init__(self, signal: Signal, metrics: Mapping[str, str] | None = None, lagged: bool | None = None) -> None:
+    def __init__(self, signal: Signal, metrics: RunningMetrics | None = None, lagged: bool | None = None) -> None:
         self._signal = signal
         self._components = len(signal.names)
-        self._metrics = metrics or {}
+        self._metrics = metrics if metrics is not None else RunningMetrics(None)
         self._lagged = lagged
         self._exchange = Exchange()
         self.reset()
 
     def reset(self) -> None:
         """Forget everything for a new run."""
-        self._forget()
+        self.pause()
         self._exchange.reset()
-        self._missing = 0  # iterations of this run that lacked a running metric
+        self._metrics.begin()
 
     def begin(self, ranks: Ranks) -> None:
         """Begin a run on these ranks."""
         self._exchange.ranks = ranks
-        self._missing = 0
+        self._metrics.begin()
 
     def pause(self) -> None:
         """Skip an iteration: signals that compare neighbouring iterations must not compare across it."""
-        self._forget()
-
-    def _forget(self) -> None:
         self._rows: list[Row] = []
         self._observed: list[int] = []  # indices of rows that are observations
         self._sums: torch.Tensor | None = None
@@ -88,8 +70,8 @@ class SignalWindow:
         try:
             if problem:
                 raise StepOutputError(problem)
-            if self._metrics:
-                output = self._from_metrics(metrics)
+            if self._metrics.names:
+                output = self._metrics.read(metrics)
                 if output is None:
                     return
             picked = self._signal.pick(output, steps)
@@ -107,18 +89,6 @@ class SignalWindow:
         if len(self._rows) >= _ROWS_KEPT:
             self._fold()
 
-    def _from_metrics(self, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-        absent = [name for name in self._metrics.values() if name not in metrics]
-        if not absent:
-            return {key: metrics[name] for key, name in self._metrics.items()}
-        self._missing += 1
-        if self._missing > 1:  # at the first iteration a metric that was attached after the controller is not there yet
-            raise StepOutputError(
-                f"engine.state.metrics has no {' and '.join(map(repr, absent))}; it has {sorted(map(str, metrics))}: "
-                "attach that metric to the trainer so that it is computed at every iteration"
-            )
-        return None
-
     def read(self) -> tuple[list[float] | None, int]:
         """Return count, bad count, sums and sums of squares (None if nothing has arrived), and the number of ranks.
 
@@ -130,8 +100,8 @@ class SignalWindow:
         """
         lagged, ranks = self._lagged, self._exchange.ranks
         if lagged is None:  # all ranks must answer alike, also a rank whose step gave nothing to observe
-            lagged = self._is_on_cuda() if ranks.count == 1 else ranks.on_cuda()
-        values: list[float] | None
+            newest = self._rows[-1] if self._rows else self._sums
+            lagged = ranks.on_cuda() if ranks.count > 1 else isinstance(newest, torch.Tensor) and newest.is_cuda
         if ranks.count > 1 or lagged:
             values, count = self._exchange(self.vector(), lagged)
         else:
@@ -140,16 +110,10 @@ class SignalWindow:
         self._drop_rows()
         return values, count
 
-    def _is_on_cuda(self) -> bool:
-        """Return whether the newest scalars are on a CUDA device."""
-        newest = self._rows[-1] if self._rows else self._sums
-        return isinstance(newest, torch.Tensor) and newest.device.type == "cuda"
-
     def _here(self) -> list[float]:
         """Return :meth:`vector` on the host."""
         if self._sums is not None:
-            values: list[float] = self.vector().tolist()
-            return values
+            return [*self.vector().tolist()]
         # Windows of a few iterations are frequent. Once their rows are read, float arithmetic is the fastest.
         width = self._components
         total = [0.0] * (2 + 2 * width)
@@ -204,44 +168,20 @@ class SignalWindow:
         self._rows = self._rows[-1:] if self._signal.paired else []
         self._observed = []
 
-    # --- state --------------------------------------------------------------------------------------------------
-
     def state_dict(self) -> dict[str, Any]:
         """Return the observations that wait for the next decision, as lists of numbers."""
+        rows = [list(row) for row in numbers(self._rows)]
+        sums = [] if self._sums is None else self._sums.tolist()
         in_flight, sent_by = self._exchange.on_its_way
-        moments = {
-            "rows": [list(row) for row in numbers(self._rows)],
-            "observed": list(self._observed),
-            "sums": [] if self._sums is None else self._sums.tolist(),
-        }
+        moments = {"rows": rows, "observed": list(self._observed), "sums": sums}
         return {"moments": moments, "in_flight": in_flight, "in_flight_ranks": sent_by}
 
     def shared_state(self) -> tuple[list[float], int]:
         """Return the part of the state that is equal on all ranks."""
         return self._exchange.on_its_way
 
-    def read_state(self, state: Mapping[str, Any]) -> WindowState:
-        """Return the entries of a state, checked. Changes nothing.
-
-        Raises:
-            StateError: if one is missing or out of range.
-        """
-        moments, length = saved.mapping(state, "moments"), 2 + 2 * self._components
-        rows = saved.rows(moments, "rows", self._signal.width)
-        observed = saved.integers(moments, "observed")
-        lowest = 1 if self._signal.paired else 0
-        if list(observed) != sorted(set(observed)) or not all(lowest <= index < len(rows) for index in observed):
-            raise saved.StateError(
-                f"state['observed']={list(observed)!r}: expected ascending indices of {len(rows)} rows"
-            )
-        sums = saved.packed(moments, "sums", length)
-        in_flight = saved.packed(state, "in_flight", length + 1)
-        in_flight = (*in_flight[:-1], 0.0) if in_flight else ()  # an earlier run's error is not this run's
-        sent_by = saved.integer(state, "in_flight_ranks") if "in_flight_ranks" in state else 0  # early states lack it
-        return WindowState(tuple(rows), tuple(observed), tuple(sums), in_flight, sent_by)
-
     def restore(self, state: WindowState) -> None:
         """Go on from a state."""
-        self._rows, self._observed = list(state.rows), list(state.observed)
+        self._rows, self._observed = [*state.rows], [*state.observed]
         self._sums = torch.tensor(state.sums, dtype=torch.float64) if state.sums else None
         self._exchange.restore(list(state.in_flight), state.sent_by)

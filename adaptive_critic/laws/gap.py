@@ -99,7 +99,7 @@ class GapShareLaw:
         noise = state.used_square - state.used * state.used
         variance = state.gap_square - state.gap * state.gap - noise
         swing = math.sqrt(variance) if 0.0 < variance < math.inf else 0.0
-        return (self.base + self.share(state) / self.setpoint) * max(1.0, self.contrast * swing / state.gap)
+        return (self.base + state.used / state.gap / self.setpoint) * max(1.0, self.contrast * swing / state.gap)
 
     def update(self, state: GapShareState, observation: Observation, ratio: float) -> tuple[GapShareState, float]:
         """Update the averages, then move the ratio toward r*, by at most 2 * ``gain`` e-folds per iteration."""
@@ -114,7 +114,8 @@ class GapShareLaw:
         )
         if state.observed < self.warmup:
             return state, ratio
-        target, position = _logarithm(self.target(state)), math.log(ratio)
+        target, position = self.target(state), math.log(ratio)
+        target = math.log(target) if target > 0.0 else -math.inf
         steps = min(observation.iterations, _MOST_STEPS)
         slow = self.gain * (observation.iterations / steps)
         for _ in range(steps):  # plain comparisons: this is most of the cost of a decision
@@ -132,8 +133,3 @@ class GapShareLaw:
     def measurement(self, state: GapShareState) -> float:
         """Return kappa; NaN before the first observation."""
         return self.share(state) if state.observed else math.nan
-
-
-def _logarithm(number: float) -> float:
-    """Return the logarithm of r*, minus infinity if r* is 0 or below."""
-    return math.log(number) if number > 0.0 else -math.inf
