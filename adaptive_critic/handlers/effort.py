@@ -93,7 +93,7 @@ class CriticEffortController(FeedbackController):
         initial: float | None = None,
         limits: tuple[int, int] | None = (0, 20),
         rates: tuple[float, float] = (1.0, 16.0),
-        setpoint: float = 0.1,
+        setpoint: float = 0.05,
         base: float = 1.0,
         contrast: float = 2.5,
         gain: float = 0.08,

@@ -16,10 +16,11 @@ _DECISIONS_PER_HALF = 3  # at least, so that one decision of delay does not swap
 _RISES_AFTER = 2 * _HALF_PERIOD  # iterations after the warmup: the rate rises once both halves have been seen
 _PRIOR_SPREAD = 0.5  # standard deviation of the responding share among problems
 _MOST_SWING = 4.0  # largest factor by which swings raise the ratio: the first rise of the gap looks like a swing
-_RATE_RISES_FROM = 0.3  # responding share at which the rate rests
+_RATE_RESTS_AT = 0.3  # responding share
+_KEEPS_UP = 2.0  # kappa in setpoints below which the critic keeps up: the rate does not rise, fewer updates would do
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
 _STEEPER = 4.0  # average gaps that one generator update takes where the critic breaks
-_CEILING_DOUBLES_IN = 500  # iterations; a critic has overshot again within 300 to 450 of them
+_CEILING_DOUBLES_IN = 2000  # iterations; with 500 a critic under R1 had overshot again within 170 to 450
 _NO_CEILING = 700.0  # exp overflows shortly above
 _MOST_STEPS = 1000  # a decision over more iterations takes longer steps, which bounds its time
 
@@ -66,8 +67,9 @@ class CriticEffortLaw:
 
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
-        r^* = \left(\frac{\text{base}}{\sqrt{m}} + \varphi \frac{\kappa}{\text{setpoint}}\right)
-        \mathrm{clip}\!\left(\text{contrast} \cdot \frac{\sigma}{\overline{g}}, 1, 4\right), \qquad
+        r^* = \max\!\left(\left(\frac{\text{base}}{\sqrt{m}} + \varphi \frac{\kappa}{\text{setpoint}}\right)
+        \mathrm{clip}\!\left(\text{contrast} \cdot \frac{\sigma}{\overline{g}}, 1, 4\right),
+        \min\!\left(1, \frac{\kappa}{2\, \text{setpoint}}\right)\right), \qquad
         \sigma^2 = \max(0, \mathrm{Var}\, g - \mathrm{Var}\, u)
 
     with g the gap before a generator update and u the part of it that the update takes, averaged over about ``window``
@@ -78,9 +80,10 @@ class CriticEffortLaw:
         \mathrm{clip}\!\left(\log \frac{r^*}{r}, -1, 1\right), \qquad
         \log m \leftarrow \log m + \text{rate\_gain} \cdot \frac{\varphi - 0.3}{0.7}
 
-    m falls twice as fast as it rises. It rises only while kappa is above ``setpoint``, since below it the critic keeps
-    up already, and not before the law has seen both halves of the dither. The proposed
-    ratio is :math:`r e^{\pm \text{dither}}`: above r for 10 iterations, then below it for 10.
+    m rises only while kappa is above twice ``setpoint``, since below it the critic keeps up already, and not before
+    the law has seen both halves of the dither. It falls twice as fast, and only if :math:`\varphi` is below 0.3 by more
+    than its standard deviation s: by :math:`0.3 - \varphi - s`. The proposed ratio is
+    :math:`r e^{\pm \text{dither}}`: above r for 10 iterations, then below it for 10.
 
     If all of kappa is the lag of the critic, kappa is proportional to 1 / r. Then, with x the distance of log r from
     its middle, :math:`e = (u - \kappa g) / \overline{g}` is about :math:`-\kappa x`. If effort does not help, e does
@@ -91,22 +94,24 @@ class CriticEffortLaw:
         \varphi = \mathrm{clip}\!\left(
         \frac{z^2 \max(0, 1 - \kappa / \text{saturation}) - \frac{1}{4} \kappa \sum x e}
         {z^2 + \frac{1}{4} \kappa^2 \sum x^2}, 0, 1\right), \qquad
+        s = \frac{1}{2} \sqrt{\frac{z^2}{z^2 + \frac{1}{4} \kappa^2 \sum x^2}}, \qquad
         z^2 = \frac{\mathrm{Var}\, u}{\overline{g}^2}
 
     with sums that forget over ``memory`` iterations. Where the noise z hides a response, :math:`\varphi` stays at the
-    prior mean.
+    prior mean and s is 0.5, so that m does not fall.
 
     A critic whose own steps overshoot scores real data below generated data for a moment, or becomes so steep that one
     generator update takes several gaps. The swings grow within a few iterations until the critic breaks. So when g is
     below :math:`-\overline{g}`, or u beyond :math:`\pm 4 \overline{g}`, m is halved at once. It stays at or below that
-    bound, which doubles every 500 iterations. Such an observation enters no average.
+    bound, which doubles every 2000 iterations. Such an observation enters no average.
 
     An average gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r, and lowers m at full
     speed. But for an overshoot, r and m are held for the first ``warmup`` observations: an untrained critic has a gap
     near 0. The law is invariant under D -> a*D + b, a > 0.
 
     Args:
-        setpoint: kappa that is worth one critic update, if all of it responds; in (0, 1).
+        setpoint: kappa that is worth one critic update, if all of it responds; in (0, 1). From twice that on n is at
+            least 1.
         base: critic updates at the user's own rate where nothing responds; above 0.
         contrast: 1 over the relative swing of the gap above which the ratio rises; at least 0.
         dither: logarithm of the factor up and down; in (0, 1].
@@ -122,7 +127,7 @@ class CriticEffortLaw:
         ValueError: if one is out of its range.
     """
 
-    setpoint: float = 0.1
+    setpoint: float = 0.05
     base: float = 1.0
     contrast: float = 2.5
     dither: float = 0.4
@@ -161,16 +166,21 @@ class CriticEffortLaw:
 
     def responding(self, state: CriticEffortState) -> float:
         """Return phi, the share of kappa that responds to the ratio, in [0, 1]."""
+        return self.response(state)[0]
+
+    def response(self, state: CriticEffortState) -> tuple[float, float]:
+        """Return phi and its standard deviation s."""
         kappa = max(self.share(state), 0.0)
         assumed = max(1.0 - kappa / self.saturation, 0.0)
         if not 0.0 < kappa < math.inf:
-            return assumed
+            return assumed, _PRIOR_SPREAD
         noise = max(_finite(state.used_square - state.used * state.used) / state.gap / state.gap, 0.0)
         slope = kappa * _PRIOR_SPREAD
         known = noise + state.square * slope * slope
         if not 0.0 < known < math.inf:
-            return assumed
-        return min(max((noise * assumed - state.product * slope * _PRIOR_SPREAD) / known, 0.0), 1.0)
+            return assumed, _PRIOR_SPREAD
+        phi = (noise * assumed - state.product * slope * _PRIOR_SPREAD) / known
+        return min(max(phi, 0.0), 1.0), _PRIOR_SPREAD * math.sqrt(noise / known)
 
     def target(self, state: CriticEffortState, rate: float) -> float:
         """Return r* at this multiplier; infinite if the critic has no advantage."""
@@ -179,11 +189,11 @@ class CriticEffortLaw:
         noise = state.used_square - state.used * state.used
         variance = _finite(state.gap_square - state.gap * state.gap - noise)
         swing = math.sqrt(max(variance, 0.0)) / state.gap
-        responding = self.responding(state)
+        behind = max(self.share(state), 0.0) / self.setpoint
         wanted = self.base / math.sqrt(rate)
-        if responding > 0.0:  # kappa may be infinite where nothing responds
-            wanted += responding * max(self.share(state), 0.0) / self.setpoint
-        return wanted * min(max(1.0, self.contrast * swing), _MOST_SWING)
+        if (responding := self.responding(state)) > 0.0:  # kappa may be infinite where nothing responds
+            wanted += responding * behind
+        return max(wanted * min(max(1.0, self.contrast * swing), _MOST_SWING), min(behind / _KEEPS_UP, 1.0))
 
     def update(
         self, state: CriticEffortState, observation: Observation, ratio: float, rate: float
@@ -210,18 +220,25 @@ class CriticEffortLaw:
         reach = abs(state.offset)
         position = min(max(state.position, current - reach), current + reach)
         position = self._moved(position, self.target(state, rate), observation.iterations)
-        excess = (self.responding(state) - _RATE_RISES_FROM) / (1.0 - _RATE_RISES_FROM)
-        if state.observed < self.warmup + _RISES_AFTER or self.share(state) < self.setpoint:
-            excess = min(excess, 0.0)  # below the setpoint the critic keeps up already
-        if state.gap <= 0.0:
-            excess = -1.0
-        moved = observation.iterations * self.rate_gain * excess * (_FALLS_FASTER if excess < 0.0 else 1.0)
+        moved = observation.iterations * self.rate_gain * self._excess(state)
         since, offset, other = state.since + observation.iterations, state.offset, state.other
         if offset == 0.0 or since >= max(_HALF_PERIOD, _DECISIONS_PER_HALF * observation.iterations):
             since, offset, other = 0, -self.dither if offset > 0.0 else self.dither, current
         state = state._replace(position=position, offset=offset, other=other, since=since)
         rate = min(rate * math.exp(min(max(moved, -1.0), 1.0)), math.exp(ceiling))
         return state, exp_clamped(position + offset), rate
+
+    def _excess(self, state: CriticEffortState) -> float:
+        """Return the move of the rate's logarithm, 1 for the largest upward; -2 for the largest downward."""
+        if state.gap <= 0.0:
+            return -_FALLS_FASTER
+        responding, spread = self.response(state)
+        if responding <= _RATE_RESTS_AT:  # a lower share has to show against its noise
+            return _FALLS_FASTER * min((responding + spread - _RATE_RESTS_AT) / (1.0 - _RATE_RESTS_AT), 0.0)
+        both_halves_seen = state.observed >= self.warmup + _RISES_AFTER
+        if not both_halves_seen or self.share(state) < _KEEPS_UP * self.setpoint:
+            return 0.0
+        return (responding - _RATE_RESTS_AT) / (1.0 - _RATE_RESTS_AT)
 
     def _overshot(self, state: CriticEffortState, observation: Observation) -> bool:
         """Return whether the critic scores real data far below generated data, or is far steeper than before."""
