@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from adaptive_critic.rounding import diffuse
+from adaptive_critic.rounding import carry_over, rounded
 
 
 class HeldMean:
@@ -30,7 +30,8 @@ class HeldMean:
         engine.add_event_handler(Events.ITERATION_STARTED, self._write)
 
     def _write(self, engine: Engine) -> None:
-        n, self.carry = diffuse(self.steps, self.carry)
+        n = rounded(self.steps, self.carry)
+        self.carry = carry_over(self.steps, self.carry, n)
         engine.state.num_discriminator_steps = n  # type: ignore[attr-defined]  # State takes any attribute
 
     def state_dict(self) -> dict[str, Any]:
@@ -71,7 +72,9 @@ class RandomSteps:
 
     def _write(self, engine: Engine) -> None:
         position = 2.0 * torch.rand((), generator=self.random).item() - 1.0
-        n, self.carry = diffuse(self.centre * math.exp(self.width * position), self.carry)
+        ratio = self.centre * math.exp(self.width * position)
+        n = rounded(ratio, self.carry)
+        self.carry = carry_over(ratio, self.carry, n)
         engine.state.num_discriminator_steps = n  # type: ignore[attr-defined]  # State takes any attribute
 
     def state_dict(self) -> dict[str, Any]:
