@@ -102,9 +102,11 @@ def test_the_responding_share(averages: CriticEffortState, expected: float) -> N
     [
         (state(0.0, 1.0), 0.5),
         (state(-0.1, 1.0), 0.5),
-        (state(0.3, 1.0), 0.5 + 0.5 * 3.0),
-        (state(0.3, 1.0, square=2.0), 0.5),
-        (state(0.3, 1.0, square=2.0, product=-0.6), 0.5 + 3.0),
+        (state(0.3, 1.0), 0.5 + 0.5 * 6.0),
+        (state(0.08, 1.0, square=2.0), 0.8),  # nothing responds, and one update for every kappa of 0.1
+        (state(0.04, 1.0, square=2.0), 0.5),
+        (state(0.3, 1.0, square=2.0), 1.0),  # but no more than one
+        (state(0.3, 1.0, square=2.0, product=-0.6), 0.5 + 6.0),
         (state(0.0, 1.0, variance=0.16), 0.5),  # a swing of 0.4 of the gap: 2.5 times that is 1
         (state(0.0, 1.0, variance=0.36), 0.75),
         (state(0.0, 1.0, variance=9.0), 2.0),  # at most four times
@@ -118,7 +120,7 @@ def test_target_follows_the_equation(averages: CriticEffortState, expected: floa
 def test_squares_that_overflowed_say_nothing() -> None:
     huge = FRESH._replace(used=1e200, used_square=math.inf, gap=1e201, gap_square=math.inf, observed=100, square=5.0)
     assert LAW.responding(huge) == pytest.approx(0.0)  # no contrast in five comparisons
-    assert LAW.target(huge, 4.0) == pytest.approx(0.5)
+    assert LAW.target(huge, 4.0) == pytest.approx(1.0)
     tiny = FRESH._replace(used=1e-200, gap=1e100, observed=100, square=5.0)
     assert LAW.responding(tiny) == pytest.approx(1.0)
     _, ratio, rate = LAW.update(huge, Observation((1e200, 1e201), (math.inf, math.inf)), 1.0, 1.0)
@@ -139,7 +141,25 @@ def test_both_are_held_until_the_warmup_is_over() -> None:
     path = play(lambda effort: 0.5, iterations=12)
     assert path[:9] == [(1.0, 8.0)] * 9
     assert path[9][0] != 1.0
-    assert path[9][1] < 8.0
+    lost = state(0.1, -0.5)
+    assert LAW.update(lost._replace(observed=8), seen(0.1, -0.5), 1.0, 8.0)[1:] == (1.0, 8.0)
+    assert LAW.update(lost._replace(observed=9), seen(0.1, -0.5), 1.0, 8.0)[2] < 8.0
+
+
+@pytest.mark.parametrize(
+    ("noise", "product", "move"),
+    [
+        (0.0, 0.0, -2 * 0.3 / 0.7),  # nothing responds, and no noise hides it
+        (0.0, -0.12, -2 * 0.1 / 0.7),  # a share of 0.2
+        (0.045 / 99, 0.0, -2 * (0.3 - 0.005 - 0.05) / 0.7),  # a hundredth of the assumed half, give or take 0.05
+        (0.045, 0.0, 0.0),  # 0.25, give or take 0.35
+        (0.1, 0.6, 0.0),
+    ],
+)
+def test_the_rate_falls_only_by_a_share_that_is_low_beyond_its_noise(noise: float, product: float, move: float) -> None:
+    known = state(0.3, 1.0, noise=noise, square=2.0, product=product)
+    same = Observation((0.3, 1.0), (known.used_square, 1.0))
+    assert math.log(LAW.update(known, same, 1.0, 8.0)[2] / 8.0) == pytest.approx(LAW.rate_gain * move, abs=1e-9)
 
 
 def test_the_rate_rises_once_both_halves_have_been_seen() -> None:
@@ -175,14 +195,14 @@ def test_noise_and_a_lost_critic_are_no_overshoot(known: CriticEffortState) -> N
     assert LAW.update(known, seen(used, gap), 1.0, 8.0)[0].ceiling == 700.0
 
 
-def test_the_rate_rises_again_by_a_factor_of_two_in_500_iterations() -> None:
+def test_the_rate_rises_again_by_a_factor_of_two_in_2000_iterations() -> None:
     now, _, rate = LAW.update(state(0.1, 1.0), seen(0.1, -2.0), 1.0, 16.0)
     ratio, rates = 1.0, [rate]
-    for _ in range(500):
-        now, ratio, rate = LAW.update(now, seen(2.0 * lag(ratio * rate), 1.0), ratio, min(rate, 16.0))
+    for _ in range(2000):
+        now, ratio, rate = LAW.update(now, seen(20.0 * lag(ratio * rate), 1.0), min(ratio, 20.0), min(rate, 16.0))
         rates.append(rate)
-    assert rates[100] == pytest.approx(8.0 * 2 ** (100 / 500))
-    assert rates[500] == pytest.approx(16.0)
+    assert rates[400] == pytest.approx(8.0 * 2 ** (400 / 2000))
+    assert rates[2000] == pytest.approx(16.0)
 
 
 @pytest.mark.parametrize(("kappa", "rises"), [(0.099, False), (0.101, True)])
@@ -198,11 +218,12 @@ def test_one_overshoot_among_the_iterations_of_a_decision_is_seen() -> None:
 
 
 def test_where_effort_helps_the_rate_rises_first() -> None:
-    path = play(lambda effort: 2.0 / (1.0 + effort), rate=1.0)
+    path = play(lambda effort: 4.0 / (1.0 + effort), rate=1.0)
     assert path[-1][1] == 16.0
-    assert 0.5 < middle(path) < 1.6
+    assert 1.5 < middle(path) < 3.0
     enough = play(lag, rate=1.0)
-    assert lag(middle(enough) * enough[-1][1]) == pytest.approx(LAW.setpoint, rel=0.3)
+    assert 1.0 < enough[-1][1] < 16.0
+    assert lag(middle(enough) * enough[-1][1]) == pytest.approx(2 * LAW.setpoint, rel=0.3)
     bounded = play(lag, rate=1.0, rates=(1.0, 2.0))
     assert bounded[-1][1] == 2.0
     assert 1.3 < middle(bounded) < 3.0  # updates do what the rate can't
