@@ -372,7 +372,7 @@ class TestHandlers:
 
     def test_a_controller_of_the_rate_multiplies_it_in_these_rounds(self) -> None:
         toy = Toy()
-        controller = CriticEffortController(toy.optimizer_d, warmup=1, gain=0.3, limits=(1, 4))
+        controller = CriticEffortController(toy.optimizer_d, warmup=1, gain=0.3, limits=(1, 4), setpoint=0.005)
         rounds, expected = Rounds(controller), []
         used: list[float] = []
         toy.optimizer_d.register_step_pre_hook(lambda optimizer, *_: used.append(optimizer.param_groups[0]["lr"]))
