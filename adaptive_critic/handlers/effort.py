@@ -51,7 +51,8 @@ class CriticEffortController(FeedbackController):
         initial: critic updates per generator update at the start, within the limits. None: 1, or the limit nearest
             to it.
         limits: (lower, upper) of the integer. With lower = 0 the real-valued ratio may fall to 0.25.
-        rates: (low, high) of the multiplier, above 0. It starts at 8, or the bound nearest to it.
+        rates: (low, high) of the multiplier, above 0. It starts at 8, or the bound nearest to it. With an R1 penalty on
+            images take (1, 2): with more the critic may break.
         setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
         base: critic updates per generator update at your own learning rate where more effort does not help, above 0.
         contrast: smallest normal gap, as a multiple of its swings, at least 0; a smaller gap raises the number.
