@@ -65,6 +65,8 @@ SEEN = (
     Seen(seeds=(0, 1), cheap=False, frozen_at="93c06ca"),
     Seen(seeds=tuple(range(5, 25)), cheap=True, frozen_at="ae0e4ec"),
     Seen(seeds=tuple(range(2, 7)), cheap=False, frozen_at="ae0e4ec"),
+    Seen(seeds=tuple(range(25, 35)), cheap=True, frozen_at="147cbe3"),
+    Seen(seeds=tuple(range(7, 12)), cheap=False, frozen_at="147cbe3"),
 )
 """Seeds that have been scored, each group with the settings of one commit."""
 

@@ -10,7 +10,6 @@ import pytest
 
 from adaptive_critic import ControllerHistory, alternation
 from adaptive_critic.decision import Feedback, feedback
-from adaptive_critic.decision.window import SignalWindow
 from adaptive_critic.guard.actions import Actions
 from adaptive_critic.guard.rules import Verdict
 from adaptive_critic.laws import Observation
@@ -65,7 +64,7 @@ def test_an_override_that_consumes_a_remainder_is_found(monkeypatch: pytest.Monk
 
 
 def test_an_observation_across_iterations_that_were_missed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SignalWindow, "pause", lambda self: None)
+    monkeypatch.setattr(Feedback, "skip", lambda self, iterations=1: None)
     with pytest.raises(SoakError, match=r"the ratio is .*, the twin's is"):
         Soak(CASES["gap"], 0, (raised,)).run(500, samples=1)
 
