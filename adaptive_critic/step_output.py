@@ -201,9 +201,13 @@ def gap_scores(output: Any) -> tuple[Scalar, Scalar, Scalar]:
     if isinstance(output, dict):  # the frequent case, in every iteration: all of them are tensors
         d_real, d_fake = tensor_entry(output.get("d_real"), 0), tensor_entry(output.get("d_fake"), 0)
         g_fake = output.get("g_fake")
-        if d_real is None or d_fake is None:
-            pass
-        elif isinstance(g_fake, torch.Tensor) and g_fake.ndim == 0 and not g_fake.is_complex():
+        if (
+            d_real is not None
+            and d_fake is not None
+            and isinstance(g_fake, torch.Tensor)
+            and g_fake.ndim == 0
+            and not g_fake.is_complex()
+        ):
             return d_real, d_fake, g_fake
     require(output, "d_real", "d_fake", "g_fake")
     return first(output, "d_real"), first(output, "d_fake"), generated_score(output)

@@ -32,7 +32,7 @@ class SignalWindow:
     def __init__(self, signal: Signal, metrics: RunningMetrics | None = None, lagged: bool | None = None) -> None:
         self._signal = signal
         self._components = len(signal.names)
-        self._metrics = metrics if metrics is not None else RunningMetrics(None)
+        self._metrics = metrics if metrics is not None else RunningMetrics()
         self._lagged = lagged
         self._exchange = Exchange()
         self.reset()

@@ -16,10 +16,10 @@ class RunningMetrics:
         names: ``{"d_loss": "name in engine.state.metrics"}``; empty: the step's output is read.
 
     Raises:
-        TypeError: if a name is no str.
+        TypeError: if a name is not a str.
     """
 
-    def __init__(self, names: Mapping[str, str] | None) -> None:
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self.names = dict(names or {})
         for key, name in self.names.items():
             if not isinstance(name, str):
