@@ -63,6 +63,8 @@ class OutputWarnings:
         """Forget the logged faults for a new run."""
         self._logged: set[str] = set()
         self._iterations = 0
+        self.checks_output = self._reads_output
+        """whether early outputs are still to be checked"""
         self._same = 0  # iterations in a row
         self._negative = (0, 0)  # iterations and decisions in a row
         # Sums over iterations: their number, what generator updates used and its square, the gap and its square.
@@ -87,9 +89,10 @@ class OutputWarnings:
         Returns:
             the fault of the output in words, empty if there is none.
         """
-        if self._iterations >= _ITERATIONS_CHECKED or not self._reads_output or not isinstance(output, Mapping):
+        if not isinstance(output, Mapping):
             return ""
         self._iterations += 1
+        self.checks_output = self._iterations < _ITERATIONS_CHECKED
         if self._g_fake_needed and lacks_g_fake(output):
             self._log("no g_fake", NO_G_FAKE)
         if self._is_gap:

@@ -199,15 +199,15 @@ def gap_scores(output: Any) -> tuple[Scalar, Scalar, Scalar]:
         StepOutputError: if the output lacks some of them (the message names all), or one has another shape.
     """
     if isinstance(output, dict):  # the frequent case, in every iteration: all of them are tensors
-        d_real, d_fake = tensor_entry(output.get("d_real"), 0), tensor_entry(output.get("d_fake"), 0)
-        g_fake = output.get("g_fake")
-        if (
-            d_real is not None
-            and d_fake is not None
-            and isinstance(g_fake, torch.Tensor)
-            and g_fake.ndim == 0
-            and not g_fake.is_complex()
-        ):
+        g_fake: Any = output.get("g_fake")
+        try:
+            d_real, d_fake = output.get("d_real", ())[0], output.get("d_fake", ())[0]
+        except (IndexError, KeyError, TypeError):
+            d_real = d_fake = None
+        for score in (d_real, d_fake, g_fake):
+            if not isinstance(score, torch.Tensor) or score.ndim > 0 or score.is_complex():
+                break
+        else:
             return d_real, d_fake, g_fake
     require(output, "d_real", "d_fake", "g_fake")
     return first(output, "d_real"), first(output, "d_fake"), generated_score(output)

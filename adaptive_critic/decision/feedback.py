@@ -136,7 +136,8 @@ class Feedback:
         if self._waited < self._start_after:
             self._waited += 1
             return
-        problem = self._warnings.check_output(output, steps, self._bounds.upper)
+        early = self._warnings.checks_output  # False after a few iterations
+        problem = self._warnings.check_output(output, steps, self._bounds.upper) if early else ""
         self._window.gather(output, metrics, steps, problem)
         self._since += 1
         self._elapsed += 1

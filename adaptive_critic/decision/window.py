@@ -32,6 +32,7 @@ class SignalWindow:
     def __init__(self, signal: Signal, metrics: RunningMetrics | None = None, lagged: bool | None = None) -> None:
         self._signal = signal
         self._components = len(signal.names)
+        self._compared = slice(-1, None) if signal.paired else slice(0)  # rows to compare the next one with
         self._metrics = metrics if metrics is not None else RunningMetrics()
         self._lagged = lagged
         self._exchange = Exchange()
@@ -107,7 +108,7 @@ class SignalWindow:
         else:
             values, count = self._here(), 1
         self._sums = None
-        self._drop_rows()
+        self._rows, self._observed = self._rows[self._compared], []
         return values, count
 
     def _here(self) -> list[float]:
@@ -145,28 +146,23 @@ class SignalWindow:
 
     def _fold(self) -> None:
         """Add the rows to the sums."""
-        if not self._observed:
-            self._drop_rows()
+        rows, observed = self._rows, self._observed
+        self._rows, self._observed = rows[self._compared], []
+        if not observed:
             return
-        matrix = torch.stack(as_tensors(self._rows, device_of(self._rows)))
-        first, last = self._observed[0], self._observed[-1]
-        gaps = len(self._observed) <= last - first  # iterations without critic updates; a slice is faster
-        now = matrix[self._observed if gaps else slice(first, last + 1)].unbind(dim=1)
+        matrix = torch.stack(as_tensors(rows, device_of(rows)))
+        first, last = observed[0], observed[-1]
+        gaps = len(observed) <= last - first  # iterations without critic updates; a slice is faster
+        now = matrix[observed if gaps else slice(first, last + 1)].unbind(dim=1)
         before: tuple[torch.Tensor, ...] = ()
         if self._signal.paired:
-            before = matrix[[i - 1 for i in self._observed] if gaps else slice(first - 1, last)].unbind(dim=1)
+            before = matrix[[i - 1 for i in observed] if gaps else slice(first - 1, last)].unbind(dim=1)
         components = torch.stack(self._signal.combine(*now, *before), dim=1)
         finite = torch.isfinite(components).all(dim=1, keepdim=True)
         components = torch.where(finite, components, 0.0)
         good = finite.to(matrix.dtype)
         sums = torch.cat((good, 1.0 - good, components, components.square()), dim=1).sum(dim=0)
         self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
-        self._drop_rows()
-
-    def _drop_rows(self) -> None:
-        """Drop the rows; if ``paired``, the last one stays for comparison with the next."""
-        self._rows = self._rows[-1:] if self._signal.paired else []
-        self._observed = []
 
     def state_dict(self) -> dict[str, Any]:
         """Return the observations that wait for the next decision, as lists of numbers."""

@@ -36,6 +36,7 @@ _DECISION = (
     "tests/test_effort.py",
     "--deselect=tests/handlers/test_state.py::test_numbers_of_a_law_replaced_by_other_numbers",  # of the laws
 )
+_SIGNALS = ("tests/signals", "tests/test_window.py", "tests/test_controller_reads.py")
 _CONTROLLER = (
     "tests/test_controller_engine.py",
     "tests/test_controller_start.py",
@@ -76,6 +77,16 @@ MODULES = {
     "decision.bounds": Module("controller", "adaptive_critic/decision/bounds.py", (*_DECISION, *_CONTROLLER)),
     "decision.law_state": Module("controller", "adaptive_critic/decision/law_state.py", _DECISION),
     "decision.saved": Module("controller", "adaptive_critic/decision/saved.py", _DECISION),
+    "signals.gap": Module("controller", "adaptive_critic/signals/gap.py", (*_DECISION, *_CONTROLLER, *_SIGNALS)),
+    "signals.losses": Module("controller", "adaptive_critic/signals/losses.py", (*_DECISION, *_CONTROLLER, *_SIGNALS)),
+    "signals.accuracy": Module(
+        "controller", "adaptive_critic/signals/accuracy.py", (*_DECISION, *_CONTROLLER, *_SIGNALS)
+    ),
+    "signals.from_metrics": Module(
+        "controller", "adaptive_critic/signals/from_metrics.py", (*_DECISION, *_CONTROLLER, *_SIGNALS)
+    ),
+    "rows": Module("controller", "adaptive_critic/rows.py", ("tests/test_rows.py", "tests/test_window.py")),
+    "exchange": Module("controller", "adaptive_critic/exchange.py", ("tests/test_window.py", *_DECISION)),
     "decision.window": Module("controller", "adaptive_critic/decision/window.py", (*_DECISION, "tests/test_window.py")),
     "decision.schedule": Module("controller", "adaptive_critic/decision/schedule.py", (*_DECISION, *_CONTROLLER)),
     "alternation": Module("controller", "adaptive_critic/alternation.py", (*_DECISION, *_CONTROLLER)),
