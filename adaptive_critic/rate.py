@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from adaptive_critic.checks import real, shortened
@@ -149,6 +151,27 @@ class CriticRate:
         if key not in self._factors:
             self._factors[key] = torch.full_like(rate, self._multiplier)
         return self._factors[key]
+
+
+def relative_step(optimizer_d: Optimizer) -> float:
+    """Return how far a step at the user's own rate moves the weights, as a share of their root mean square.
+
+    Optimizers that divide gradients by their size (Adam and its kin, RMSprop) move every weight by about the learning
+    rate. Steps of others depend on the gradients: 0.0 for them. Vectors (biases, gains of a normalisation) are left
+    out. Reads the device once for each weight, and communicates only for weights that are spread over ranks.
+    """
+    moved = size = 0.0
+    for group in optimizer_d.param_groups:
+        if "betas" not in group and not isinstance(optimizer_d, torch.optim.RMSprop):
+            continue
+        rate = float(group.get("initial_lr", group["lr"]))  # a scheduler that warms up has lowered "lr"
+        for weight in group["params"]:
+            if not is_lazy(weight) and weight.ndim >= 2 and not weight.is_meta:
+                moved += weight.numel() * rate * rate
+                square = weight.detach().abs().float().square().sum()
+                # A weight that is spread over ranks (FSDP) sums up its parts; all ranks make the controller.
+                size += float(square.full_tensor() if hasattr(square, "full_tensor") else square)
+    return math.sqrt(moved / size) if size > 0.0 else 0.0
 
 
 def _check_optimizer(optimizer: object) -> None:

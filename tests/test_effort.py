@@ -92,6 +92,45 @@ def test_a_loop_without_an_engine_has_the_rate_from_the_start() -> None:
     assert run.controller.rate != 8.0
 
 
+def critic_of(size: float) -> list[nn.Parameter]:
+    """Return weights of this root mean square, and a bias that is not among them."""
+    return [nn.Parameter(size * torch.tensor([[1.0, -1.0], [-1.0, 1.0]])), nn.Parameter(torch.full((9,), 1e3))]
+
+
+@pytest.mark.parametrize(
+    ("step", "start", "bound"),
+    [(0.006, 8.0, None), (0.0124, 8.0, 8.0), (0.02, 4 * 2**0.5, 4 * 2**0.5), (0.05, 2.0, 2.0), (0.9, 1.0, 0.125)],
+)
+@pytest.mark.parametrize("size", [0.03, 1.0])
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop])
+def test_a_step_that_moves_the_weights_far_starts_lower(
+    optimizer: Any, size: float, step: float, start: float, bound: float | None
+) -> None:
+    optimizer_d = optimizer(critic_of(size), lr=step * size)
+    controller = CriticEffortController(optimizer_d, rate_gain=1.0, limits=(1, 1))
+    assert controller.rate == start
+    rates = []
+    for _ in range(300):  # a quarter of the gap in each iteration, and n can't show whether effort helps
+        controller.observe({"d_real": [1.0], "d_fake": [0.25], "g_fake": 0.0})
+        rates.append(controller.rate)
+    if bound is None:
+        assert max(rates) == 16.0
+    else:
+        assert max(rates) == pytest.approx(max(bound * 2 ** (299 / 2000), 1.0))
+
+
+def test_a_ranks_own_weights_decide_the_same_start() -> None:
+    """Their root mean square differs by a little where each rank draws its own."""
+    starts = {CriticEffortController(torch.optim.Adam(critic_of(size), lr=0.05)).rate for size in (0.98, 1.0, 1.02)}
+    assert starts == {2.0}
+
+
+def test_bounds_of_your_own_win() -> None:
+    make = CriticEffortController
+    assert make(torch.optim.Adam(critic_of(1.0), lr=0.05), rates=(4, 16)).rate == 4.0
+    assert make(torch.optim.Adam(critic_of(1.0), lr=0.05), rates=(0.5, 1)).rate == 1.0
+
+
 @pytest.mark.parametrize(("rates", "start"), [((1, 4), 4.0), ((16, 32), 16.0), ([0.5, 0.5], 0.5)])
 def test_it_starts_at_8_or_the_bound_nearest_to_it(rates: Any, start: float) -> None:
     assert Run(rates=rates).controller.rate == start

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+import torch.distributed.fsdp
 from hypothesis import given
 from hypothesis import strategies as st
 from ignite.engine import Engine, Events
@@ -24,7 +25,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim import lr_scheduler as schedulers
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adaptive_critic.rate import CriticRate
+from adaptive_critic.rate import CriticRate, relative_step
 from tests.processes import run_side_by_side
 from tests.training_toys import HostReads
 
@@ -776,3 +777,62 @@ def test_wrappers_without_hooks_are_refused() -> None:
 
     with pytest.raises(ValueError, match=r"AcceleratedOptimizer without step hooks: .* AcceleratedOptimizer.optimizer"):
         CriticRate(AcceleratedOptimizer(SGD([weight()], lr=0.1)))
+
+
+# --- how far a step goes -------------------------------------------------------------------------------------------
+
+
+def matrix(size: float, count: int = 4) -> nn.Parameter:
+    return nn.Parameter(torch.full((2, count // 2), -size))
+
+
+def test_a_step_relative_to_the_weights() -> None:
+    assert relative_step(Adam([matrix(0.1)], lr=0.01)) == pytest.approx(0.1)
+    two = Adam([{"params": [matrix(0.1)], "lr": 0.01}, {"params": [matrix(0.3, 12)], "lr": 0.02}])
+    assert relative_step(two) == pytest.approx(math.sqrt((4 * 1e-4 + 12 * 4e-4) / (4 * 0.01 + 12 * 0.09)))
+
+
+def test_vectors_and_weights_without_values_say_nothing() -> None:
+    lazy = nn.LazyLinear(3).weight
+    meta = nn.Parameter(torch.empty(2, 2, device="meta"))
+    assert relative_step(Adam([matrix(0.1), nn.Parameter(torch.ones(3)), lazy, meta], lr=0.01)) == pytest.approx(0.1)
+    assert relative_step(Adam([nn.Parameter(torch.ones(3)), lazy, meta], lr=0.01)) == 0.0
+    assert relative_step(Adam([matrix(0.0)], lr=0.01)) == 0.0
+
+
+def test_steps_that_depend_on_the_gradients() -> None:
+    for optimizer in (SGD([matrix(0.1)], lr=0.01), torch.optim.ASGD([matrix(0.1)], lr=0.01)):
+        assert relative_step(optimizer) == 0.0
+
+
+def test_a_schedule_that_warms_up_hides_no_step() -> None:
+    optimizer = Adam([matrix(0.1)], lr=torch.tensor(0.01))
+    schedulers.LinearLR(optimizer, start_factor=0.1)
+    assert relative_step(optimizer) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64, torch.complex64])
+def test_weights_of_other_kinds(kind: torch.dtype) -> None:
+    assert relative_step(Adam([nn.Parameter(matrix(0.125).detach().to(kind))], lr=0.0125)) == pytest.approx(0.1)
+
+
+def sharded(rank: int, folder: str) -> None:
+    from torch import distributed
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    network = nn.Linear(8, 9)
+    whole = relative_step(Adam(network.parameters(), lr=0.01))
+    fully_shard(network, mesh=init_device_mesh("cpu", (2,)))
+    torch.save((whole, relative_step(Adam(network.parameters(), lr=0.01))), f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not hasattr(torch.distributed.fsdp, "fully_shard"), reason="torch has no fully_shard yet")
+def test_weights_spread_over_ranks_count_as_a_whole(tmp_path: Path) -> None:
+    run_side_by_side(sharded, [(rank, str(tmp_path)) for rank in range(2)], tmp_path, limit=120.0)
+    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    assert found[0][1] == found[1][1] == pytest.approx(found[0][0])

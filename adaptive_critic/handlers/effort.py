@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from torch.optim import Optimizer
 from adaptive_critic.checks import real
 from adaptive_critic.handlers.base import FeedbackController, FeedbackOptions, LawNumber, initial_within
 from adaptive_critic.laws.effort import CriticEffortLaw
-from adaptive_critic.rate import CriticRate
+from adaptive_critic.rate import CriticRate, relative_step
 from adaptive_critic.signals import GapShare
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _INITIAL = 1.0
 _INITIAL_RATE = 8.0
+_LARGEST_STEP = 0.1  # share of the weights' root mean square that a step may be, until they have grown
 _LOWEST = 0.25
 _SLOWEST = 5  # iterations from one decision to the next at which the halves of the dither are still told apart
 _COMPARED = 50  # iterations over which the optimizer's steps are compared with the critic updates
@@ -51,8 +53,9 @@ class CriticEffortController(FeedbackController):
         initial: critic updates per generator update at the start, within the limits. None: 1, or the limit nearest
             to it.
         limits: (lower, upper) of the integer. With lower = 0 the real-valued ratio may fall to 0.25.
-        rates: (low, high) of the multiplier, above 0. It starts at 8, or the bound nearest to it. With an R1 penalty on
-            images take (1, 2): with more the critic may break.
+        rates: (low, high) of the multiplier, above 0. It starts at 8. If high is above what moves the weights by 10 %
+            of their root mean square in a step of Adam or RMSprop, that is a bound at first, which doubles in 2000
+            iterations.
         setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
         base: critic updates per generator update at your own learning rate where more effort does not help, above 0.
         contrast: smallest normal gap, as a multiple of its swings, at least 0; a smaller gap raises the number.
@@ -105,6 +108,7 @@ class CriticEffortController(FeedbackController):
     ) -> None:
         self._rates = low, high = _pair(rates)
         self._critic_rate = CriticRate(optimizer_d)
+        bound = _first_bound(relative_step(optimizer_d), high)
         super().__init__(
             CriticEffortLaw(
                 setpoint=setpoint,
@@ -114,13 +118,14 @@ class CriticEffortController(FeedbackController):
                 rate_gain=rate_gain,
                 window=window,
                 warmup=warmup,
+                bound=bound,
             ),
             GapShare(),
             initial=initial_within(limits, initial, _INITIAL),
             limits=limits,
             lowest=_LOWEST,
             rates=self._rates,
-            initial_rate=min(max(_INITIAL_RATE, low), high),
+            initial_rate=min(max(min(_INITIAL_RATE, bound), low), high),
             **options,
         )
         if self.update_every > _SLOWEST:
@@ -232,6 +237,16 @@ class CriticEffortController(FeedbackController):
         shown += ["optimizer_d" if name == "optimizer_d" else f"{name}={self._describe(name, value)}"
                   for name, value in kwargs.items()]  # fmt: skip
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _first_bound(step: float, high: float) -> float:
+    """Return the first bound of the multiplier, for steps at the user's rate that move the weights by this share.
+
+    It is infinite if ``high`` is no more, else a power of the root of 2: ranks whose weights differ a little agree.
+    """
+    if step * high <= _LARGEST_STEP:
+        return math.inf
+    return math.pow(2.0, round(2.0 * math.log2(_LARGEST_STEP / step)) / 2.0)
 
 
 def _pair(rates: Any) -> tuple[float, float]:

@@ -53,7 +53,7 @@ class CriticEffortState(NamedTuple):
     observed: int
     """iterations observed so far"""
     ceiling: float
-    """logarithm of the largest multiplier since the critic overshot"""
+    """logarithm of the largest multiplier, from ``bound`` at first or from the last overshoot on"""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ class CriticEffortLaw:
     A critic whose own steps overshoot scores real data below generated data for a moment, or becomes so steep that one
     generator update takes several gaps. The swings grow within a few iterations until the critic breaks. So when g is
     below :math:`-\overline{g}`, or u beyond :math:`\pm 4 \overline{g}`, m is halved at once. It stays at or below that
-    bound, which doubles every 2000 iterations. Such an observation enters no average.
+    bound, which doubles every 2000 iterations. Such an observation enters no average. ``bound`` is the first of these
+    bounds, for a critic that a single step at a higher rate would change too much.
 
     An average gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r, and lowers m at full
     speed. But for an overshoot, r and m are held for the first ``warmup`` observations: an untrained critic has a gap
@@ -121,6 +122,7 @@ class CriticEffortLaw:
         window: iterations of the averages; at least 1.
         memory: iterations of the sums; at least 1.
         warmup: observations before the first move; at least 0.
+        bound: largest multiplier at first, doubled every 2000 iterations; above 0, or infinite for none.
 
     Raises:
         TypeError: if a field is not a number, or ``warmup`` not an int.
@@ -137,6 +139,7 @@ class CriticEffortLaw:
     window: float = 20.0
     memory: float = 60.0
     warmup: int = 10
+    bound: float = math.inf
 
     inputs: ClassVar[tuple[str, ...]] = ("used", "gap")
     whole: ClassVar[bool] = False
@@ -154,11 +157,13 @@ class CriticEffortLaw:
             window=at_least(1.0),
             memory=at_least(1.0),
             warmup=whole(0),
+            bound=lambda name, value: value if value == math.inf else real(name, value, above=0.0),
         )
 
     def init(self, ratio: float) -> CriticEffortState:
         """Return the state before the first observation."""
-        return CriticEffortState(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.log(ratio), 0.0, math.log(ratio), 0, 0, _NO_CEILING)
+        position, ceiling = math.log(ratio), min(math.log(self.bound), _NO_CEILING)
+        return CriticEffortState(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, position, 0.0, position, 0, 0, ceiling)
 
     def share(self, state: CriticEffortState) -> float:
         """Return kappa; 0 or below if the generator used nothing up, infinite if the critic has no advantage."""

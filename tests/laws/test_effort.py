@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -203,6 +204,22 @@ def test_the_rate_rises_again_by_a_factor_of_two_in_2000_iterations() -> None:
         rates.append(rate)
     assert rates[400] == pytest.approx(8.0 * 2 ** (400 / 2000))
     assert rates[2000] == pytest.approx(16.0)
+
+
+def test_a_first_bound_doubles_in_2000_iterations_too() -> None:
+    law = CriticEffortLaw(bound=4.0)
+    now, ratio, rate, rates = law.init(1.0), 1.0, 4.0, []
+    for _ in range(2001):
+        now, ratio, rate = law.update(now, seen(20.0 * lag(ratio * rate), 1.0), min(ratio, 20.0), min(rate, 16.0))
+        rates.append(rate)
+    assert rates[400] == pytest.approx(4.0 * 2 ** (401 / 2000))
+    assert rates[2000] == pytest.approx(4.0 * 2 ** (2001 / 2000))
+
+
+@pytest.mark.parametrize("bound", [0.0, -1.0, math.nan, -math.inf, "4"])
+def test_bounds_that_are_none(bound: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="bound="):
+        CriticEffortLaw(bound=bound)
 
 
 @pytest.mark.parametrize(("kappa", "rises"), [(0.099, False), (0.101, True)])
