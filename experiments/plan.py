@@ -102,11 +102,11 @@ def blocks() -> dict[str, Block]:
             for seed in TUNING_SEEDS
         ),
         # Final seeds below these have been looked at (experiments/report/seeds.py).
-        Block("cheap", "cheap evaluation tasks, final seeds 35-39", cheap, every, tuple(range(35, 40))),
-        Block("cheap-more", "cheap evaluation tasks, final seeds 40-44", cheap, every, tuple(range(40, 45))),
+        Block("cheap", "cheap evaluation tasks, final seeds 38-42", cheap, every, tuple(range(38, 43))),
+        Block("cheap-more", "cheap evaluation tasks, final seeds 43-47", cheap, every, tuple(range(43, 48))),
         *(
             Block(f"images-{seed}", f"image evaluation tasks, final seed {seed}", images, every, (seed,))
-            for seed in range(12, 17)
+            for seed in range(14, 19)
         ),
     ]
     return {block.name: block for block in found}

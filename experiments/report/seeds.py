@@ -67,6 +67,8 @@ SEEN = (
     Seen(seeds=tuple(range(2, 7)), cheap=False, frozen_at="ae0e4ec"),
     Seen(seeds=tuple(range(25, 35)), cheap=True, frozen_at="147cbe3"),
     Seen(seeds=tuple(range(7, 12)), cheap=False, frozen_at="147cbe3"),
+    Seen(seeds=(35, 36, 37), cheap=True, frozen_at="aea1ccc"),
+    Seen(seeds=(12, 13), cheap=False, frozen_at="aea1ccc"),
 )
 """Seeds that have been scored, each group with the settings of one commit."""
 
