@@ -71,7 +71,8 @@ class OutputWarnings:
         self._recent, self._earlier = [0.0] * 5, [0.0] * 5
         self._loss = (0, 0.0, 0.0)  # iterations, sums of the loss and its square
         self._multiple = (1.0, 0)  # of the ideal, and averages in a row near it
-        self._held = 0  # decisions in a row
+        self.held = 0
+        """decisions in a row that moved nothing; whoever decides sets it back"""
 
     def _log(self, what: str, text: str, *values: object) -> None:
         if what not in self._logged:
@@ -133,13 +134,13 @@ class OutputWarnings:
             )
 
     def check_held(self, entries: Any) -> None:
-        """Count a decision without a finite observation; after many in a row log the non-finite entries of the latest.
+        """Count a decision that moved nothing; after many in a row log the non-finite entries of the latest.
 
         Args:
             entries: the step's output, or the running metrics that are read instead.
         """
-        self._held += 1
-        if self._held < _HELD_DECISIONS or "held" in self._logged:
+        self.held += 1
+        if self.held < _HELD_DECISIONS or "held" in self._logged:
             return
         entries = entries if isinstance(entries, Mapping) else {}
         numbers = {key: _numbers(value) for key, value in entries.items() if key in _KEYS}
@@ -147,10 +148,10 @@ class OutputWarnings:
         shown = bad or numbers  # finite entries can give a non-finite component, or another rank has the bad one
         self._log(
             "held",
-            "%d decisions in a row have found no finite observation of %s, so the number of critic updates is held. "
-            "The latest iteration has %s. If it stays like this the run has diverged: look at the training step, or "
-            "attach a guard (on_divergence=), which acts on it",
-            self._held, " and ".join(map(repr, self._signal.names)),
+            "%d decisions in a row have found no finite observation of %s, or no number from it, so the number of "
+            "critic updates is held. The latest iteration has %s. If it stays like this the run has diverged: look at "
+            "the training step, or attach a guard (on_divergence=), which acts on it",
+            self.held, " and ".join(map(repr, self._signal.names)),
             ", ".join(f"{key!r}: {_listed(found)}" for key, found in shown.items()) or "none of it",
         )  # fmt: skip
 
@@ -169,7 +170,6 @@ class OutputWarnings:
         Returns:
             whether the mean of the signal's first component is possible.
         """
-        self._held = 0
         lowest, highest = self._signal.domain
         if not lowest - _SLACK <= mean[0] <= highest + _SLACK:
             self._log(
@@ -177,6 +177,7 @@ class OutputWarnings:
                 "%r is %.4g: %s. The number of critic updates is held while it is like this",
                 self._signal.names[0], mean[0], self._signal.hint,
             )  # fmt: skip
+            self.held = 0
             return False
         if ideal is not None and self._reads_output:  # a running metric's spread says nothing
             self._check_ideal(mean[0], square[0], iterations, ideal)

@@ -25,7 +25,11 @@ from adaptive_critic import (
     WassersteinGapController,
     create_gan_trainer,
 )
+from adaptive_critic.decision import Feedback
 from adaptive_critic.handlers.base import FeedbackController
+from adaptive_critic.laws import GapShareLaw
+from adaptive_critic.laws.effort import CriticEffortLaw
+from adaptive_critic.signals import GapShare
 from adaptive_critic.step_output import StepOutputError
 
 
@@ -260,9 +264,10 @@ def test_a_run_of_nothing_but_bad_observations_is_told_once(kind: Any, caplog: p
     observe(1, math.nan)
     (message,) = told(caplog)
     assert message == (
-        "20 decisions in a row have found no finite observation of 'used' and 'gap', so the number of critic updates "
-        "is held. The latest iteration has 'd_fake': [nan, nan, nan], 'g_fake': [nan]. If it stays like this "
-        "the run has diverged: look at the training step, or attach a guard (on_divergence=), which acts on it"
+        "20 decisions in a row have found no finite observation of 'used' and 'gap', or no number from it, so the "
+        "number of critic updates is held. The latest iteration has 'd_fake': [nan, nan, nan], 'g_fake': [nan]. If it "
+        "stays like this the run has diverged: look at the training step, or attach a guard (on_divergence=), which "
+        "acts on it"
     )
     observe(5, 0.5)
     observe(100, math.inf)
@@ -270,6 +275,34 @@ def test_a_run_of_nothing_but_bad_observations_is_told_once(kind: Any, caplog: p
     controller.reset()
     observe(100, -math.inf)
     assert len(told(caplog)) == 2
+
+
+class Nameless(GapShareLaw):
+    """A law with a fault: it proposes no number."""
+
+    def update(self, state: Any, observation: Any, ratio: float) -> Any:
+        return state, math.nan
+
+
+class Rateless(CriticEffortLaw):
+    """A law whose rate is no number."""
+
+    def update(self, state: Any, observation: Any, ratio: float, rate: float) -> Any:
+        return state, 2.0, math.nan
+
+
+@pytest.mark.parametrize(("law", "rates"), [(Nameless(), None), (Rateless(), (1.0, 16.0))])
+def test_a_law_that_proposes_no_number_is_held_and_told(law: Any, rates: Any, caplog: pytest.LogCaptureFixture) -> None:
+    decision = Feedback(law, GapShare(), initial=3.0, limits=(1, 20), rates=rates, initial_rate=4.0)
+    for _ in range(30):
+        decision.observe({"d_real": [1.0], "d_fake": [0.5], "g_fake": 0.2}, {}, 1)
+    assert decision.ratio == 3.0
+    assert decision.rate == (None if rates is None else 4.0)
+    assert decision.bad_observations == 29
+    (message,) = told(caplog)
+    assert message.startswith(
+        "20 decisions in a row have found no finite observation of 'used' and 'gap', or no number"
+    )
 
 
 def test_bad_observations_that_are_not_in_a_row_are_not_told(caplog: pytest.LogCaptureFixture) -> None:

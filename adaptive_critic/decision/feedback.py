@@ -104,7 +104,7 @@ class Feedback:
     @law.setter
     def law(self, law: Law) -> None:
         check_replaces(law, self._law, self._law_state, self.ratio, self.rate)
-        self._check_limits(law, self.limits)
+        self._check_limits(law, self.limits)  # only to see that the new law can keep them
         self._law = law
         self._set_law_state(self._law_state)
 
@@ -136,7 +136,7 @@ class Feedback:
         if self._waited < self._start_after:
             self._waited += 1
             return
-        early = self._warnings.checks_output  # False after a few iterations
+        early = self._warnings.checks_output  # False after some iterations
         problem = self._warnings.check_output(output, steps, self._bounds.upper) if early else ""
         self._window.gather(output, metrics, steps, problem)
         self._since += 1
@@ -148,7 +148,7 @@ class Feedback:
                 self._warnings.check_held(self._metrics.found(metrics) if self._metrics.names else output)
 
     def _decide(self) -> bool:
-        """Let the law move ratio and rate; return False if the observation was not finite."""
+        """Let the law move ratio and rate; return False if the observation or what the law made of it is not finite."""
         values, ranks = self._window.read()
         if values is None:
             return True
@@ -168,11 +168,11 @@ class Feedback:
         observation = Observation(mean, square, iterations, round(good), self._elapsed)
         current = (self.ratio,) if self.rate is None else (self.ratio, self.rate)
         law_state, *proposed = self._law.update(self._law_state, observation, *current)
-        if math.isnan(proposed[0]):
+        if any(map(math.isnan, proposed)):
             return False
         self._set_law_state(law_state)
         self.ratio, self.rate = self._bounds.clamped(*proposed)
-        self._elapsed = 0
+        self._elapsed = self._warnings.held = 0
         return True
 
     def settings(self) -> str:
@@ -196,7 +196,7 @@ class Feedback:
             "bad_observations": self.bad_observations,
         }
         more = {"rate": self.rate, "regulates": self._regulates, "waited": self._waited}
-        return state | {key: value for key, value in more.items() if value}
+        return state | {key: value for key, value in more.items() if value}  # not every rule has them
 
     def read_state(self, state: Mapping[str, Any], steps: int | None) -> FeedbackState:
         """Return the state, checked. The law makes a trial decision from it."""

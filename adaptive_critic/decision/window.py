@@ -50,7 +50,7 @@ class SignalWindow:
         self._metrics.begin()
 
     def pause(self) -> None:
-        """Skip an iteration: signals that compare neighbouring iterations must not compare across it."""
+        """Forget what waits for the next decision: an iteration is left out, and no signal must compare across it."""
         self._rows: list[Row] = []
         self._observed: list[int] = []  # indices of rows that are observations
         self._sums: torch.Tensor | None = None

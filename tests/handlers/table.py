@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import adaptive_critic
 from adaptive_critic.controller import Controller
+from adaptive_critic.decision import Feedback
 from adaptive_critic.handlers.base import FeedbackController
 from tests.streams import streams
 
@@ -51,8 +52,6 @@ FEEDBACK = {
 }
 HANDLERS = OPEN_LOOP | FEEDBACK
 NAMES = {**vars(ignite.handlers), **vars(adaptive_critic)}
-WHOLE = {name for name in FEEDBACK if name.startswith(("ladder", "loss", "two", "gate"))}
-DIFFUSED = {name: code for name, code in FEEDBACK.items() if name not in WHOLE}
 
 
 def make(code: str, **more: Any) -> Controller:
@@ -68,6 +67,11 @@ def make(code: str, **more: Any) -> Controller:
 @functools.cache
 def _compiled(code: str) -> types.CodeType:
     return compile(code, code, "eval")
+
+
+DECISIONS = {name: make(code)._alternation.decision for name, code in FEEDBACK.items()}
+WHOLE = {name for name, decision in DECISIONS.items() if isinstance(decision, Feedback) and decision.law.whole}
+DIFFUSED = {name: code for name, code in FEEDBACK.items() if name not in WHOLE}
 
 
 def make_feedback(code: str, **more: Any) -> FeedbackController:
