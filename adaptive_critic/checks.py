@@ -12,6 +12,7 @@ import keyword
 import math
 import operator
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from numbers import Integral, Real
@@ -71,8 +72,17 @@ def call(cls: type, args: Sequence[object], kwargs: Iterable[str]) -> None:
             f"{cls.__name__}({value}): give this value by name, such as {named[0]}={value}; "
             f"the names are {', '.join(named)}"
         )
-    if inspect.Parameter.VAR_KEYWORD not in kinds:
-        known(cls, kwargs)
+    rest = [parameter for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD]
+    options = _options(cls, str(rest[0].annotation)) if rest else ()
+    if options is not None:
+        known(cls, kwargs, options)
+
+
+def _options(cls: type, annotation: str) -> Collection[str] | None:
+    """Return the keys of Options if a constructor takes ``**options: Unpack[Options]``, None if it takes any."""
+    found = re.fullmatch(r"Unpack\[(\w+)\]", annotation)
+    options = found and vars(sys.modules[cls.__init__.__module__]).get(found[1])  # type: ignore[misc]  # of this class
+    return options.__annotations__ if options else None
 
 
 def known(cls: type, given: Iterable[str], more: Collection[str] = ()) -> None:

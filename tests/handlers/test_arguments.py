@@ -478,3 +478,21 @@ def test_unusual_outputs_are_quoted(entry: dict[str, Any], message: str) -> None
     with pytest.raises(StepOutputError, match=message):
         controller.observe({"d_real": [1.0], "d_fake": [0.5], "g_fake": 0.25} | entry)
     assert (controller.samples_seen, controller.generator_updates) == (0, 0)
+
+
+@pytest.mark.parametrize("code", FEEDBACK.values(), ids=FEEDBACK.keys())
+@pytest.mark.parametrize("name", ["law", "signal", "lowest", "initial_rate", "regulates", "check_limits", "rates"])
+def test_what_a_base_class_takes_is_no_argument(code: str, name: str) -> None:
+    """A rule without a rate would end in the middle of a run."""
+    if name == "rates" and "optimizer_d" in code:
+        return
+    with pytest.raises(TypeError, match=f"has no argument '{name}'"):
+        make(code, **{name: (1, 2)})
+
+
+def test_a_class_of_your_own_takes_what_it_passes_on() -> None:
+    class Own(WassersteinGapController):
+        def __init__(self, **more: Any) -> None:
+            super().__init__(**more)
+
+    assert Own(setpoint=0.1, update_every=3).setpoint == 0.1
