@@ -157,21 +157,24 @@ def relative_step(optimizer_d: Optimizer) -> float:
     """Return how far a step at the user's own rate moves the weights, as a share of their root mean square.
 
     Optimizers that divide gradients by their size (Adam and its kin, RMSprop) move every weight by about the learning
-    rate. Steps of others depend on the gradients: 0.0 for them. Vectors (biases, gains of a normalisation) are left
-    out. Reads the device once for each weight, and communicates only for weights that are spread over ranks.
+    rate. Steps of others depend on the gradients: 0.0 for them, as for numbers that are not finite. Vectors (biases,
+    gains of a normalisation) are left out. Reads the device once for each weight, and communicates only for weights
+    that are spread over ranks.
     """
     moved = size = 0.0
     for group in optimizer_d.param_groups:
         if "betas" not in group and not isinstance(optimizer_d, torch.optim.RMSprop):
             continue
-        rate = float(group.get("initial_lr", group["lr"]))  # a scheduler that warms up has lowered "lr"
+        base = group.get("initial_lr")  # a scheduler that warms up has lowered "lr"
+        rate = float(group["lr"] if base is None else base)
         for weight in group["params"]:
             if not is_lazy(weight) and weight.ndim >= 2 and not weight.is_meta:
                 moved += weight.numel() * rate * rate
                 square = weight.detach().abs().float().square().sum()
                 # A weight that is spread over ranks (FSDP) sums up its parts; all ranks make the controller.
                 size += float(square.full_tensor() if hasattr(square, "full_tensor") else square)
-    return math.sqrt(moved / size) if size > 0.0 else 0.0
+    step = math.sqrt(moved / size) if size > 0.0 else 0.0
+    return step if math.isfinite(step) else 0.0
 
 
 def _check_optimizer(optimizer: object) -> None:

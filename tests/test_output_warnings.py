@@ -278,14 +278,14 @@ def test_a_run_of_nothing_but_bad_observations_is_told_once(kind: Any, caplog: p
 
 
 class Nameless(GapShareLaw):
-    """A law with a fault: it proposes no number."""
+    """A law with a fault: it proposes NaN as the ratio."""
 
     def update(self, state: Any, observation: Any, ratio: float) -> Any:
         return state, math.nan
 
 
 class Rateless(CriticEffortLaw):
-    """A law whose rate is no number."""
+    """A law with a fault: it proposes NaN as the rate."""
 
     def update(self, state: Any, observation: Any, ratio: float, rate: float) -> Any:
         return state, 2.0, math.nan

@@ -800,6 +800,13 @@ def test_vectors_and_weights_without_values_say_nothing() -> None:
     assert relative_step(Adam([matrix(0.0)], lr=0.01)) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("lr", "size"), [(math.inf, 0.1), (1e300, 1e-15), (0.01, math.nan), (0.01, math.inf), (0.0, 0.1)]
+)
+def test_steps_without_a_size(lr: float, size: float) -> None:
+    assert relative_step(Adam([matrix(size)], lr=lr)) == 0.0
+
+
 def test_steps_that_depend_on_the_gradients() -> None:
     for optimizer in (SGD([matrix(0.1)], lr=0.01), torch.optim.ASGD([matrix(0.1)], lr=0.01)):
         assert relative_step(optimizer) == 0.0
@@ -809,6 +816,7 @@ def test_a_schedule_that_warms_up_hides_no_step() -> None:
     optimizer = Adam([matrix(0.1)], lr=torch.tensor(0.01))
     schedulers.LinearLR(optimizer, start_factor=0.1)
     assert relative_step(optimizer) == pytest.approx(0.1)
+    assert relative_step(Adam([{"params": [matrix(0.1)], "initial_lr": None}], lr=0.01)) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64, torch.complex64])
