@@ -14,9 +14,11 @@ import operator
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import partial
+from functools import partial, wraps
 from numbers import Integral, Real
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
+
+_CallableT = TypeVar("_CallableT", bound=Callable[..., object])
 
 LARGEST = 2**63
 """largest int that an argument or a state may hold; it converts to a float"""
@@ -44,18 +46,40 @@ def shortened(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
 
 
-def _parameters(cls: type) -> list[inspect.Parameter]:
-    """Return the parameters of a class's constructor, without self."""
-    return list(inspect.signature(cls.__init__).parameters.values())[1:]  # type: ignore[misc]  # of this very class
+def _parameters(callee: Callable[..., object]) -> list[inspect.Parameter]:
+    """Return the parameters of a function, or of a class's constructor without self."""
+    if isinstance(callee, type):
+        return list(inspect.signature(callee.__init__).parameters.values())[1:]  # type: ignore[misc]  # this very class
+    return list(inspect.signature(callee).parameters.values())
 
 
-def call(cls: type, args: Sequence[object], kwargs: Iterable[str]) -> None:
-    """Check a call of a class's constructor: values that need a name, and names that it does not know.
+def keywords(**hints: str) -> Callable[[_CallableT], _CallableT]:
+    """Return a decorator that checks calls of a function as :func:`call` does.
+
+    Args:
+        hints: what to do in place of keywords that the function does not have.
+    """
+
+    def decorate(function: _CallableT) -> _CallableT:
+        @wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            for name in kwargs.keys() & hints.keys():
+                raise TypeError(f"{function.__name__} has no argument {name!r}: {hints[name]}")
+            call(function, args, kwargs)
+            return function(*args, **kwargs)
+
+        return cast("_CallableT", checked)
+
+    return decorate
+
+
+def call(callee: Callable[..., object], args: Sequence[object], kwargs: Iterable[str]) -> None:
+    """Check a call of a function or a class: values that need a name, and names that it does not know.
 
     Raises:
         TypeError: if there is one. The message lists the names.
     """
-    parameters = _parameters(cls)
+    parameters = _parameters(callee)
     kinds = [parameter.kind for parameter in parameters]
     named = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     allowed = sum(
@@ -63,40 +87,42 @@ def call(cls: type, args: Sequence[object], kwargs: Iterable[str]) -> None:
     )
     if len(args) > allowed and named and inspect.Parameter.VAR_POSITIONAL not in kinds:
         value = shortened(args[allowed])
-        if allowed == 0 and hasattr(args[0], "param_groups"):
+        if hasattr(args[allowed], "param_groups"):
+            found = "no optimizer, for it does not set a learning rate" if allowed == 0 else "no further optimizer"
             raise TypeError(
-                f"{cls.__name__}({value}): it takes no optimizer, for it does not set a learning rate; "
-                "CriticEffortController(optimizer_d) sets both the number and the rate"
+                f"{callee.__name__}({value}): it takes {found}; CriticEffortController(optimizer_d) sets both the "
+                "number of critic updates and the critic's rate"
             )
         raise TypeError(
-            f"{cls.__name__}({value}): give this value by name, such as {named[0]}={value}; "
+            f"{callee.__name__}({value}): give this value by name, such as {named[0]}={value}; "
             f"the names are {', '.join(named)}"
         )
     rest = [parameter for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD]
-    options = _options(cls, str(rest[0].annotation)) if rest else ()
+    options = _options(callee, str(rest[0].annotation)) if rest else ()
     if options is not None:
-        known(cls, kwargs, options)
+        known(callee, kwargs, options)
 
 
-def _options(cls: type, annotation: str) -> Collection[str] | None:
+def _options(callee: Callable[..., object], annotation: str) -> Collection[str] | None:
     """Return the keys of Options if a constructor takes ``**options: Unpack[Options]``, None if it takes any."""
     found = re.fullmatch(r"Unpack\[(\w+)\]", annotation)
-    options = found and vars(sys.modules[cls.__init__.__module__]).get(found[1])  # type: ignore[misc]  # of this class
+    module = callee.__init__.__module__ if isinstance(callee, type) else callee.__module__  # type: ignore[misc]
+    options = found and vars(sys.modules[module]).get(found[1])
     return options.__annotations__ if options else None
 
 
-def known(cls: type, given: Iterable[str], more: Collection[str] = ()) -> None:
-    """Check that keywords are among the arguments that a class's constructor lists, or among ``more``.
+def known(callee: Callable[..., object], given: Iterable[str], more: Collection[str] = ()) -> None:
+    """Check that keywords are among the arguments that a function or a constructor lists, or among ``more``.
 
     Raises:
         TypeError: if one is not. The message names the one that was probably meant.
     """
-    names = list(dict.fromkeys((*(p.name for p in _parameters(cls) if p.kind is not p.VAR_KEYWORD), *more)))
+    names = list(dict.fromkeys((*(p.name for p in _parameters(callee) if p.kind is not p.VAR_KEYWORD), *more)))
     for name in given:
         if name not in names:
             close = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {close[0]!r}? It takes" if close else "it takes"
-            raise TypeError(f"{cls.__name__} has no argument {name!r}: {hint} {', '.join(names)}")
+            raise TypeError(f"{callee.__name__} has no argument {name!r}: {hint} {', '.join(names)}")
 
 
 def integer(name: str, value: object, at_least: int) -> int:

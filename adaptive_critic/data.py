@@ -159,6 +159,8 @@ def infinite_batches(loader: Iterable[BatchT]) -> InfiniteBatches[BatchT]:
 def _refuse_single_samples(loader: Any) -> None:
     """Refuse sources of single samples, or of no possible batch; the error says what to pass instead."""
     kind = type(loader).__name__
+    if isinstance(loader, type):
+        raise TypeError(f"loader is the class {loader.__name__}: expected an object of it, such as a DataLoader")
     if isinstance(loader, Dataset):
         raise TypeError(
             f"loader is a {kind}, a data set, which gives single samples: pass DataLoader(dataset, "

@@ -101,7 +101,8 @@ class CriticRate:
             if hasattr(hook, "critic_rate"):
                 raise ValueError(
                     f"another controller (at multiplier {hook.critic_rate().multiplier:g}) multiplies the learning "
-                    f"rates of optimizer_d ({type(self.optimizer).__name__}): detach it first"
+                    f"rates of optimizer_d ({type(self.optimizer).__name__}): call its detach() first. In a "
+                    "notebook that is controller.detach(), before a cell that makes the controller runs again"
                 )
         this = weakref.ref(self)
         undo = _install(self.optimizer, _hook(this, CriticRate._multiply), _hook(this, CriticRate._restore))

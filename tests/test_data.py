@@ -183,6 +183,11 @@ def test_what_is_no_source_of_batches_is_refused(loader: Any) -> None:
         infinite_batches(loader)
 
 
+def test_a_class_in_place_of_a_loader_is_refused() -> None:
+    with pytest.raises(TypeError, match="^loader is the class DataLoader: expected an object of it"):
+        infinite_batches(torch.utils.data.DataLoader)  # type: ignore[arg-type]
+
+
 class Stream(IterableDataset[torch.Tensor]):
     """A data set that can only be iterated."""
 

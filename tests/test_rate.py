@@ -726,7 +726,7 @@ def test_two_on_one_optimizer_are_refused() -> None:
     assert hooks(optimizer) == 2
     first.detach()
     second.attach()
-    with pytest.raises(ValueError, match="detach it first"):
+    with pytest.raises(ValueError, match=r"call its detach\(\) first"):
         first.attach()
 
 

@@ -442,6 +442,8 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"data": 5}, TypeError, "expected an iterable of batches, such as a DataLoader, got 5"),
     ({"device": "meta"}, ValueError, "device='meta', but the generator is on 'cpu'"),
     ({"ema": 1.0}, ValueError, r"^ema=1\.0"),
+    ({"latent_size": 2}, TypeError, "^create_gan_trainer has no argument 'latent_size': did you mean 'latent_dim'"),
+    ({"n_critic": 5}, TypeError, r"no argument 'n_critic': .* FixedController\(5\)\.attach\(trainer\)"),
 ]
 
 
@@ -449,6 +451,13 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
 def test_bad_options_are_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Setup(**options)
+
+
+def test_a_value_without_its_name_is_refused() -> None:
+    g, d = mlp(2, 2), mlp(2, 1)
+    optimizers = SGD(g.parameters(), lr=0.1), SGD(d.parameters(), lr=0.1)
+    with pytest.raises(TypeError, match=r"^create_gan_trainer\(\[1\]\): give this value by name, such as data=\[1\]"):
+        create_gan_trainer(g, d, *optimizers, [1])  # type: ignore[call-arg]
 
 
 def create(generator: Any, discriminator: Any, optimizer_g: Any, optimizer_d: Any) -> Engine:

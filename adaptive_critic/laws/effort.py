@@ -67,9 +67,9 @@ class CriticEffortLaw:
 
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
-        r^* = \max\!\left(\left(\frac{\text{base}}{\sqrt{m}} + \varphi \frac{\kappa}{\text{setpoint}}\right)
-        \mathrm{clip}\!\left(\text{contrast} \cdot \frac{\sigma}{\overline{g}}, 1, 4\right),
+        r^* = \max\!\left(c \left(\frac{\text{base}}{\sqrt{m}} + \varphi \frac{\kappa}{\text{setpoint}}\right),
         \min\!\left(1, \frac{\kappa}{2\, \text{setpoint}}\right)\right), \qquad
+        c = \mathrm{clip}\!\left(\text{contrast} \cdot \frac{\sigma}{\overline{g}}, 1, 4\right), \qquad
         \sigma^2 = \max(0, \mathrm{Var}\, g - \mathrm{Var}\, u)
 
     with g the gap before a generator update and u the part of it that the update takes, averaged over about ``window``

@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, DiskSaver
 
 from adaptive_critic import distributed
-from adaptive_critic.checks import integer
+from adaptive_critic.checks import integer, keywords
 from adaptive_critic.resume import files
 from adaptive_critic.resume.recipe import complete_recipe
 from adaptive_critic.state import StateError
@@ -101,6 +101,7 @@ class _WholeState:
         return distributed.full_state(self._optimizer)
 
 
+@keywords()
 def resume_exactly(
     trainer: Engine,
     folder: str | os.PathLike[str],

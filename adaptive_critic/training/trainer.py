@@ -10,7 +10,7 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from adaptive_critic.checks import attribute_name, integer
+from adaptive_critic.checks import attribute_name, integer, keywords
 from adaptive_critic.data import InfiniteBatches, infinite_batches
 from adaptive_critic.handler import DEFAULT_NAME, writes
 from adaptive_critic.random_state import RandomState
@@ -28,7 +28,10 @@ from adaptive_critic.training.step import GANTrainingStep
 
 _PUBLISHED = writes("batches", "ema_generator", "scaler", "to_save")
 
+_NUMBER = "a controller sets the number of critic updates, FixedController(5).attach(trainer) a constant one"
 
+
+@keywords(n_critic=_NUMBER, n_dis=_NUMBER, num_discriminator_steps=_NUMBER, critic_iters=_NUMBER)
 def create_gan_trainer(
     generator: nn.Module,
     discriminator: nn.Module,

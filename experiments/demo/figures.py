@@ -44,7 +44,7 @@ def _draw_quality(ax: Axes, runs: Sequence[Run]) -> None:
     target = goal(runs)
     ax.axhline(target.value, color="#777777", linewidth=1.0, linestyle=":")
     ax.annotate(
-        target.what, (1.0, target.value), (0, 3), ("axes fraction", "data"), "offset points", ha="right", size=9
+        target.what, (0.01, target.value), (0, -4), ("axes fraction", "data"), "offset points", va="top", size=9
     )
     for run, colour in zip(runs, colours(len(runs)), strict=True):
         label = parse(run.name).title

@@ -344,6 +344,11 @@ def test_an_optimizer_goes_to_the_controller_that_takes_one() -> None:
     assert "initial=" not in str(got.value)
 
 
+def test_a_second_optimizer_is_refused_as_one() -> None:
+    with pytest.raises(TypeError, match=r"it takes no further optimizer; CriticEffortController\(optimizer_d\) sets"):
+        make("CriticEffortController(optimizer_d, optimizer_d)")
+
+
 @pytest.mark.parametrize("code", HANDLERS.values(), ids=HANDLERS.keys())
 def test_an_unknown_name_names_the_class_and_the_right_name(code: str) -> None:
     name = code.partition("(")[0]
