@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
-from adaptive_critic.checks import attribute_name, integer
+from adaptive_critic.checks import attribute_name, integer, keywords
 from adaptive_critic.handler import DEFAULT_NAME, Handler, critic_updates, prefix
 
 _FORMAT = 1
@@ -170,6 +170,7 @@ def _point(row: Sequence[float]) -> HistoryPoint:
     return HistoryPoint(first, last, iterations, updates, lowest, highest, ratio, signal, *rate)
 
 
+@keywords(title="it returns a figure of matplotlib: figure.suptitle(...)")
 def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure: Any = None) -> Any:
     """Draw a controller's history over iterations: critic updates and ratio, the critic's rate, the signal.
 

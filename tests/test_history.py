@@ -274,3 +274,8 @@ class TestPlot:
             plot_history([1, 2], figure=figure)  # type: ignore[list-item]  # that is the test
         with pytest.raises(TypeError, match="history=5: expected a ControllerHistory"):
             plot_history(5, figure=figure)  # type: ignore[arg-type]  # that is the test
+
+
+def test_a_title_is_set_on_the_figure() -> None:
+    with pytest.raises(TypeError, match=r"^plot_history has no argument 'title': it returns a figure of matplotlib"):
+        plot_history([], title="mine")  # type: ignore[call-arg]
