@@ -165,7 +165,7 @@ def test_an_optimizer_that_is_none_is_quoted() -> None:
 def test_two_controllers_on_one_optimizer_are_refused() -> None:
     run = Run()
     with pytest.raises(
-        ValueError, match=r"another controller .* multiplies the learning rates of optimizer_d \(SGD\): detach it"
+        ValueError, match=r"another controller .* multiplies the learning rates of optimizer_d \(SGD\): call its detach"
     ):
         CriticEffortController(run.optimizer)
     run.controller.attach(run.trainer)
@@ -221,7 +221,7 @@ def test_a_right_loop_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     trainer, optimizer_d = gan()
     CriticEffortController(optimizer_d).attach(trainer)
     with caplog.at_level(logging.WARNING, logger="adaptive_critic"):
-        trainer.run(max_iters=120, epoch_length=60)
+        trainer.run(max_epochs=2, epoch_length=60)
     assert caplog.records == []
 
 
@@ -359,14 +359,14 @@ def test_a_resumed_run_is_the_uninterrupted_one() -> None:
     trainer.add_event_handler(
         Events.ITERATION_COMPLETED(once=30), lambda: saved.append(copy.deepcopy(state(trainer, controller)))
     )
-    trainer.run(max_iters=60, epoch_length=20)
+    trainer.run(max_epochs=3, epoch_length=20)
     again, other_d = gan()
     twin = CriticEffortController(other_d, warmup=2, gain=0.2)
     twin.load_state_dict(saved[0]["c"])
     for name, item in again.state.to_save.items():
         item.load_state_dict(saved[0][name])
     twin.attach(again)
-    again.run(max_iters=60, epoch_length=20)
+    again.run(max_epochs=3, epoch_length=20)
     assert twin.state_dict() == controller.state_dict()
     assert all(torch.equal(one, other) for one, other in zip(weights(trainer), weights(again), strict=True))
 
@@ -389,7 +389,7 @@ def test_it_goes_on_over_a_rollback() -> None:
     trainer.add_event_handler(Events.ITERATION_COMPLETED(once=36), spoil)
     rates: list[float] = []
     trainer.add_event_handler(Events.ITERATION_STARTED, lambda: rates.append(trainer.state.critic_rate))
-    trainer.run(max_iters=80, epoch_length=40)
+    trainer.run(max_epochs=2, epoch_length=40)
     assert guard.interventions == 1
     assert (rates[0], rates[40]) == (8.0, 1.0)
     assert optimizer_d.param_groups[0]["lr"] == 1e-3

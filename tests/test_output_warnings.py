@@ -478,7 +478,7 @@ def test_a_gan_whose_step_swaps_its_scores_is_told_within_100_iterations(
             WassersteinGapController(output_transform=transform).attach(trainer)
         else:
             CriticEffortController(optimizer_d, output_transform=transform).attach(trainer)
-        trainer.run(max_iters=100, epoch_length=100)
+        trainer.run(max_epochs=1, epoch_length=100)
     messages = told(caplog)
     assert len(messages) == (transform is not None)
     assert all("the critic has scored fakes above real samples" in message for message in messages)

@@ -8,6 +8,7 @@ import inspect
 import io
 import math
 import pickle
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,9 +77,11 @@ def fused(kind: Callable[..., Optimizer]) -> Callable[[Any, Any], Optimizer]:
 
 def runs(make: Callable[[Any, Any], Optimizer]) -> bool:
     """Whether this version of torch has it on the CPU."""
+    parameter = weight()
+    parameter.grad = torch.ones_like(parameter)
     try:
-        make([weight()], 0.1)
-    except RuntimeError:
+        make([parameter], 0.1).step()
+    except (RuntimeError, NotImplementedError):
         return False
     return True
 
@@ -203,6 +206,8 @@ def test_a_captured_graph_would_follow_the_multiplier() -> None:
 
 
 def test_a_rate_that_is_differentiated_through_is_replaced() -> None:
+    if torch.__version__ < "2.4":
+        pytest.skip("torch 2.4 takes such a rate for SGD")
     lr = torch.tensor(0.5, requires_grad=True)
     source = torch.zeros(1, requires_grad=True)
     copied = source.clone()
@@ -793,7 +798,9 @@ def test_a_step_relative_to_the_weights() -> None:
 
 
 def test_vectors_and_weights_without_values_say_nothing() -> None:
-    lazy = nn.LazyLinear(3).weight
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch 2.3 warns of every lazy module
+        lazy = nn.LazyLinear(3).weight
     meta = nn.Parameter(torch.empty(2, 2, device="meta"))
     assert relative_step(Adam([matrix(0.1), nn.Parameter(torch.ones(3)), lazy, meta], lr=0.01)) == pytest.approx(0.1)
     assert relative_step(Adam([nn.Parameter(torch.ones(3)), lazy, meta], lr=0.01)) == 0.0
