@@ -24,6 +24,15 @@ LARGEST = 2**63
 """largest int that an argument or a state may hold; it converts to a float"""
 
 
+# What other code calls our arguments.
+_OTHER_NAMES = {
+    "initial": ("n_critic", "n_dis", "critic_iters"),
+    "steps": ("n_critic", "n_dis", "critic_iters", "n"),
+    "latent_dim": ("z_dim", "nz", "noise_dim"),
+    "gradient_penalty": ("gp", "gp_weight", "lambda_gp"),
+    "objective": ("loss", "gan_mode"),
+}
+
 # Parts of the repr of equal settings that differ between ranks: an address in memory, the rank's device.
 _OF_ONE_RANK = re.compile(r" at 0x[0-9a-fA-F]+|, index=\d+(?=\))|(?<=cuda):\d+|(?<=[hnx]pu):\d+")
 
@@ -44,6 +53,11 @@ def shortened(value: object) -> str:
     except ValueError:
         return f"an int of {value.bit_length() if isinstance(value, int) else 'many'} bits"
     return text if len(text) <= 60 else f"{text[:40]}... ({len(text)} characters)"
+
+
+def kind_of(value: object) -> str:
+    """Return what a value is, for an error: the name of its type, or that it is a class itself."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def _parameters(callee: Callable[..., object]) -> list[inspect.Parameter]:
@@ -120,7 +134,8 @@ def known(callee: Callable[..., object], given: Iterable[str], more: Collection[
     names = list(dict.fromkeys((*(p.name for p in _parameters(callee) if p.kind is not p.VAR_KEYWORD), *more)))
     for name in given:
         if name not in names:
-            close = difflib.get_close_matches(name, names, 1)
+            close = [ours for ours, others in _OTHER_NAMES.items() if name in others and ours in names]
+            close += difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {close[0]!r}? It takes" if close else "it takes"
             raise TypeError(f"{callee.__name__} has no argument {name!r}: {hint} {', '.join(names)}")
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ignite.engine import Engine, Events, State
 
-from adaptive_critic.checks import attribute_name, call, describe
+from adaptive_critic.checks import attribute_name, call, describe, kind_of
 from adaptive_critic.events import CriticEvents
 
 DEFAULT_NAME = "num_discriminator_steps"
@@ -95,7 +95,7 @@ class Handler:
     def _check_free(self, engine: object) -> None:
         """Check that this can be attached to ``engine``, or raise what :meth:`attach` says."""
         if not isinstance(engine, Engine):
-            raise TypeError(f"attach expects an ignite.engine.Engine, got {type(engine).__name__}")
+            raise TypeError(f"attach expects an ignite.engine.Engine, got {kind_of(engine)}")
         if self._engine is not None:
             raise RuntimeError(f"{self!r} is attached already; detach() it first")
 

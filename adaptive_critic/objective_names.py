@@ -15,7 +15,7 @@ _OTHER_NAMES = {
     "wasserstein": ("wgan",),
     "wasserstein-gp": ("wgan-gp", "wgangp"),
     "wasserstein-clip": ("wgan-clip",),
-    "non-saturating": ("ns", "nsgan", "ns-gan"),
+    "non-saturating": ("ns", "nsgan", "ns-gan", "bce", "vanilla"),
     "least-squares": ("ls", "lsgan", "ls-gan"),
 }
 _NAMES = {other: name for name, others in _OTHER_NAMES.items() for other in others}

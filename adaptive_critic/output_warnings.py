@@ -115,8 +115,8 @@ class OutputWarnings:
         for key, length in wrong.items():
             self._log(
                 "entries",
-                "%r has length %d, but n = %d was asked for: does the step's loop read the number "
-                "that the controller writes?",
+                "%r has length %d, but n = %d was asked for: does the loop read the number that the controller writes, "
+                "or, in a loop of your own, the one that observe() returns?",
                 key, length, steps,
             )  # fmt: skip
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import weakref
 from collections import OrderedDict
@@ -15,10 +16,13 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
-from adaptive_critic.checks import real, shortened
+from adaptive_critic.checks import kind_of, real, shortened
 
 # Code of torch's wrapper of a class's step, which runs the hooks.
 _RUNS_HOOKS = Optimizer.profile_hook_step(lambda: None).__code__
+_FORGOTTEN = 200  # steps before the first iteration that was observed; n is at most 20 by default
+
+_logger = logging.getLogger("adaptive_critic")
 
 
 class CriticRate:
@@ -45,6 +49,7 @@ class CriticRate:
         optimizer: the optimizer.
         steps: number of calls of its ``step`` while attached. A gradient scaler makes no call for a step that it skips,
             unless the optimizer is fused.
+        observed: False until the controller, if it has one, observes an iteration; 200 steps before that are told.
 
     Raises:
         TypeError: if ``optimizer_d`` is not an Optimizer, or ``multiplier`` is not a number.
@@ -66,6 +71,7 @@ class CriticRate:
         _check_optimizer(optimizer_d)
         self.optimizer = optimizer_d
         self.steps = 0
+        self.observed = True
         self._factors: dict[tuple[torch.device, torch.dtype], Tensor] = {}
         self._undo: weakref.finalize[..., CriticRate] | None = None
         # The rates multiplied now: (group, the user's rate, the product), and (the rate, a copy of the user's).
@@ -125,6 +131,13 @@ class CriticRate:
         # Rates are multiplied already if this is the step of a base class, whose hooks run too.
         if not self._restore():
             self.steps += 1
+            if self.steps == _FORGOTTEN and not self.observed:
+                _logger.warning(
+                    "optimizer_d has made %d steps at %g times its learning rate, and its controller has observed no "
+                    "iteration: attach it to the trainer, or call n_critic = controller.observe(output) after each "
+                    "generator update",
+                    self.steps, self._multiplier,
+                )  # fmt: skip
         for group in self.optimizer.param_groups:
             rate = group["lr"]
             if not isinstance(rate, Tensor) or rate.requires_grad:
@@ -181,7 +194,9 @@ def relative_step(optimizer_d: Optimizer) -> float:
 def _check_optimizer(optimizer: object) -> None:
     name = type(optimizer).__name__
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(f"optimizer_d={shortened(optimizer)}: expected a torch.optim.Optimizer, got {name}")
+        raise TypeError(
+            f"optimizer_d={shortened(optimizer)}: expected a torch.optim.Optimizer, got {kind_of(optimizer)}"
+        )
     if not hasattr(optimizer, "_optimizer_step_pre_hooks"):  # a wrapper that does not call Optimizer.__init__
         raise ValueError(
             f"optimizer_d is a {name} without step hooks: give the optimizer that it wraps, often {name}.optimizer"

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
+from adaptive_critic.checks import kind_of, shortened
 from adaptive_critic.controller import Controller
 from adaptive_critic.reports import RoundReports
 from adaptive_critic.step_output import Scalar
@@ -91,7 +92,7 @@ class Rounds:
 
     def __init__(self, controller: Controller) -> None:
         if not isinstance(controller, Controller):
-            raise TypeError(f"controller={controller!r}: expected a controller, got {type(controller).__name__}")
+            raise TypeError(f"controller={shortened(controller)}: expected a controller, got {kind_of(controller)}")
         if controller.guard is not None and controller.guard.ends_epochs:
             raise ValueError(
                 "on_divergence='terminate_epoch': a loop of your own has no epoch that a guard could end. Use "

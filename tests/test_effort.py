@@ -162,6 +162,11 @@ def test_an_optimizer_that_is_none_is_quoted() -> None:
         CriticEffortController(nn.Linear(1, 1))  # type: ignore[arg-type]
 
 
+def test_a_class_in_place_of_an_optimizer_is_named_as_one() -> None:
+    with pytest.raises(TypeError, match=r"expected a torch.optim.Optimizer, got the class Adam"):
+        CriticEffortController(torch.optim.Adam)  # type: ignore[arg-type]
+
+
 def test_two_controllers_on_one_optimizer_are_refused() -> None:
     run = Run()
     with pytest.raises(
@@ -217,6 +222,33 @@ def test_an_optimizer_that_is_not_the_critics_alone_is_logged_once(kind: str, ca
     )}[kind] in message  # fmt: skip
 
 
+def test_a_loop_that_never_observes_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    controller = CriticEffortController(optimizer)
+    parameter.grad = torch.ones(1)
+    for _ in range(199):
+        optimizer.step()
+    assert caplog.messages == []
+    for _ in range(300):
+        optimizer.step()
+    (message,) = caplog.messages
+    assert message.startswith("optimizer_d has made 200 steps at 8 times its learning rate, and its controller has")
+    controller.detach()
+
+
+def test_steps_after_an_observed_iteration_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    controller = CriticEffortController(optimizer)
+    parameter.grad = torch.ones(1)
+    optimizer.step()
+    controller.observe({"d_real": [1.0], "d_fake": [0.0], "g_fake": 0.0})
+    for _ in range(300):
+        optimizer.step()
+    assert caplog.messages == []
+
+
 def test_a_right_loop_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     trainer, optimizer_d = gan()
     CriticEffortController(optimizer_d).attach(trainer)
@@ -228,7 +260,7 @@ def test_a_right_loop_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
 def test_other_runs_saves_and_steps_before_do_not_confuse_the_comparison(caplog: pytest.LogCaptureFixture) -> None:
     run = Run()
     with caplog.at_level(logging.WARNING, logger="adaptive_critic"):
-        for _ in range(200):  # the critic is trained before
+        for _ in range(150):  # the critic is trained before
             run.critic_update()
         run.controller.attach(run.trainer)
         saved: list[Any] = []

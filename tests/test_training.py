@@ -443,6 +443,8 @@ BAD_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"device": "meta"}, ValueError, "device='meta', but the generator is on 'cpu'"),
     ({"ema": 1.0}, ValueError, r"^ema=1\.0"),
     ({"latent_size": 2}, TypeError, "^create_gan_trainer has no argument 'latent_size': did you mean 'latent_dim'"),
+    ({"z_dim": 2}, TypeError, "no argument 'z_dim': did you mean 'latent_dim'"),
+    ({"ema": True}, TypeError, r"^ema=True: expected the decay, such as 0\.999"),
     ({"n_critic": 5}, TypeError, r"no argument 'n_critic': .* FixedController\(5\)\.attach\(trainer\)"),
 ]
 

@@ -293,6 +293,6 @@ def as_guard(on_divergence: Any, param_name: str, output_transform: Any) -> Dive
             "on_divergence='rollback' has to be told what to restore: "
             "on_divergence=DivergenceGuard('rollback', to_restore={'generator': generator, ...})"
         )
-    if not isinstance(on_divergence, str) and not callable(on_divergence):
+    if isinstance(on_divergence, type) or not (isinstance(on_divergence, str) or callable(on_divergence)):
         raise TypeError(f"on_divergence={on_divergence!r}: {options.expected_modes()}, a DivergenceGuard, or None")
     return DivergenceGuard(on_divergence, output_transform=output_transform, param_name=param_name)

@@ -108,6 +108,7 @@ class CriticEffortController(FeedbackController):
     ) -> None:
         self._rates = low, high = _pair(rates)
         self._critic_rate = CriticRate(optimizer_d)
+        self._critic_rate.observed = False
         bound = _first_bound(relative_step(optimizer_d), high)
         super().__init__(
             CriticEffortLaw(
@@ -213,6 +214,7 @@ class CriticEffortController(FeedbackController):
 
     def _compare_steps(self) -> None:
         """Log, once per run, if the optimizer's steps can't be those of the critic's updates."""
+        self._critic_rate.observed = True
         now = self._critic_rate.steps, self.critic_updates, self.generator_updates
         first = self._first = self._first or now  # what was stepped before the first iteration's end says nothing
         made, asked, iterations = now[0] - first[0], now[1] - first[1], now[2] - first[2]

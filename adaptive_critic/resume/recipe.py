@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
-from adaptive_critic.checks import stateful
+from adaptive_critic.checks import shortened, stateful
 from adaptive_critic.random_state import RandomState
 from adaptive_critic.state import StateError
 
@@ -63,7 +63,9 @@ def complete_recipe(
     if not isinstance(trainer, Engine):
         raise TypeError(f"trainer={trainer!r}: expected an ignite.engine.Engine, got {type(trainer).__name__}")
     if not isinstance(objects, Mapping):
-        raise TypeError(f"objects={objects!r}: expected a dict from names to objects, got {type(objects).__name__}")
+        raise TypeError(
+            f"objects={shortened(objects)}: expected a dict from names to objects, got {type(objects).__name__}"
+        )
     listed: dict[str, Any] = dict(getattr(trainer.state, "to_save", {}))
     for name, item in objects.items():
         if listed.get(name, item) is not item:

@@ -46,7 +46,7 @@ def check_networks(
         if theirs:
             raise ValueError(
                 f"{name} steps {len(theirs)} parameter(s) of the {other}, such as {theirs[0]!r}: it may "
-                f"step those of the {own} only; are optimizer_g and optimizer_d swapped?"
+                f"step those of the {own} only; are the two optimizers, or the two networks, swapped?"
             )
         raise ValueError(
             f"{name} steps {len(foreign)} tensor(s) that are not parameters of the {own}: was it made for "
@@ -100,6 +100,8 @@ def averaged(generator: nn.Module, ema: float | AveragedModel | None) -> Average
     if ema is None:
         return None
     if not isinstance(ema, AveragedModel):
+        if isinstance(ema, bool):
+            raise TypeError(f"ema={ema}: expected the decay, such as 0.999, or an AveragedModel")
         return AveragedGenerator(generator, real("ema", ema, at_least=0.0, below=1.0))
     own, others = (
         [(parameter.shape, parameter.dtype) for parameter in network.parameters()]

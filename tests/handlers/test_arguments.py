@@ -344,6 +344,19 @@ def test_an_optimizer_goes_to_the_controller_that_takes_one() -> None:
     assert "initial=" not in str(got.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "meant"), [("WassersteinGapController(n_critic=5)", "initial"), ("FixedController(n=5)", "steps")]
+)
+def test_names_of_other_code_are_told_ours(code: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"did you mean '{meant}'"):
+        make(code)
+
+
+def test_a_guard_class_in_place_of_a_guard_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"on_divergence=<class .*a DivergenceGuard, or None"):
+        make("WassersteinGapController(on_divergence=DivergenceGuard)")
+
+
 def test_a_second_optimizer_is_refused_as_one() -> None:
     with pytest.raises(TypeError, match=r"it takes no further optimizer; CriticEffortController\(optimizer_d\) sets"):
         make("CriticEffortController(optimizer_d, optimizer_d)")
