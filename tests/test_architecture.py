@@ -81,7 +81,7 @@ TABLE = {
         {"checks", "controller", "decision", "handlers", "laws", "objective_names", "rate", "signals"},
     ),
     "reports": Row({"torch"}, {"checks", "state", "step_output"}),
-    "rounds": Row({"ignite"}, {"controller", "reports", "state", "step_output"}),
+    "rounds": Row({"ignite"}, {"checks", "controller", "reports", "state", "step_output"}),
     "audit": Row({"torch"}, {"audit", "checks", "controller", "rounds"}),
     "adapters": Row({"ignite"}, {"adapters", "checks", "rounds"}),
     "training": Row(

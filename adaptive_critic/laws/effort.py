@@ -20,6 +20,7 @@ _RATE_RESTS_AT = 0.3  # responding share
 _KEEPS_UP = 2.0  # kappa in setpoints below which the critic keeps up: the rate does not rise, fewer updates would do
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
 _STEEPER = 4.0  # average gaps that one generator update takes where the critic breaks
+_BEYOND_NOISE = 4.0  # standard deviations of u: late in a run noise alone reaches below minus the average gap
 _CEILING_DOUBLES_IN = 2000  # iterations; with 500 a critic under R1 had overshot again within 170 to 450
 _NO_CEILING = 700.0  # exp overflows shortly above
 _MOST_STEPS = 1000  # a decision over more iterations takes longer steps, which bounds its time
@@ -102,13 +103,12 @@ class CriticEffortLaw:
 
     A critic whose own steps overshoot scores real data below generated data for a moment, or becomes so steep that one
     generator update takes several gaps. The swings grow within a few iterations until the critic breaks. So when g is
-    below :math:`-\overline{g}`, or u beyond :math:`\pm 4 \overline{g}`, m is halved at once. It stays at or below that
-    bound, which doubles every 2000 iterations. Such an observation enters no average. ``bound`` is the first of these
-    bounds, for a critic that a single step at a higher rate would change too much.
+    below :math:`-\overline{g}`, or u beyond :math:`\pm 4 \overline{g}`, and four standard deviations of u from its
+    average, m is halved at once. It stays at or below that bound, which doubles every 2000 iterations. Such an
+    observation enters no average. ``bound`` is the first bound, where a single step would change a critic too much.
 
-    An average gap at or below 0 (the critic has no advantage left) counts as an error of +1 for r, and lowers m at full
-    speed. But for an overshoot, r and m are held for the first ``warmup`` observations: an untrained critic has a gap
-    near 0. The law is invariant under D -> a*D + b, a > 0.
+    An average gap at or below 0 (the critic has no advantage) counts as an error of +1 for r, and lowers m at full
+    speed. In the first ``warmup`` observations only an overshoot moves m. All is invariant under a*D + b, a > 0.
 
     Args:
         setpoint: kappa that is worth one critic update, if all of it responds; in (0, 1). From twice that on n is at
@@ -179,7 +179,7 @@ class CriticEffortLaw:
         assumed = max(1.0 - kappa / self.saturation, 0.0)
         if not 0.0 < kappa < math.inf:
             return assumed, _PRIOR_SPREAD
-        noise = max(_finite(state.used_square - state.used * state.used) / state.gap / state.gap, 0.0)
+        noise = _variance(state.used, state.used_square) / state.gap / state.gap
         slope = kappa * _PRIOR_SPREAD
         known = noise + state.square * slope * slope
         if not 0.0 < known < math.inf:
@@ -191,8 +191,7 @@ class CriticEffortLaw:
         """Return r* at this multiplier; infinite if the critic has no advantage."""
         if state.gap <= 0.0:
             return math.inf
-        noise = state.used_square - state.used * state.used
-        variance = _finite(state.gap_square - state.gap * state.gap - noise)
+        variance = _variance(state.gap, state.gap_square) - _variance(state.used, state.used_square)
         swing = math.sqrt(max(variance, 0.0)) / state.gap
         behind = max(self.share(state), 0.0) / self.setpoint
         wanted = self.base / math.sqrt(rate)
@@ -248,11 +247,11 @@ class CriticEffortLaw:
     def _overshot(self, state: CriticEffortState, observation: Observation) -> bool:
         """Return whether the critic scores real data far below generated data, or is far steeper than before."""
         used, gap = observation.mean
-        used_spread, gap_spread = (
-            math.sqrt(max(_finite(square - mean * mean), 0.0))
-            for mean, square in zip(observation.mean, observation.mean_square, strict=True)
-        )
-        return state.gap > 0.0 and (gap - gap_spread < -state.gap or abs(used) + used_spread > _STEEPER * state.gap)
+        used_spread, gap_spread = map(math.sqrt, map(_variance, observation.mean, observation.mean_square))
+        noise = _BEYOND_NOISE * math.sqrt(_variance(state.used, state.used_square))
+        below = gap - gap_spread < min(-state.gap, state.gap - noise)
+        steep = abs(used) + used_spread > _STEEPER * state.gap and abs(used - state.used) + used_spread > noise
+        return state.gap > 0.0 and (below or steep)
 
     def _compared(self, state: CriticEffortState, observation: Observation, current: float) -> CriticEffortState:
         """Add the iterations of one half to the sums, relative to the kappa before them."""
@@ -295,6 +294,7 @@ class CriticEffortLaw:
         return self.share(state) if state.observed else math.nan
 
 
-def _finite(number: float) -> float:
-    """Return the number, 0 where squares overflowed."""
-    return number if math.isfinite(number) else 0.0
+def _variance(mean: float, square: float) -> float:
+    """Return the variance; 0 where squares overflowed."""
+    variance = square - mean * mean
+    return max(variance, 0.0) if math.isfinite(variance) else 0.0

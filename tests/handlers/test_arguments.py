@@ -325,7 +325,7 @@ MISTYPED: list[tuple[str, str]] = [
     ("ControllerHistory(5, 'n')", "ControllerHistory('n'): give this value by name, such as param_name='n'; the"),
     (
         "WassersteinGapController(n_critic=5)",
-        "WassersteinGapController has no argument 'n_critic': it takes initial, l",
+        "WassersteinGapController has no argument 'n_critic': did you mean 'initial'? It takes initial, l",
     ),
 ]
 

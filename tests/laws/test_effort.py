@@ -196,6 +196,22 @@ def test_noise_and_a_lost_critic_are_no_overshoot(known: CriticEffortState) -> N
     assert LAW.update(known, seen(used, gap), 1.0, 8.0)[0].ceiling == 700.0
 
 
+@pytest.mark.parametrize(
+    ("seen_now", "rate"),
+    [
+        (seen(0.5, -2.19), 8.0),  # u varies by 0.8 of the average gap: 3.99 of that from the average
+        (seen(0.5, -2.21), 4.0),
+        (seen(4.49, 1.0), 8.0),
+        (seen(4.51, 1.0), 4.0),
+        (seen(-4.01, 1.0), 4.0),
+    ],
+)
+def test_within_four_deviations_it_is_no_overshoot(seen_now: Observation, rate: float) -> None:
+    noise = 0.8**2 if seen_now.mean[0] == 0.5 else 1.0
+    known = state(0.5, 1.0, noise=noise)._replace(observed=3)
+    assert LAW.update(known, seen_now, 1.0, 8.0)[2] == rate
+
+
 def test_the_rate_rises_again_by_a_factor_of_two_in_2000_iterations() -> None:
     now, _, rate = LAW.update(state(0.1, 1.0), seen(0.1, -2.0), 1.0, 16.0)
     ratio, rates = 1.0, [rate]
