@@ -102,11 +102,11 @@ def blocks() -> dict[str, Block]:
             for seed in TUNING_SEEDS
         ),
         # Final seeds below these have been looked at (experiments/report/seeds.py).
-        Block("cheap", "cheap evaluation tasks, final seeds 38-42", cheap, every, tuple(range(38, 43))),
-        Block("cheap-more", "cheap evaluation tasks, final seeds 43-47", cheap, every, tuple(range(43, 48))),
+        Block("cheap", "cheap evaluation tasks, final seeds 41-45", cheap, every, tuple(range(41, 46))),
+        Block("cheap-more", "cheap evaluation tasks, final seeds 46-50", cheap, every, tuple(range(46, 51))),
         *(
             Block(f"images-{seed}", f"image evaluation tasks, final seed {seed}", images, every, (seed,))
-            for seed in range(14, 19)
+            for seed in range(16, 21)
         ),
     ]
     return {block.name: block for block in found}

@@ -69,6 +69,8 @@ SEEN = (
     Seen(seeds=tuple(range(7, 12)), cheap=False, frozen_at="147cbe3"),
     Seen(seeds=(35, 36, 37), cheap=True, frozen_at="aea1ccc"),
     Seen(seeds=(12, 13), cheap=False, frozen_at="aea1ccc"),
+    Seen(seeds=(38, 39, 40), cheap=True, frozen_at="1a231a4"),
+    Seen(seeds=(14, 15), cheap=False, frozen_at="1a231a4"),
 )
 """Seeds that have been scored, each group with the settings of one commit."""
 

@@ -50,12 +50,12 @@ def dcgan(toy: Toy, rounds: Rounds, batches: int) -> None:
         error_fake = binary_cross_entropy(fake_output, 0.0 * ones)
         backward(error_fake)
         toy.optimizer_d.step()
-        d_real, d_fake = (torch.logit(output).mean() for output in (real_output, fake_output))  # new
+        d_real, d_fake = (torch.logit(output, eps=1e-6).mean() for output in (real_output, fake_output))  # new
         if rounds.critic(d_real=d_real, d_fake=d_fake, d_loss=error_real + error_fake):  # new
             output = toy.score_fake(toy.fake()).sigmoid()  # was: netD(fake)
             error = binary_cross_entropy(output, ones)
             step(toy.optimizer_g, error)
-            rounds.generator(g_loss=error, g_fake=torch.logit(output).mean())  # new
+            rounds.generator(g_loss=error, g_fake=torch.logit(output, eps=1e-6).mean())  # new
 
 
 class BasicSRModel:
