@@ -156,9 +156,8 @@ def first(output: Any, key: str) -> Scalar:
     if _is_scalar(value):
         raise StepOutputError(
             f"{key!r} must hold one entry for each critic update, got one number, {_describe(value)}. This rule needs "
-            "the first critic update's entry; collect the updates' values in the loop and return all of them:\n"
-            f"    values = [critic_update(next(real_batches)) for _ in range(engine.state.num_discriminator_steps)]\n"
-            f"    return {{{key!r}: values, ...}}"
+            "the first critic update's entry: collect the values in the loop over critic updates, "
+            f"values.append(value.detach()), and return {{{key!r}: values, ...}}"
         )
     return _entry(value, key, 0)
 
