@@ -25,8 +25,8 @@ def objective_name(name: str) -> str:
     """Return this project's name of an objective, in lower case with hyphens; an unknown name stays as it is.
 
     Example:
-        >>> objective_name("WGAN_GP"), objective_name("lsgan"), objective_name("hinge")
-        ('wasserstein-gp', 'least-squares', 'hinge')
+        >>> objective_name("WGAN_GP"), objective_name("lsgan"), objective_name("bce")
+        ('wasserstein-gp', 'least-squares', 'non-saturating')
     """
     plain = name.strip().lower().replace("_", "-").replace(" ", "-")
     return _NAMES.get(plain, plain)

@@ -208,7 +208,7 @@ def test_blocks_cover_the_suite_and_keep_the_roles_of_seeds_apart() -> None:
         assert len(tuning) == 1
     for task in all_tasks().values():
         final = [b for b in found if task.name in b.tasks and not set(b.seeds) & set(TUNING_SEEDS)]
-        expected = set() if task.suite == "development" else set(range(38, 48) if task.cheap else range(14, 19))
+        expected = set() if task.suite == "development" else set(range(41, 51) if task.cheap else range(16, 21))
         assert {seed for block in final for seed in block.seeds} == expected
         assert not any(seed in expected for seen in SEEN if seen.cheap is task.cheap for seed in seen.seeds)
 
