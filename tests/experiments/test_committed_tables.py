@@ -32,10 +32,10 @@ def test_every_committed_run_of_the_first_edition_is_read_as_what_it_is() -> Non
 @pytest.mark.parametrize(
     ("folder", "runs"),
     [
-        (RESULTS, 858 + 1810 + 829 + 175),
-        (IMAGES, 56 + 128 + 37 + 72),
-        (SUITE_IMAGES, 78 + 42 + 48),
-        (EARLIER, 280 + 16 + 33 + 8 + 6),
+        (RESULTS, 858 + 1810 + 898 + 740),
+        (IMAGES, 56 + 128 + 37 + 56 + 93),
+        (SUITE_IMAGES, 78 + 42 + 42 + 42),
+        (EARLIER, 280 + 16 + 33 + 8 + 6 + 172 + 20 + 6),
     ],
 )
 def test_every_committed_run_of_the_second_edition_is_read(folder: Path, runs: int) -> None:
