@@ -848,7 +848,7 @@ GOOD = output(STREAM[0], 3)
         ("WassersteinGapController()", _Slots(), "must return a dict"),
         ("WassersteinGapController()", {"loss": 1.0}, r"no 'd_real', 'd_fake' and 'g_fake'; it has \['loss'\]"),
         ("WassersteinGapController()", {"g_fake": 0.0, "d_fake": [1.0]}, r"no 'd_real'; it has \['d_fake', 'g_fake'\]"),
-        ("WassersteinGapController()", GOOD | {"d_real": 0.5}, r"'d_real' must hold one entry .*values = \[critic_up"),
+        ("WassersteinGapController()", GOOD | {"d_real": 0.5}, r"'d_real' must hold one entry .*values\.append\(value"),
         ("WassersteinGapController()", GOOD | {"d_real": torch.tensor(0.5)}, "'d_real' must hold one entry"),
         ("WassersteinGapController()", GOOD | {"d_real": torch.zeros(3, 1)}, r"'d_real'.*shape \(3, 1\)"),
         ("WassersteinGapController()", GOOD | {"d_fake": []}, "'d_fake'.*of length 0"),
@@ -940,8 +940,8 @@ def test_a_step_that_does_not_read_the_number_is_told_once(caplog: pytest.LogCap
     trainer.run(range(30))
     (record,) = caplog.records
     assert record.getMessage() == (
-        "'d_real' has length 5, but n = 3 was asked for: does the step's loop read the number that the "
-        "controller writes?"
+        "'d_real' has length 5, but n = 3 was asked for: does the loop read the number that the controller writes, "
+        "or, in a loop of your own, the one that observe() returns?"
     )
 
 
