@@ -428,7 +428,7 @@
     const ends = [...new Set([profile.seeds[0], profile.seeds[profile.seeds.length - 1]])];
     byId("profile-note").textContent = [
       profile.seeds.length && `${profile.problems} problems, ${ends.join(" to ")} common ${ends[0] === 1 && ends.length === 1 ? "seed" : "seeds"} per task.`,
-      profile.excluded.length && `Left out, since not run on every task: ${profile.excluded.map(title).join(", ")}.`,
+      profile.excluded.length && `Left out, since not run on every task and seed: ${profile.excluded.map(title).join(", ")}.`,
       profile.skipped.length && `Left out, since no seed is common to all: ${profile.skipped.map((name) => tasks.get(name).title).join(", ")}.`,
     ].filter(Boolean).join(" ");
     if (!Object.keys(profile.shares).length) return nothing(chart, "No contender has runs on every task of this choice.");
