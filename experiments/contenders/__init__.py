@@ -18,7 +18,7 @@ from adaptive_critic import (
     WGANReferenceController,
 )
 from experiments.contenders.contender import Contender, Context, Handler
-from experiments.contenders.critic_rates import GapAwareRate, TwoTimeScales
+from experiments.contenders.critic_rates import GapAwareRate, TimeScaleRatio, TwoTimeScales
 from experiments.contenders.matched_mean import HeldMean, RandomSteps
 from experiments.contenders.per_update import ExactAccuracyGate, ExactLossChangeRate, ExactTwoThresholds
 
@@ -35,6 +35,20 @@ def _fixed(steps: int) -> Contender:
 def _pair(steps: int, rate: int) -> Contender:
     title = f"n = {steps}, rate x {rate}"
     return Contender(f"pair-{steps}x{rate}", title, "pair", FixedController, {"steps": steps}, rate=float(rate))
+
+
+def _lazy(every: int, steps: int, rate: int) -> Contender:
+    name = f"fixed-{steps}" if rate == 1 else f"pair-{steps}x{rate}"
+    title = f"n = {steps}" if rate == 1 else f"n = {steps}, rate x {rate}"
+    return Contender(
+        f"lazy-{every}:{name}",
+        f"{title}, penalty at every {every} updates",
+        "rival",
+        FixedController,
+        {"steps": steps},
+        rate=float(rate),
+        penalty_every=every,
+    )
 
 
 def _mean_of(name: str, title: str, tasks: tuple[str, ...] | None = None) -> Contender:
@@ -124,17 +138,8 @@ CONTENDERS: tuple[Contender, ...] = (
         told=("objective", "optimizer_d"),
         needs_scores_with_a_scale=True,
     ),
-    *(
-        Contender(
-            f"lazy-{every}:fixed-5",
-            f"n = 5, penalty at every {every} updates",
-            "rival",
-            FixedController,
-            {"steps": 5},
-            penalty_every=every,
-        )
-        for every in (2, 4)
-    ),
+    Contender("time-scale-ratio", "TiAda-like rates", "rival", TimeScaleRatio, told=("optimizer_d",)),
+    *(_lazy(every, steps, rate) for steps, rate in ((5, 1), (2, 16)) for every in (2, 4)),
     # Tried on two development tasks only.
     _mean_of("ladder", "accuracy ladder", DEVELOPMENT_PAIR),
     _mean_of("change-rate", "loss change rate", DEVELOPMENT_PAIR),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Engine
 
 from experiments.contenders import CONTENDERS, DEVELOPMENT_PAIR, Contender, select_contenders
-from experiments.contenders.critic_rates import GapAwareRate, TwoTimeScales
+from experiments.contenders.critic_rates import GapAwareRate, TimeScaleRatio, TwoTimeScales
 from experiments.contenders.matched_mean import HeldMean, RandomSteps
 from experiments.contenders.per_update import ExactAccuracyGate, ExactLossChangeRate, ExactTwoThresholds
 from experiments.runner import Training
@@ -44,8 +44,9 @@ def test_the_table_has_what_the_suite_is_about() -> None:
         "gap-x8",
         "adarpgan",
         "half",
+        "time-scale-ratio",
     }
-    assert everywhere >= {f"lazy-{k}:{name}" for k in (2, 4) for name in ("fixed-5", "effort")}
+    assert everywhere >= {f"lazy-{k}:{name}" for k in (2, 4) for name in ("fixed-5", "pair-2x16", "effort")}
     assert everywhere >= {f"pair-{n}x{m}" for n in (1, 2, 3, 5, 10) for m in (2, 4, 8, 16)}
     wider = {c.name for c in CONTENDERS if c.tasks == DEVELOPMENT_PAIR}
     assert wider >= {"step-decay", "random-of:gap", "two-thresholds", "accuracy-gate"}
@@ -147,6 +148,33 @@ def test_the_gap_aware_rate_multiplies_the_base_rate_and_averages() -> None:
     engine.run(range(3))
     # The average goes 1.8, 2.0, and a loss that is not finite leaves it alone.
     assert rates == pytest.approx([0.03, 0.3, 0.3])
+
+
+@pytest.mark.parametrize("make", [torch.optim.Adam, torch.optim.RMSprop])
+def test_time_scales_follow_the_ratio_of_squared_gradients(make: Callable[..., torch.optim.Optimizer]) -> None:
+    generator, critic = (torch.nn.Parameter(torch.ones(4)) for _ in range(2))
+    optimizer_g, optimizer_d = make([generator], lr=0.5), make([critic], lr=0.5)
+    gradients = iter([(1.0, 2.0), (1.0, 0.0), (9.0, 0.0), (math.nan, 1.0)])
+    factors: list[float] = []
+
+    def train_step(engine: Engine, _: int) -> None:
+        factors.append(optimizer_g.param_groups[0]["lr"] / 0.5)
+        players = ((generator, optimizer_g), (critic, optimizer_d))
+        for (weight, optimizer), slope in zip(players, next(gradients), strict=True):
+            weight.grad = torch.full((4,), slope)
+            optimizer.step()
+
+    engine = Engine(train_step)
+    engine.state.to_save = {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}  # type: ignore[attr-defined]
+    TimeScaleRatio(optimizer_d).attach(engine)
+    engine.add_event_handler("COMPLETED", lambda: factors.append(optimizer_g.param_groups[0]["lr"] / 0.5))
+    engine.run(range(4))
+    assert engine.state.num_discriminator_steps == 1  # type: ignore[attr-defined]
+    kept = 0.999 if make is torch.optim.Adam else 0.99
+    # Squares of 1 and 2; the generator's grow, until they are larger; what is not finite changes nothing.
+    expected = [1.0, 0.25**0.6, ((1.0 + kept) / (4.0 * kept)) ** 0.6, 1.0]
+    assert factors == pytest.approx([*expected, expected[-1]])
+    assert optimizer_d.param_groups[0]["lr"] == 0.5
 
 
 class _FakeStep:

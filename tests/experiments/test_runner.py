@@ -48,6 +48,7 @@ def _weights(training: Training) -> Tensor:
         ("digits", "wgan-reference"),
         ("pinwheel-small-data", "ttur"),
         ("pinwheel-hinge", "gap-aware-rate"),
+        ("pinwheel-hinge", "time-scale-ratio"),
         ("pinwheel-least-squares", "pid"),
         ("two-moons-noisy-critic", "change-rate"),
     ],
