@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,7 @@ import zipfile
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.markers import default_environment
@@ -99,6 +101,31 @@ def test_metadata(metadata: Message) -> None:
         *("numpy", "pytorch-ignite", "torch"),
     ]
     assert set(metadata.get_all("Provides-Extra", [])) == {"clients", "docs", "experiments", "plots"}
+
+
+def test_the_package_page_is_the_readme(metadata: Message) -> None:
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload().strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()  # type: ignore[union-attr]
+
+
+def test_an_address_makes_links_absolute() -> None:
+    path = ROOT / "docs" / "package_page.py"
+    hook = runpy.run_path(str(path))["PackagePage"](
+        str(ROOT), {"path": str(path), "address": "https://example.org/it/"}
+    )
+    made: dict[str, Any] = {}
+    hook.update(made)
+    targets = re.findall(r"(!?)\[[^\]\n]*\]\(([^)\s]+)\)", made["readme"]["text"])
+    assert len(targets) > 20
+    assert all(target.startswith(("https://", "#")) for _, target in targets)
+    own = [
+        (image, target.removeprefix("https://example.org/it/")) for image, target in targets if "example.org" in target
+    ]
+    assert ("!", "raw/main/docs/images/demo.png") in own
+    assert ("", "blob/main/docs/which.md") in own
+    assert all((ROOT / target.split("main/")[1].split("#")[0]).exists() for _, target in own)
+    for name in ("Homepage", "Source", "Docs"):
+        assert made["urls"][name].startswith("https://example.org/it")
 
 
 def test_one_version_everywhere(metadata: Message) -> None:
