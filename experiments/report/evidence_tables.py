@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import replace
 
 from experiments.report import formatting
 from experiments.report.averages import denominators
@@ -65,6 +66,31 @@ def evidence(results: Results, contenders: Collection[str] | None = None) -> str
         ],
         rows,
     )
+
+
+def summary(results: Results, contenders: Collection[str] | None = None) -> str:
+    """Return the evidence in four columns, on the seeds of the law on rate and number alone, so that rows compare.
+
+    Args:
+        results: those of the suite.
+        contenders: as :func:`evidence` takes them.
+    """
+    suite = results.suite
+    common = {(r.config.task, r.config.seed) for r in results.runs if r.config.contender == suite.effort}
+    runs = tuple(r for r in results.runs if (r.config.task, r.config.seed) in common)
+    alone = replace(results, runs=runs)
+    scores = Table.of(alone)
+    chosen, tasks, against = _chosen(suite, contenders), scores.tasks("evaluation"), denominators(suite)
+    bad = {a.contender: a for a in outcomes(alone, scores, tasks)}
+    rows = []
+    for contender in suite.contenders:
+        found = [compare(scores, contender.name, opponent, tasks) for opponent in against]
+        if contender.name in chosen and found[0].tasks:
+            outcome = bad[contender.name]
+            figures = [formatting.figure(each.cost()) if each.tasks else "–" for each in found]
+            rows.append([cell(contender.title) + _partial(found[0]), *figures, f"{outcome.bad} of {outcome.runs}"])
+    head = ["contender", *(cell(f"cost to {title}") for title in against.values()), "late targets missed"]
+    return table(head, rows)
 
 
 def _chosen(suite: Suite, contenders: Collection[str] | None) -> set[str]:

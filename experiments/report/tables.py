@@ -11,7 +11,14 @@ import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from experiments.report.evidence_tables import averaged_table, evidence, failures_table, not_run_table, rivals_table
+from experiments.report.evidence_tables import (
+    averaged_table,
+    evidence,
+    failures_table,
+    not_run_table,
+    rivals_table,
+    summary,
+)
 from experiments.report.goal_tables import targets_table, tasks_table, verdict_table
 from experiments.schema import Results, load_results
 
@@ -57,8 +64,8 @@ def _rewritten(text: str, where: str, results: Results) -> str:
         if not contenders:
             return match[1] + TABLES[name](results) + match[4]
         if name not in OF_CONTENDERS:
-            takers = " and ".join(OF_CONTENDERS)
-            raise ValueError(f"{where}: table {match['name']!r}: only {takers} take names of contenders")
+            takers = ", ".join(OF_CONTENDERS)
+            raise ValueError(f"{where}: table {match['name']!r}: only these take names of contenders: {takers}")
         try:
             return match[1] + OF_CONTENDERS[name](results, contenders.split()) + match[4]
         except ValueError as error:
@@ -69,6 +76,7 @@ def _rewritten(text: str, where: str, results: Results) -> str:
 
 TABLES: dict[str, Callable[[Results], str]] = {
     "evidence": evidence,
+    "summary": summary,
     "targets": targets_table,
     "rivals": rivals_table,
     "averaged": averaged_table,
@@ -79,6 +87,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
 }
 OF_CONTENDERS: dict[str, Callable[[Results, Collection[str] | None], str]] = {
     "evidence": evidence,
+    "summary": summary,
     "averaged": averaged_table,
 }
 """Those of them that take names of contenders."""
@@ -91,6 +100,7 @@ __all__ = [
     "failures_table",
     "not_run_table",
     "rivals_table",
+    "summary",
     "targets_table",
     "tasks_table",
     "update",

@@ -440,6 +440,20 @@ def test_tables_are_rewritten_between_their_markers_alone(tmp_path: Path) -> Non
     assert tables.check(page, results) == ["evidence"]
 
 
+def test_a_summary_is_on_the_seeds_of_the_law_on_rate_and_number_alone() -> None:
+    results = paired_story()
+    full = tables.summary(results)
+    assert cells(full, "Critic effort")[1:4] == cells(tables.evidence(results), "Critic effort")[1:4]
+    assert cells(full, "Critic effort")[4] == "0 of 12"
+    more = [dataclasses.replace(r, config=dataclasses.replace(r.config, seed=99)) for r in results.runs
+            if r.config.seed == SEEDS[0] and r.config.contender == "fixed_5"]  # fmt: skip
+    assert more
+    longer = dataclasses.replace(results, runs=(*results.runs, *more))
+    assert tables.summary(longer) == full
+    assert tables.evidence(longer) != tables.evidence(results)
+    assert len(tables.summary(results, ["effort"]).splitlines()) == 3
+
+
 def test_a_table_of_chosen_contenders_has_their_rows_alone(tmp_path: Path) -> None:
     results = folder(tmp_path / "results", story())
     page = tmp_path / "page.md"
@@ -453,7 +467,9 @@ def test_a_table_of_chosen_contenders_has_their_rows_alone(tmp_path: Path) -> No
     with pytest.raises(ValueError, match=r"page\.md: unknown contender 'prices'; there are: fixed_1,"):
         tables.update(page, results)
     page.write_text("<!-- table:failures fixed_1 -->\n<!-- /table -->\n")
-    with pytest.raises(ValueError, match="table 'failures fixed_1': only evidence and averaged take names"):
+    with pytest.raises(
+        ValueError, match="'failures fixed_1': only these take names of contenders: evidence, summary, av"
+    ):
         tables.check(page, results)
 
 
@@ -461,7 +477,7 @@ def test_tables_refuse_bad_markers(tmp_path: Path) -> None:
     results = folder(tmp_path / "results", Results(story().suite, ()))
     page = tmp_path / "page.md"
     page.write_text("<!-- table:prices -->\n<!-- /table -->\n")
-    with pytest.raises(ValueError, match="unknown table 'prices'; there are: evidence, targets, rivals,"):
+    with pytest.raises(ValueError, match="unknown table 'prices'; there are: evidence, summary, targets, rivals,"):
         tables.update(page, results)
     page.write_text("<!-- table:evidence -->\n")
     with pytest.raises(ValueError, match="of its own after it"):
