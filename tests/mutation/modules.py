@@ -51,7 +51,7 @@ _CONTROLLER = (
 
 MODULES = {
     "rounding": Module("rounding", "adaptive_critic/rounding.py", ("tests/test_rounding.py",)),
-    "laws.base": Module("laws", "adaptive_critic/laws/base.py", _LAWS),
+    "laws.base": Module("laws", "adaptive_critic/laws/base.py", (*_LAWS, "tests/laws/test_base.py")),
     "laws.gap": Module("laws", "adaptive_critic/laws/gap.py", (*_LAWS, "tests/laws/test_gap.py")),
     "laws.pid": Module("laws", "adaptive_critic/laws/pid.py", (*_LAWS, "tests/laws/test_pid.py")),
     "laws.published": Module("laws", "adaptive_critic/laws/published.py", (*_LAWS, "tests/laws/test_published.py")),
