@@ -50,7 +50,7 @@ class RunSummary:
             _logger.warning(
                 "n has been at its upper limit, %d, for %d iterations: the critic may need more than that. Raise the "
                 "critic's learning rate, %s, or allow more updates by limits=. If critic_signal is inf or near 1, "
-                "check first that higher scores mean more real in d_real, d_fake and g_fake",
+                "check first that higher scores mean more real in d_real, d_fake and g_fake, from before a sigmoid",
                 steps, self._in_a_row, "let CriticEffortController raise it" if rate is None else "raise rates=",
             )  # fmt: skip
 

@@ -484,6 +484,14 @@ def test_an_optimizer_of_a_copy_of_the_network_is_found() -> None:
         create(g, d, SGD(copy.deepcopy(g).parameters(), lr=0.1), SGD(d.parameters(), lr=0.1))
 
 
+def test_a_critic_that_ends_in_a_sigmoid_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    Setup(networks=(nn.Sequential(mlp(2, 2), nn.Sigmoid()), mlp(2, 1)))
+    assert caplog.records == []
+    Setup(networks=(mlp(2, 2), nn.Sequential(mlp(2, 1), nn.Sigmoid())))
+    (record,) = caplog.records
+    assert "the last module of the discriminator is a Sigmoid: its scores must be logits" in record.getMessage()
+
+
 def test_networks_and_optimizers_have_to_be_what_they_are_called() -> None:
     g, d = mlp(2, 2), mlp(2, 1)
     optimizer_g, optimizer_d = SGD(g.parameters(), lr=0.1), SGD(d.parameters(), lr=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -18,6 +19,7 @@ from adaptive_critic.training.ema import AveragedGenerator, has_spectral_norm, u
 from adaptive_critic.training.objectives import Objective
 from adaptive_critic.training.step import MicroBatch
 
+_logger = logging.getLogger("adaptive_critic")
 _AUTOCAST_DTYPES = (torch.float16, torch.bfloat16)
 
 
@@ -27,7 +29,7 @@ def check_networks(
     optimizer_g: torch.optim.Optimizer,
     optimizer_d: torch.optim.Optimizer,
 ) -> None:
-    """Check that each optimizer steps parameters of its own network."""
+    """Check that each optimizer steps parameters of its own network; log if scores seem to be probabilities."""
     networks = {"generator": generator, "discriminator": discriminator}
     for name, network in networks.items():
         if not isinstance(network, nn.Module):
@@ -51,6 +53,12 @@ def check_networks(
         raise ValueError(
             f"{name} steps {len(foreign)} tensor(s) that are not parameters of the {own}: was it made for "
             "another network, or were the network's parameters replaced since?"
+        )
+    *_, last = discriminator.modules()
+    if isinstance(last, nn.Sigmoid):
+        _logger.warning(
+            "the last module of the discriminator is a Sigmoid: its scores must be logits, so leave it out (the "
+            "non-saturating objective is binary cross-entropy on logits)"
         )
 
 
