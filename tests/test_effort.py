@@ -202,6 +202,15 @@ def gan() -> tuple[Any, torch.optim.Optimizer]:
     return create_gan_trainer(generator, critic, optimizer_g, optimizer_d, data=data, latent_dim=2), optimizer_d
 
 
+def test_the_generators_optimizer_is_refused_where_the_trainer_knows_it() -> None:
+    trainer, optimizer_d = gan()
+    wrong = CriticEffortController(trainer.state.to_save["optimizer_g"])
+    with pytest.raises(ValueError, match="optimizer_d is the trainer's optimizer_g"):
+        wrong.attach(trainer)
+    CriticEffortController(optimizer_d).attach(trainer)  # the one that was refused does not own the attribute
+    trainer.run(max_epochs=1, epoch_length=2)
+
+
 @pytest.mark.parametrize("kind", ["none", "both", "the generator's"])
 def test_an_optimizer_that_is_not_the_critics_alone_is_logged_once(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     run = Run(limits=(2, 20))

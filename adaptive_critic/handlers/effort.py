@@ -184,6 +184,12 @@ class CriticEffortController(FeedbackController):
         self._first = None
 
     def _join(self, engine: Engine) -> None:
+        saved = getattr(engine.state, "to_save", None)  # create_gan_trainer sets it
+        if isinstance(saved, Mapping) and saved.get("optimizer_g") is self.optimizer_d:
+            raise ValueError(
+                "optimizer_d is the trainer's optimizer_g: the controller multiplies the critic's learning rate, so "
+                "make it with the discriminator's optimizer"
+            )
         self._critic_rate.attach()  # ValueError if another controller multiplies the optimizer's rate
         super()._join(engine)
 
