@@ -68,6 +68,13 @@ def test_before_the_first_observation_nothing_is_known() -> None:
     assert LAW.init(math.e).position == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(("ratio", "faster"), [(0.5, 1.0), (3.0, 1.0), (4.5, 1.5), (6.0, 2.0), (15.0, 2.0)])
+def test_a_large_number_moves_faster_as_its_iterations_cost_more(ratio: float, faster: float) -> None:
+    lost = state(0.1, 0.0)._replace(position=math.log(ratio))
+    after, _, _ = LAW.update(lost, seen(0.1, 0.0), ratio, 8.0)
+    assert after.position - lost.position == pytest.approx(faster * LAW.gain)
+
+
 @pytest.mark.parametrize("gap", [0.0, -0.5])
 def test_a_critic_without_advantage_gets_more_updates_at_a_lower_rate(gap: float) -> None:
     lost = state(0.1, gap)

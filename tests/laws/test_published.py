@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -65,3 +66,19 @@ def test_the_measured_ratio_of_rates() -> None:
     assert law.measurement(law.init(3.0)) == 1.0
     assert law.measurement(law.update(law.init(3.0), seen(0.5, 0.25), 3.0)[0]) == 2.0
     assert math.isnan(law.measurement(law.update(law.init(3.0), seen(0.5, 0.0), 3.0)[0]))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AccuracyLadderLaw(threshold=1.0), "threshold=1.0: expected a number above 0 and below 1"),
+        (lambda: TwoThresholdLaw(critic_threshold=math.nan, generator_threshold=0.0), "critic_threshold=nan: expected"),
+        (
+            lambda: TwoThresholdLaw(critic_threshold=0.0, generator_threshold=math.inf),
+            "generator_threshold=inf: expect",
+        ),
+    ],
+)
+def test_fields_out_of_range_are_quoted(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -89,7 +89,9 @@ MODULES = {
     "exchange": Module("controller", "adaptive_critic/exchange.py", ("tests/test_window.py", *_DECISION)),
     "decision.window": Module("controller", "adaptive_critic/decision/window.py", (*_DECISION, "tests/test_window.py")),
     "decision.schedule": Module("controller", "adaptive_critic/decision/schedule.py", (*_DECISION, *_CONTROLLER)),
-    "alternation": Module("controller", "adaptive_critic/alternation.py", (*_DECISION, *_CONTROLLER)),
+    "alternation": Module(
+        "controller", "adaptive_critic/alternation.py", (*_DECISION, *_CONTROLLER, "tests/test_run_summary.py")
+    ),
     "published": Module("controller", "adaptive_critic/published.py", _CONTROLLER),
     "handler": Module(
         "controller",
