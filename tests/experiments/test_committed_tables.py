@@ -17,7 +17,7 @@ PAGES = [page for page in ALL_PAGES if "<!-- table:" in page.read_text()]
 # Every other page shows the edition that the report is built from.
 IMAGES = RESULTS.parent / "rate_and_n_images"
 SUITE_IMAGES = RESULTS.parent / "rate_and_n_suite_images"
-EARLIER = RESULTS.parent / "earlier_effort"  # runs of earlier effort laws, by commit, in no table
+EARLIER = RESULTS.parent / "earlier"  # runs of earlier effort laws, by commit, in no table
 OF_EDITION = {"n_alone.md": N_ALONE, "images.md": IMAGES, "suite_images.md": SUITE_IMAGES}
 
 

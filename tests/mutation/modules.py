@@ -30,6 +30,7 @@ _STARTS = "tests/guard/test_ranks.py::test_two_ranks_compare_what_they_start_fro
 _COPIES = "tests/test_controller_copies.py::test_a_guard_with_objects_to_restore_is_not_copied"
 _WINDOW = ("tests/guard/test_scores.py", "tests/guard/test_guard.py", _RANKS, _UPDATES)
 _DECISION = (
+    "tests/states/test_refused.py",
     "tests/handlers/test_golden.py",
     "tests/handlers/test_state.py",
     "tests/test_controller_law.py",
