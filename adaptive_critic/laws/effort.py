@@ -108,7 +108,7 @@ class CriticEffortLaw:
     observation enters no average. ``bound`` is the first bound, where a single step would change a critic too much.
 
     An average gap at or below 0 (the critic has no advantage) counts as an error of +1 for r, and lowers m at full
-    speed. In the first ``warmup`` observations only an overshoot moves m. All is invariant under a*D + b, a > 0.
+    speed. In the first ``warmup`` observations nothing moves. All is invariant under a*D + b, a > 0.
 
     Args:
         setpoint: kappa that is worth one critic update, if all of it responds; in (0, 1). From twice that on n is at
@@ -251,7 +251,7 @@ class CriticEffortLaw:
         noise = _BEYOND_NOISE * math.sqrt(_variance(state.used, state.used_square))
         below = gap - gap_spread < min(-state.gap, state.gap - noise)
         steep = abs(used) + used_spread > _STEEPER * state.gap and abs(used - state.used) + used_spread > noise
-        return state.gap > 0.0 and (below or steep)
+        return state.observed >= self.warmup and state.gap > 0.0 and (below or steep)
 
     def _compared(self, state: CriticEffortState, observation: Observation, current: float) -> CriticEffortState:
         """Add the iterations of one half to the sums, relative to the kappa before them."""

@@ -176,7 +176,7 @@ def test_the_rate_rises_once_both_halves_have_been_seen() -> None:
     assert 8.0 < rates[29] <= 8.0 * math.exp(LAW.rate_gain)
 
 
-@pytest.mark.parametrize("observed", [3, 100])
+@pytest.mark.parametrize("observed", [10, 100])
 @pytest.mark.parametrize("broken", [seen(0.1, -1.01), seen(4.01, 1.0), seen(-4.01, 1.0)])
 def test_a_rate_at_which_the_critic_overshoots_is_halved_at_once(observed: int, broken: Observation) -> None:
     known = state(0.1, 1.0)._replace(observed=observed)
@@ -186,6 +186,13 @@ def test_a_rate_at_which_the_critic_overshoots_is_halved_at_once(observed: int, 
     again, _, rate = LAW.update(after, broken, 1.5, rate)
     assert rate == 2.0
     assert again.ceiling == math.log(2.0)
+
+
+def test_averages_of_a_few_iterations_tell_no_overshoot() -> None:
+    known = state(0.1, 1.0)._replace(observed=8)
+    after, _, rate = LAW.update(known, seen(0.1, -5.0), 1.0, 8.0)
+    assert rate == 8.0
+    assert (after.observed, after.ceiling) == (9, known.ceiling)
 
 
 def test_where_a_bound_holds_the_rate_up_a_lost_critic_is_averaged() -> None:
@@ -215,7 +222,7 @@ def test_noise_and_a_lost_critic_are_no_overshoot(known: CriticEffortState) -> N
 )
 def test_within_four_deviations_it_is_no_overshoot(seen_now: Observation, rate: float) -> None:
     noise = 0.8**2 if seen_now.mean[0] == 0.5 else 1.0
-    known = state(0.5, 1.0, noise=noise)._replace(observed=3)
+    known = state(0.5, 1.0, noise=noise)._replace(observed=10)
     assert LAW.update(known, seen_now, 1.0, 8.0)[2] == rate
 
 
