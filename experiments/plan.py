@@ -102,8 +102,8 @@ def blocks() -> dict[str, Block]:
             for seed in TUNING_SEEDS
         ),
         # Final seeds below these have been looked at (experiments/report/seeds.py).
-        Block("cheap", "cheap evaluation tasks, final seeds 41-45", cheap, every, tuple(range(41, 46))),
-        Block("cheap-more", "cheap evaluation tasks, final seeds 46-50", cheap, every, tuple(range(46, 51))),
+        Block("cheap", "cheap evaluation tasks, final seeds 41-44", cheap, every, tuple(range(41, 45))),
+        Block("cheap-more", "cheap evaluation tasks, final seeds 45-48", cheap, every, tuple(range(45, 49))),
         *(
             Block(f"images-{seed}", f"image evaluation tasks, final seed {seed}", images, every, (seed,))
             for seed in range(16, 21)

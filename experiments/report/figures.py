@@ -43,7 +43,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": "#8a94a0",
     "legend.frameon": False,
-    "savefig.dpi": 112,
+    "savefig.dpi": 108,
 }
 _TASKS_SHOWN = 4
 

@@ -15,7 +15,7 @@ HUES: Mapping[str, tuple[str, ...]] = {
     "schedule": ("#7048c6", "#b98af0", "#9c3d9c"),
     "adaptive": ("#d6400c", "#e09400", "#b5179e", "#ff7f50"),
     "published": ("#2b8a3e", "#0c8599", "#74a800", "#2fb893", "#5d6b1f"),
-    "rival": ("#8d5524", "#c2255c"),
+    "rival": ("#8d5524", "#c2255c", "#c9a227"),
     "matched": ("#6c757d",),
 }
 DASHES: Mapping[str, tuple[str, ...]] = {
@@ -25,7 +25,7 @@ DASHES: Mapping[str, tuple[str, ...]] = {
     "schedule": ("dashdot", "longdashdot"),
     "adaptive": ("solid", "longdash"),
     "published": ("dash", "longdash", "longdashdot"),
-    "rival": ("dash", "longdashdot"),
+    "rival": ("dash", "longdashdot", "dashdot"),
     "matched": ("dot",),
 }
 KIND_TITLES: Mapping[str, str] = {
