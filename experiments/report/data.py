@@ -207,15 +207,19 @@ def profiles(table: Table, tasks: Sequence[TaskRecord]) -> dict[str, Any]:
     """Return Dolan-More profiles; a problem is a task with one of its targets, its cost the median over seeds.
 
     A problem counts as solved by a contender whose median run reached the target. Contenders without runs on every task
-    are left out and listed: a profile over fewer problems could not be compared. So are those that share no seed with
-    the law on rate and number, if that has run. Only seeds count that all the others have, and tasks without such a
+    are left out and listed: a profile over fewer problems could not be compared. So are those that lack a seed of the
+    law on rate and number, if that has run: one contender with a single seed would leave all the others with one. Only seeds count that all the others have, and tasks without such a
     seed are left out and listed.
     """
     names = [task.name for task in tasks]
     complete = table.contenders(names)
     law = table.suite.effort
     if law in complete:
-        complete = [one for one in complete if all(_shared(table, name, [law, one]) for name in names)]
+        complete = [
+            one
+            for one in complete
+            if all(_shared(table, name, [law, one]) == _shared(table, name, [law]) for name in names)
+        ]
     partial = [
         c.name
         for c in table.suite.contenders
