@@ -208,8 +208,8 @@ def profiles(table: Table, tasks: Sequence[TaskRecord]) -> dict[str, Any]:
 
     A problem counts as solved by a contender whose median run reached the target. Contenders without runs on every task
     are left out and listed: a profile over fewer problems could not be compared. So are those that lack a seed of the
-    law on rate and number, if that has run: one contender with a single seed would leave all the others with one. Only seeds count that all the others have, and tasks without such a
-    seed are left out and listed.
+    law on rate and number, if that has run: one with a single seed would leave all the others with one. Only seeds
+    count that all the others have, and tasks without such a seed are left out and listed.
     """
     names = [task.name for task in tasks]
     complete = table.contenders(names)
