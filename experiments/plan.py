@@ -104,6 +104,7 @@ def blocks() -> dict[str, Block]:
         # Final seeds below these have been looked at (experiments/report/seeds.py).
         Block("cheap", "cheap evaluation tasks, final seeds 41-44", cheap, every, tuple(range(41, 45))),
         Block("cheap-more", "cheap evaluation tasks, final seeds 45-48", cheap, every, tuple(range(45, 49))),
+        Block("cheap-rest", "cheap evaluation tasks, final seeds 49-50", cheap, every, (49, 50)),
         *(
             Block(f"images-{seed}", f"image evaluation tasks, final seed {seed}", images, every, (seed,))
             for seed in range(16, 21)
