@@ -1,4 +1,4 @@
-"""What all laws are built with: the window of running averages, and checks of their fields."""
+"""The window of running averages and the checks of fields, which all laws share."""
 
 from __future__ import annotations
 
