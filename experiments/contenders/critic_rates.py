@@ -108,12 +108,10 @@ class TimeScaleRatio:
 
     Args:
         optimizer_d: The critic's optimizer.
-        power: Of the ratio, in (0, 1).
     """
 
-    def __init__(self, optimizer_d: torch.optim.Optimizer, power: float = 0.6) -> None:
+    def __init__(self, optimizer_d: torch.optim.Optimizer) -> None:
         self.optimizer_d = optimizer_d
-        self.power = power
 
     def attach(self, engine: Engine) -> None:
         """Hold n at 1 and set the generator's rate after each iteration."""
@@ -126,7 +124,7 @@ class TimeScaleRatio:
         generator, critic = _squares(optimizer_g), _squares(self.optimizer_d)
         if not 0.0 < generator < math.inf or not critic < math.inf:
             return
-        factor = math.pow(generator / max(generator, critic), self.power)
+        factor = math.pow(generator / max(generator, critic), 0.6)
         for group, base in zip(optimizer_g.param_groups, base_rates, strict=True):
             group["lr"] = base * factor
 
