@@ -19,6 +19,7 @@ _MOST_SWING = 4.0  # largest factor by which swings raise the ratio: the first r
 _RATE_RESTS_AT = 0.3  # responding share
 _KEEPS_UP = 2.0  # kappa in setpoints below which the critic keeps up: the rate does not rise, fewer updates would do
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
+_FAST, _MOST_OF_FAST, _FAST_UNTIL = 8.0, 1.5, 150  # with a first bound below 8: largest r* over base at first
 _STEEPER = 4.0  # average gaps that one generator update takes where the critic breaks
 _BEYOND_NOISE = 4.0  # standard deviations of u: late in a run noise alone reaches below minus the average gap
 _CEILING_DOUBLES_IN = 2000  # iterations; with 500 a critic under R1 had overshot again within 170 to 450
@@ -63,8 +64,7 @@ class CriticEffortLaw:
 
     A critic catches up with the generator by its effort: r times its learning rate. The cost depends on r only. So the
     law raises the rate first, and adds updates for what the rate can't do. Both fall where effort does not help. To see
-    that, the law moves r up and down around its value (the dither); :math:`\varphi` is the share of kappa that
-    responds.
+    that, it moves r up and down around its value (the dither); :math:`\varphi` is the share of kappa that responds.
 
     .. math::
         \kappa = \frac{\overline{u}}{\overline{g}}, \qquad
@@ -82,9 +82,8 @@ class CriticEffortLaw:
         \log m \leftarrow \log m + \text{rate\_gain} \cdot \frac{\varphi - 0.3}{0.7}
 
     m rises only while kappa is above twice ``setpoint``, since below it the critic keeps up already, and not before
-    the law has seen both halves of the dither. It falls twice as fast, and only if :math:`\varphi` is below 0.3 by more
-    than its standard deviation s: by :math:`0.3 - \varphi - s`. The proposed ratio is
-    :math:`r e^{\pm \text{dither}}`: above r for 10 iterations, then below it for 10.
+    the law has seen both halves of the dither. It falls twice as fast, by :math:`0.3 - \varphi - s` with s the standard
+    deviation of phi, if that is positive. The proposed ratio is :math:`r e^{\pm \text{dither}}`, 10 iterations each.
 
     If all of kappa is the lag of the critic, kappa is proportional to 1 / r. Then, with x the distance of log r from
     its middle, :math:`e = (u - \kappa g) / \overline{g}` is about :math:`-\kappa x`. If effort does not help, e does
@@ -98,21 +97,20 @@ class CriticEffortLaw:
         s = \frac{1}{2} \sqrt{\frac{z^2}{z^2 + \frac{1}{4} \kappa^2 \sum x^2}}, \qquad
         z^2 = \frac{\mathrm{Var}\, u}{\overline{g}^2}
 
-    with sums that forget over ``memory`` iterations. Where the noise z hides a response, :math:`\varphi` stays at the
-    prior mean and s is 0.5, so that m does not fall.
+    with sums that forget over ``memory`` iterations. Where z hides a response, phi is the prior mean, and s is 0.5.
 
     A critic whose own steps overshoot scores real data below generated data for a moment, or becomes so steep that one
     generator update takes several gaps. The swings grow within a few iterations until the critic breaks. So when g is
     below :math:`-\overline{g}`, or u beyond :math:`\pm 4 \overline{g}`, and four standard deviations of u from its
     average, m is halved at once. It stays at or below that bound, which doubles every 2000 iterations. Such an
-    observation enters no average. ``bound`` is the first bound, where a single step would change a critic too much.
+    observation enters no average. ``bound`` is the first bound, where a single step would change a critic too much. If
+    it is below 8 the critic is fast already: r* is at most 1.5 times ``base`` in the first 150 iterations.
 
     An average gap at or below 0 (the critic has no advantage) counts as an error of +1 for r, and lowers m at full
     speed. In the first ``warmup`` observations nothing moves. All is invariant under a*D + b, a > 0.
 
     Args:
-        setpoint: kappa that is worth one critic update, if all of it responds; in (0, 1). From twice that on n is at
-            least 1.
+        setpoint: kappa worth one critic update, if all of it responds; in (0, 1). From twice that on n is at least 1.
         base: critic updates at the user's own rate where nothing responds; above 0.
         contrast: 1 over the relative swing of the gap above which the ratio rises; at least 0.
         dither: logarithm of the factor up and down; in (0, 1].
@@ -197,7 +195,9 @@ class CriticEffortLaw:
         wanted = self.base / math.sqrt(rate)
         if (responding := self.responding(state)) > 0.0:  # kappa may be infinite where nothing responds
             wanted += responding * behind
-        return max(wanted * min(max(1.0, self.contrast * swing), _MOST_SWING), min(behind / _KEEPS_UP, 1.0))
+        wanted = max(wanted * min(max(1.0, self.contrast * swing), _MOST_SWING), min(behind / _KEEPS_UP, 1.0))
+        is_new = self.bound < _FAST and state.observed < _FAST_UNTIL  # that more updates help has yet to show
+        return min(wanted, _MOST_OF_FAST * self.base) if is_new else wanted
 
     def update(
         self, state: CriticEffortState, observation: Observation, ratio: float, rate: float

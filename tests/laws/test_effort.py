@@ -246,6 +246,24 @@ def test_a_first_bound_doubles_in_2000_iterations_too() -> None:
     assert rates[2000] == pytest.approx(4.0 * 2 ** (2001 / 2000))
 
 
+@pytest.mark.parametrize(
+    ("bound", "base", "observed", "gap", "most"),
+    [
+        (7.9, 1.0, 149, 1.0, 1.5),
+        (7.9, 2.0, 149, 1.0, 3.0),
+        (7.9, 1.0, 150, 1.0, 12.5),
+        (8.0, 1.0, 149, 1.0, 12.5),
+        (math.inf, 1.0, 10, 1.0, 12.5),
+        (2.0, 1.0, 10, -1.0, math.inf),  # a critic that has lost the generator needs its updates
+    ],
+)
+def test_a_critic_that_is_fast_already_gets_few_updates_at_first(
+    bound: float, base: float, observed: int, gap: float, most: float
+) -> None:
+    known = state(0.6, gap, noise=1e6)._replace(observed=observed, product=-1e9, square=1e9)  # all of kappa responds
+    assert CriticEffortLaw(bound=bound, base=base).target(known, 4.0) == pytest.approx(most)
+
+
 @pytest.mark.parametrize("bound", [0.0, -1.0, math.nan, -math.inf, "4"])
 def test_bounds_that_are_none(bound: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="bound="):
