@@ -100,7 +100,7 @@ class Controller(Handler):
     @property
     def signal(self) -> float:
         """Quantity that the law regulates, NaN while there is none."""
-        return self._decision.signal
+        return self._decision.measurement
 
     @property
     def limits(self) -> tuple[int, int] | None:
@@ -266,7 +266,7 @@ class Controller(Handler):
     def _publish(self, engine: Engine) -> None:
         made = self._alternation
         counts = made.critic_updates, made.generator_updates, made.samples_seen
-        self._published.write(engine, made.next, self._decision.signal, *counts)
+        self._published.write(engine, made.next, self._decision.measurement, *counts)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, floats, strings, lists and dicts of them. Configuration is not part of it.

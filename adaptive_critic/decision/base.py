@@ -30,7 +30,7 @@ class Decision(Protocol):
         ...
 
     @property
-    def signal(self) -> float:
+    def measurement(self) -> float:
         """Quantity that the law regulates, NaN while there is none."""
         ...
 

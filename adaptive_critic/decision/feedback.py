@@ -110,7 +110,7 @@ class Feedback:
 
     def _set_law_state(self, state: tuple[Any, ...]) -> None:
         self._law_state = state
-        self.signal = self._law.measurement(state)
+        self.measurement = self._law.measurement(state)
         """quantity that the law regulates, NaN before the first decision"""
 
     def steps(self, index: int) -> int:

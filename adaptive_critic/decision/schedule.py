@@ -23,7 +23,7 @@ class OpenLoop:
 
     ratio = None
     rate = None
-    signal = math.nan
+    measurement = math.nan
 
     def __init__(
         self, schedule: Schedule, limits: tuple[int, int] | None, configured: tuple[float, float] | None = None
