@@ -104,10 +104,11 @@ def blocks() -> dict[str, Block]:
         # Final seeds below these have been looked at (experiments/report/seeds.py).
         Block("cheap", "cheap evaluation tasks, final seeds 41-44", cheap, every, tuple(range(41, 45))),
         Block("cheap-more", "cheap evaluation tasks, final seeds 45-48", cheap, every, tuple(range(45, 49))),
-        Block("cheap-rest", "cheap evaluation tasks, final seeds 49-50", cheap, every, (49, 50)),
+        # 49 to 54 of one task were looked at with two laws.
+        Block("cheap-fresh", "cheap evaluation tasks, final seeds 55-59", cheap, every, tuple(range(55, 60))),
         *(
             Block(f"images-{seed}", f"image evaluation tasks, final seed {seed}", images, every, (seed,))
-            for seed in range(16, 21)
+            for seed in range(16, 27)
         ),
     ]
     return {block.name: block for block in found}

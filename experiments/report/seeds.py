@@ -71,6 +71,8 @@ SEEN = (
     Seen(seeds=(12, 13), cheap=False, frozen_at="aea1ccc"),
     Seen(seeds=(38, 39, 40), cheap=True, frozen_at="1a231a4"),
     Seen(seeds=(14, 15), cheap=False, frozen_at="1a231a4"),
+    Seen(seeds=tuple(range(41, 49)), cheap=True, frozen_at="37d35c9"),
+    Seen(seeds=tuple(range(16, 22)), cheap=False, frozen_at="37d35c9"),
 )
 """Seeds that have been scored, each group with the settings of one commit."""
 
