@@ -19,7 +19,7 @@ _MOST_SWING = 4.0  # largest factor by which swings raise the ratio: the first r
 _RATE_RESTS_AT = 0.3  # responding share
 _KEEPS_UP = 2.0  # kappa in setpoints below which the critic keeps up: the rate does not rise, fewer updates would do
 _FALLS_FASTER = 2.0  # the rate falls this much faster than it rises
-_FAST, _MOST_OF_FAST, _FAST_UNTIL = 8.0, 1.5, 150  # with a first bound below 8: largest r* over base at first
+_FAST, _MOST_OF_FAST, _FAST_UNTIL = 8.0, 1.5, 150  # a first bound, r* over base, iterations: too much is assumed there
 _STEEPER = 4.0  # average gaps that one generator update takes where the critic breaks
 _BEYOND_NOISE = 4.0  # standard deviations of u: late in a run noise alone reaches below minus the average gap
 _CEILING_DOUBLES_IN = 2000  # iterations; with 500 a critic under R1 had overshot again within 170 to 450
@@ -196,8 +196,8 @@ class CriticEffortLaw:
         if (responding := self.responding(state)) > 0.0:  # kappa may be infinite where nothing responds
             wanted += responding * behind
         wanted = max(wanted * min(max(1.0, self.contrast * swing), _MOST_SWING), min(behind / _KEEPS_UP, 1.0))
-        is_new = self.bound < _FAST and state.observed < _FAST_UNTIL  # that more updates help has yet to show
-        return min(wanted, _MOST_OF_FAST * self.base) if is_new else wanted
+        is_limited = self.bound < _FAST and state.observed < _FAST_UNTIL  # that more updates help has yet to show
+        return min(wanted, _MOST_OF_FAST * self.base) if is_limited else wanted
 
     def update(
         self, state: CriticEffortState, observation: Observation, ratio: float, rate: float
