@@ -105,7 +105,8 @@ def blocks() -> dict[str, Block]:
         Block("cheap", "cheap evaluation tasks, final seeds 41-44", cheap, every, tuple(range(41, 45))),
         Block("cheap-more", "cheap evaluation tasks, final seeds 45-48", cheap, every, tuple(range(45, 49))),
         # 49 to 54 of one task were looked at with two laws.
-        Block("cheap-fresh", "cheap evaluation tasks, final seeds 55-59", cheap, every, tuple(range(55, 60))),
+        Block("cheap-fresh", "cheap evaluation tasks, final seeds 55-57", cheap, every, tuple(range(55, 58))),
+        Block("cheap-fresh-more", "cheap evaluation tasks, final seeds 58-59", cheap, every, (58, 59)),
         *(
             Block(f"images-{seed}", f"image evaluation tasks, final seed {seed}", images, every, (seed,))
             for seed in range(16, 27)
