@@ -55,7 +55,7 @@ class CriticEffortController(FeedbackController):
         limits: (lower, upper) of the integer. With lower = 0 the real-valued ratio may fall to 0.25.
         rates: (low, high) of the multiplier, above 0. It starts at 8. If high is above what moves the weights by 10 %
             of their root mean square in a step of Adam or RMSprop, that is a bound at first, which doubles in 2000
-            iterations; if it is below 8, the ratio is led to at most 1.5 times ``base`` in 150.
+            iterations. If it is below 8, the ratio is led to at most 1.5 times ``base`` in the first 150.
         setpoint: share kappa of the critic's advantage that is worth one critic update, in (0, 1).
         base: critic updates per generator update at your own learning rate where more effort does not help, above 0.
         contrast: smallest normal gap, as a multiple of its swings, at least 0; a smaller gap raises the number.

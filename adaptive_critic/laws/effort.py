@@ -110,7 +110,7 @@ class CriticEffortLaw:
     speed. In the first ``warmup`` observations nothing moves. All is invariant under a*D + b, a > 0.
 
     Args:
-        setpoint: kappa worth one critic update, if all of it responds; in (0, 1). From twice that on n is at least 1.
+        setpoint: kappa worth one critic update, if all of it responds; in (0, 1). From twice that on r* is at least 1.
         base: critic updates at the user's own rate where nothing responds; above 0.
         contrast: 1 over the relative swing of the gap above which the ratio rises; at least 0.
         dither: logarithm of the factor up and down; in (0, 1].

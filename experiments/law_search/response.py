@@ -26,7 +26,7 @@ from experiments.tasks._task import Task
 HALF = 20
 """Iterations above the middle, then as many below."""
 PARTS = 5
-"""Parts of a half that the response is told for."""
+"""Parts of a half, each with a response of its own."""
 _MIDDLE, _DITHER = 2.0, 0.4
 
 PROBLEMS: dict[str, tuple[Task, float, int]] = {
@@ -61,7 +61,7 @@ PROBLEMS: dict[str, tuple[Task, float, int]] = {
 
 
 class Trace(NamedTuple):
-    """What an open loop saw, an entry for each iteration from the second on."""
+    """Signal of an open loop, an entry for each iteration from the second on."""
 
     used: NDArray[Any]
     """part of the gap that the generator's update took"""
