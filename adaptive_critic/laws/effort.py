@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, NamedTuple
@@ -13,7 +14,6 @@ from adaptive_critic.laws.base import Observation, check_fields, exp_clamped, ke
 _HALF_PERIOD = 10  # iterations above the ratio, then as many below; the critic follows within a few
 _SETTLING = 3  # iterations after a switch that are not compared: the critic still shows the other half
 _DECISIONS_PER_HALF = 3  # at least, so that one decision of delay does not swap the halves
-_RISES_AFTER = 2 * _HALF_PERIOD  # iterations after the warmup: the rate rises once both halves have been seen
 _PRIOR_SPREAD = 0.5  # standard deviation of the responding share among problems
 _MOST_SWING = 4.0  # largest factor by which swings raise the ratio: the first rise of the gap looks like a swing
 _RATE_RESTS_AT = 0.3  # responding share
@@ -224,23 +224,23 @@ class CriticEffortLaw:
         reach = abs(state.offset)
         position = min(max(state.position, current - reach), current + reach)
         position = self._moved(position, self.target(state, rate), observation.iterations)
-        moved = observation.iterations * self.rate_gain * self._excess(state)
+        half = observation.iterations * max(math.ceil(_HALF_PERIOD / observation.iterations), _DECISIONS_PER_HALF)
+        moved = observation.iterations * self.rate_gain * self._excess(state, self.warmup + 2 * half)
         since, offset, other = state.since + observation.iterations, state.offset, state.other
-        if offset == 0.0 or since >= max(_HALF_PERIOD, _DECISIONS_PER_HALF * observation.iterations):
+        if offset == 0.0 or since >= half:
             since, offset, other = 0, -self.dither if offset > 0.0 else self.dither, current
         state = state._replace(position=position, offset=offset, other=other, since=since)
         rate = min(rate * math.exp(min(max(moved, -1.0), 1.0)), math.exp(ceiling))
         return state, exp_clamped(position + offset), rate
 
-    def _excess(self, state: CriticEffortState) -> float:
+    def _excess(self, state: CriticEffortState, rises_at: int) -> float:
         """Return the move of the rate's logarithm, 1 for the largest upward; -2 for the largest downward."""
         if state.gap <= 0.0:
             return -_FALLS_FASTER
         responding, spread = self.response(state)
         if responding <= _RATE_RESTS_AT:  # a lower share has to show against its noise
             return _FALLS_FASTER * min((responding + spread - _RATE_RESTS_AT) / (1.0 - _RATE_RESTS_AT), 0.0)
-        both_halves_seen = state.observed >= self.warmup + _RISES_AFTER
-        if not both_halves_seen or self.share(state) < _KEEPS_UP * self.setpoint:
+        if state.observed < rises_at or self.share(state) < _KEEPS_UP * self.setpoint:
             return 0.0
         return (responding - _RATE_RESTS_AT) / (1.0 - _RATE_RESTS_AT)
 
@@ -281,7 +281,7 @@ class CriticEffortLaw:
 
     def _moved(self, position: float, target: float, iterations: int) -> float:
         """Return the position after as many steps toward the logarithm of the target."""
-        wanted = math.log(target)
+        wanted = math.log(max(target, sys.float_info.min))  # a tiny base may round to 0
         steps = min(iterations, _MOST_STEPS)
         slow = self.gain * (iterations / steps)
         for _ in range(steps):

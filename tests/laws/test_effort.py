@@ -145,6 +145,11 @@ def test_a_gap_of_any_size_leads_to_finite_numbers(law: CriticEffortLaw, gap: fl
         assert all(map(math.isfinite, (*result, ratio, rate)))
 
 
+def test_a_base_that_rounds_to_zero_lets_the_ratio_sink() -> None:
+    path = play(lambda effort: 0.0, replace(LAW, base=5e-324, warmup=0), iterations=200)
+    assert path[-1][0] == 0.25
+
+
 def test_both_are_held_until_the_warmup_is_over() -> None:
     path = play(lambda effort: 0.5, iterations=12)
     assert path[:9] == [(1.0, 8.0)] * 9
@@ -170,10 +175,12 @@ def test_the_rate_falls_only_by_a_share_that_is_low_beyond_its_noise(noise: floa
     assert math.log(LAW.update(known, same, 1.0, 8.0)[2] / 8.0) == pytest.approx(LAW.rate_gain * move, abs=1e-9)
 
 
-def test_the_rate_rises_once_both_halves_have_been_seen() -> None:
-    rates = [rate for _, rate in play(lambda effort: 2.0 / (1.0 + effort), iterations=40)]
-    assert rates[:29] == [8.0] * 29
-    assert 8.0 < rates[29] <= 8.0 * math.exp(LAW.rate_gain)
+@pytest.mark.parametrize(("every", "iterations"), [(1, 30), (2, 30), (3, 36), (4, 36), (5, 40), (7, 56), (10, 70)])
+def test_the_rate_rises_once_both_halves_have_been_seen(every: int, iterations: int) -> None:
+    rates = [rate for _, rate in play(lambda effort: 2.0 / (1.0 + effort), iterations=80, every=every)]
+    held = iterations // every - 1
+    assert rates[:held] == [8.0] * held
+    assert 8.0 < rates[held] <= 8.0 * math.exp(every * LAW.rate_gain)
 
 
 @pytest.mark.parametrize("observed", [10, 100])
