@@ -17,6 +17,7 @@ from adaptive_critic import (
     WassersteinGapController,
     WGANReferenceController,
 )
+from experiments.contenders.average_course import AverageCourse, course_tasks
 from experiments.contenders.contender import Contender, Context, Handler
 from experiments.contenders.critic_rates import GapAwareRate, TimeScaleRatio, TwoTimeScales
 from experiments.contenders.matched_mean import HeldMean, RandomSteps
@@ -122,6 +123,14 @@ CONTENDERS: tuple[Contender, ...] = (
     _mean_of("gap", "Wasserstein gap"),
     _mean_of("pid", "loss-ratio PID"),
     _mean_of("effort", "critic effort"),
+    Contender(
+        "course-of:effort",
+        "average course of critic effort on other seeds",
+        "rival",
+        AverageCourse,
+        told=("task", "seed", "optimizer_d"),
+        tasks=course_tasks(),
+    ),
     Contender(
         "ttur",
         "two time scales",

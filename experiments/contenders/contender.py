@@ -30,6 +30,7 @@ class Context:
     """What a run can tell its contender, beside the contender's own setting.
 
     Attributes:
+        task: name of the task.
         objective: of the task, as ``create_gan_trainer`` names it.
         seed: of the run.
         steps: mean number of critic updates of the run that is matched; NaN where none is.
@@ -38,6 +39,7 @@ class Context:
         most_critic_updates: how many the whole budget would pay for.
     """
 
+    task: str
     objective: str
     seed: int
     steps: float
@@ -49,7 +51,7 @@ class Context:
     def of(cls, task: Task, game: Game, seed: int, steps: float, critic_cost: float) -> Context:
         """Gather the context of one run."""
         most = max(int(task.budget / critic_cost), 1)
-        return cls(task.objective, seed, steps, game.optimizer_d, task.rates[0], most)
+        return cls(task.name, task.objective, seed, steps, game.optimizer_d, task.rates[0], most)
 
 
 @dataclass(frozen=True)

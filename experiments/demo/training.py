@@ -240,7 +240,7 @@ def train(name: str, settings: Settings, cost_of_critic: float, position: int = 
     saved: Any = trainer.state
     budget = int(settings.budget)
     optimizer_d = saved.to_save["optimizer_d"]
-    context = Context("wasserstein-gp", settings.seed, math.nan, optimizer_d, LEARNING_RATE, budget)
+    context = Context("demo", "wasserstein-gp", settings.seed, math.nan, optimizer_d, LEARNING_RATE, budget)
     contender.make(context).attach(trainer)
     bar = progress_bar(contender.title, position)
     bar.attach(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -10,15 +11,19 @@ import pytest
 import torch
 from ignite.engine import Engine
 
+from experiments.__main__ import COMMITTED
 from experiments.contenders import CONTENDERS, DEVELOPMENT_PAIR, Contender, select_contenders
+from experiments.contenders.average_course import FILE, HALVES, AverageCourse, course_tasks
 from experiments.contenders.critic_rates import GapAwareRate, TimeScaleRatio, TwoTimeScales
 from experiments.contenders.matched_mean import HeldMean, RandomSteps
 from experiments.contenders.per_update import ExactAccuracyGate, ExactLossChangeRate, ExactTwoThresholds
+from experiments.contenders.write_courses import average
 from experiments.runner import Training
+from experiments.schema import load_results
 from experiments.tasks import all_tasks
 
 
-def _numbers(handler: HeldMean | RandomSteps, iterations: int) -> list[int]:
+def _numbers(handler: HeldMean | RandomSteps | AverageCourse, iterations: int) -> list[int]:
     seen: list[int] = []
 
     def look(engine: Engine, _: Any) -> None:
@@ -59,7 +64,8 @@ def test_the_table_has_what_the_suite_is_about() -> None:
 
 @pytest.mark.parametrize("contender", CONTENDERS, ids=lambda c: c.name)
 def test_every_contender_trains(contender: Contender) -> None:
-    name = "pinwheel-hinge" if contender.needs_scores_with_a_scale else "ring"
+    usual = "pinwheel-hinge" if contender.needs_scores_with_a_scale else "ring"
+    name = usual if contender.runs_on(all_tasks()[usual]) else "pinwheel"
     task = replace(all_tasks()[name].cut(), budget=60.0)
     training = Training(task, contender, seed=0, steps=2.3)
     ledger = training.run()
@@ -116,6 +122,34 @@ def test_a_mean_that_is_no_number_of_updates_is_refused(steps: float) -> None:
         HeldMean(steps)
     with pytest.raises(ValueError, match="steps="):
         RandomSteps(steps, seed=0)
+
+
+def test_an_average_course_is_of_the_other_seeds_and_none_of_this_run() -> None:
+    optimizer = _optimizer(2.0)
+    known = json.loads(FILE.read_bytes())
+    for seed, half in ((48, "55-59"), (55, "41-48"), (60, "41-48")):
+        course = AverageCourse("table", seed, optimizer)
+        assert course.course == known[half]["table"]
+        assert seed not in HALVES[half]
+    first = course.course["iterations"][0]
+    assert course.at(1) == course.at(int(first)) == pytest.approx((course.course["n"][0], course.course["rate"][0]))
+    assert course.at(10**6) == pytest.approx((course.course["n"][-1], course.course["rate"][-1]))
+    numbers = _numbers(course, 300)
+    assert abs(sum(numbers) - sum(course.at(i)[0] for i in range(1, 301))) <= 0.5 + 1e-9
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(2.0 * course.at(300)[1])
+    with pytest.raises(ValueError, match=r"task='ring': there are courses of pinwheel, .*two-moons"):
+        AverageCourse("ring", 41, optimizer)
+
+
+def test_the_committed_courses_are_those_of_the_committed_runs() -> None:
+    runs = [r for r in load_results(COMMITTED).runs if r.config.contender == "effort"]
+    known = json.loads(FILE.read_bytes())
+    assert set(course_tasks()) == {run.config.task for run in runs} == set(known["55-59"])
+    for half, seeds in HALVES.items():
+        for task, course in known[half].items():
+            its = [run for run in runs if run.config.task == task and run.config.seed in seeds]
+            assert len(its) == len(seeds)
+            assert average(its) == course
 
 
 def _optimizer(rate: float) -> torch.optim.Optimizer:
