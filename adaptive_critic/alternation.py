@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from adaptive_critic import state as saved
 from adaptive_critic.decision import Decision
+from adaptive_critic.lengths import Lengths
 from adaptive_critic.run_summary import RunSummary
 from adaptive_critic.step_output import counts
+
+_logger = logging.getLogger("adaptive_critic")
 
 
 class Next(NamedTuple):
@@ -62,6 +66,7 @@ class Alternation:
         self.index = 0
         """index of the next iteration (from 0), which a schedule reads"""
         self.decision.clear()
+        self._lengths = Lengths()
         self._summary = RunSummary(self.decision.steps(0))
 
     def refresh(self) -> None:
@@ -72,6 +77,18 @@ class Alternation:
         if rate is not None and self._rate_lowered:
             rate = min(rate, 1.0)
         self.next = Next(steps, float(steps) if ratio is None else ratio, rate, decided)
+
+    def go_on_at(self, index: int) -> None:
+        """Set the index of the next iteration; log if a schedule begins again though the state has iterations."""
+        self.index = index
+        self.refresh()
+        due = self.decision.steps(self.generator_updates)
+        if self.decision.ratio is None and index == 0 and due != self.next.steps:
+            _logger.warning(
+                "the schedule begins again with n = %d, and the loaded state has %d iterations, after which n = %d is "
+                "due: a schedule follows engine.state.iteration, so load the trainer's state, too",
+                self.next.steps, self.generator_updates, due,
+            )  # fmt: skip
 
     def advance(self, output: Any, metrics: Mapping[str, Any], index: int) -> None:
         """Observe and count the iteration that was run with ``next``; set ``next`` for the one with this index.
@@ -90,6 +107,8 @@ class Alternation:
             self.decision.skip()
         else:
             self.decision.observe(output, metrics, ran.steps)
+        if (self._lengths.left or ran.steps != self._lengths.steps) and not self.decision.takes_any_output:
+            self._lengths.check(output, ran.steps)
         if ran.decided:
             self.decision.ran(ran.steps, ran.ratio)
         limits = self.decision.limits if ran.decided and self.decision.ratio is not None else None
@@ -99,6 +118,11 @@ class Alternation:
         self.samples_seen += samples
         self.index = index
         self.refresh()
+
+    @property
+    def ignores_number(self) -> bool:
+        """Whether it was logged that the loop makes another number of critic updates than it was asked for."""
+        return self._lengths.logged
 
     def summary(self) -> str:
         """Return the run so far in one line."""

@@ -132,20 +132,20 @@ class Controller(Handler):
 
         Called between two runs it is for the next one, also where that starts afresh. In a loop without an Engine call
         it after ``observe``, and read ``num_discriminator_steps`` anew. ``iterations`` is at least 1, ``steps`` at
-        least 0; None means the lower limit (1 without limits), and the critic's own learning rate if it was raised.
+        least 0; None means the lower limit, but 1 in place of 0 or without limits, and the critic's own learning rate.
         """
         iterations = integer("iterations", iterations, at_least=1)
         lower_rate = steps is None
         if steps is None:
-            steps = 1 if self.limits is None else self.limits[0]
+            steps = max(1, self.limits[0]) if self.limits else 1  # with 0 the critic would stand still all the while
         steps = integer("steps", steps, at_least=0)
         running = self._is_within_iteration()
         self._alternation.override(steps, iterations + running, lower_rate=lower_rate, waits=self._is_before_a_run())
         self._refresh()
 
     def hold(self, iterations: int) -> None:
-        """Freeze the number for the next iterations."""
-        self.override(iterations, self.num_discriminator_steps)
+        """Freeze the number for the next iterations, at 1 or above: 0 is for single iterations, as in override."""
+        self.override(iterations, max(self.num_discriminator_steps, 1))
 
     _also_listens: ClassVar[dict[Events, str]] = {Events.COMPLETED: "_on_completed"}
 
@@ -237,8 +237,7 @@ class Controller(Handler):
         if fresh:
             self._alternation.begin_fresh()
         self._begin_on_ranks()
-        self._alternation.index = self._counted
-        self._alternation.refresh()
+        self._alternation.go_on_at(self._counted)
         if self._ranks.count > 1:
             # Ranks that disagree on n hang at the first collective that only one of them makes.
             distributed.same_start(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from ignite.engine import Engine, Events
 
 from adaptive_critic import state as saved
-from adaptive_critic.checks import attribute_name, integer, keywords
+from adaptive_critic.checks import attribute_name, integer, keywords, kind_of
 from adaptive_critic.handler import DEFAULT_NAME, Handler, critic_updates, prefix
 
 _FORMAT = 1
@@ -205,6 +205,8 @@ def plot_history(history: ControllerHistory | Sequence[HistoryPoint], *, figure:
         except ImportError:
             raise RuntimeError("plot_history needs matplotlib: pip install 'adaptive-critic[plots]'") from None
         figure = plt.figure(layout="constrained")
+    elif not callable(getattr(figure, "subplots", None)):
+        raise TypeError(f"figure={figure!r}: expected a figure of matplotlib, got {kind_of(figure)}")
     # A step lasts until the next point begins; the last point gets an end of its own.
     points = [*found, found[-1]]
     iterations = [point.first for point in found] + [points[-1].last + 1]

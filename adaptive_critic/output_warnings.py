@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from adaptive_critic.lengths import MOST_ENTRIES, entry_lengths
 from adaptive_critic.signals import GapShare, Signal
 from adaptive_critic.step_output import lacks_g_fake
 
@@ -24,7 +25,6 @@ _ITERATIONS_CHECKED = 200  # early iterations in which the form of the output is
 # The longest seen in a healthy run is 191: the critic's rate 1/25 of the generator's, n fixed at 1.
 _NEGATIVE_ITERATIONS = 1000  # iterations in a row with a negative gap
 _NEGATIVE_DECISIONS = 50  # decisions in a row: means over many iterations hide positive gaps
-_MOST_ENTRIES = 20  # updates that a loop which ignores the number may make; a batch has more samples
 _SAME_ITERATIONS = 10  # iterations in a row with one number for loss and score
 _SOON, _LATE = 50, 200  # iterations over which generator updates are judged
 _ERRORS = 5.0  # their mean effect on the gap has to be this many standard errors from 0
@@ -98,27 +98,13 @@ class OutputWarnings:
             self._log("no g_fake", NO_G_FAKE)
         if self._is_gap:
             self._check_score(output)
-        return self._check_entries(output, steps, max(most, steps, _MOST_ENTRIES))
-
-    def _check_entries(self, output: Mapping[str, Any], steps: int, most: float) -> str:
-        found: dict[str, Any] = {key: output.get(key) for key in ("d_real", "d_fake", "d_loss")}
-        lengths = {key: len(entries) for key, entries in found.items() if _is_vector(entries)}
-        for key, length in lengths.items():
-            if length > most:
+        for key, length in entry_lengths(output).items():
+            if length > max(most, steps, MOST_ENTRIES):
                 return (
                     f"{key!r} has length {length}, and n = {steps} was asked for: are these the values of "
                     "a batch's samples? Return their mean for each critic update, such as "
-                    f"{{{key!r}: [loss.mean() for each update], ...}}"
+                    f"{{{key!r}: [values.mean() for each update], ...}}"
                 )
-        # Fewer are not a fault beside a complete entry: a costly score may be taken in the first update alone.
-        wrong = {key: length for key, length in lengths.items() if length > steps or steps not in lengths.values()}
-        for key, length in wrong.items():
-            self._log(
-                "entries",
-                "%r has length %d, but n = %d was asked for: does the loop read the number that the controller writes, "
-                "or, in a loop of your own, the one that observe() returns?",
-                key, length, steps,
-            )  # fmt: skip
         return ""
 
     def _check_score(self, output: Mapping[str, Any]) -> None:
@@ -284,7 +270,3 @@ def _numbers(value: Any) -> list[float]:
 def _listed(numbers: Sequence[float]) -> str:
     """Return numbers in brackets, a few of many."""
     return f"[{', '.join(f'{number:.4g}' for number in numbers[:3])}{', ...' if len(numbers) > 3 else ''}]"
-
-
-def _is_vector(entries: Any) -> bool:
-    return isinstance(entries, (tuple, list)) or (isinstance(entries, torch.Tensor) and entries.ndim == 1)

@@ -20,7 +20,6 @@ from adaptive_critic.checks import kind_of, real, shortened
 
 # Code of torch's wrapper of a class's step, which runs the hooks.
 _RUNS_HOOKS = Optimizer.profile_hook_step(lambda: None).__code__
-_FORGOTTEN = 200  # steps before the first iteration that was observed; n is at most 20 by default
 
 _logger = logging.getLogger("adaptive_critic")
 
@@ -31,6 +30,8 @@ class CriticRate:
     Every group's ``"lr"`` is ``multiplier`` times the user's during the step, and the user's own again afterwards, bit
     for bit, also if the step raises. Schedulers, checkpoints and ``param_groups`` never show the product, and nothing
     accumulates. A rate of 0 stays 0. Hooks of ``step`` that were registered before :meth:`attach` see the user's rate.
+    One case is left: an ``optimizer.step`` that was taken or compiled before :meth:`attach` and raises leaves the
+    product until the next step.
 
     Rates that are tensors are multiplied in place, without a host read, by a factor that is a tensor too. So a new
     multiplier causes no recompilation of a compiled step, and a captured graph follows it.
@@ -49,7 +50,7 @@ class CriticRate:
         optimizer: the optimizer.
         steps: number of calls of its ``step`` while attached. A gradient scaler makes no call for a step that it skips,
             unless the optimizer is fused.
-        observed: False until the controller, if it has one, observes an iteration; 200 steps before that are told.
+        forgotten_after: steps after which to log that no controller observes any iteration; None: never.
 
     Raises:
         TypeError: if ``optimizer_d`` is not an Optimizer, or ``multiplier`` is not a number.
@@ -71,12 +72,12 @@ class CriticRate:
         _check_optimizer(optimizer_d)
         self.optimizer = optimizer_d
         self.steps = 0
-        self.observed = True
+        self.forgotten_after: int | None = None
         self._factors: dict[tuple[torch.device, torch.dtype], Tensor] = {}
         self._undo: weakref.finalize[..., CriticRate] | None = None
-        # The rates multiplied now: (group, the user's rate, the product), and (the rate, a copy of the user's).
+        # The rates multiplied now: (group, the user's, the product), and (the rate, a copy of the user's, its version).
         self._replaced: list[tuple[dict[str, Any], Any, Any]] = []
-        self._scaled: list[tuple[Tensor, Tensor]] = []
+        self._scaled: list[tuple[Tensor, Tensor, int]] = []
         self.multiplier = multiplier
 
     @property
@@ -131,11 +132,11 @@ class CriticRate:
         # Rates are multiplied already if this is the step of a base class, whose hooks run too.
         if not self._restore():
             self.steps += 1
-            if self.steps == _FORGOTTEN and not self.observed:
+            if self.steps == self.forgotten_after:
                 _logger.warning(
                     "optimizer_d has made %d steps at %g times its learning rate, and its controller has observed no "
                     "iteration: attach it to the trainer, or call n_critic = controller.observe(output) after each "
-                    "generator update",
+                    "generator update. To train the critic alone first, make the controller after that",
                     self.steps, self._multiplier,
                 )  # fmt: skip
         for group in self.optimizer.param_groups:
@@ -143,9 +144,10 @@ class CriticRate:
             if not isinstance(rate, Tensor) or rate.requires_grad:
                 group["lr"] = product = rate * self._multiplier
                 self._replaced.append((group, rate, product))
-            elif all(rate is not other for other, _ in self._scaled):  # one tensor may be the rate of several groups
-                self._scaled.append((rate, rate.clone()))
+            elif all(rate is not other for other, *_ in self._scaled):  # one tensor may be the rate of several groups
+                own = rate.clone()
                 rate.mul_(self._factor(rate))
+                self._scaled.append((rate, own, rate._version))
 
     def _restore(self) -> bool:
         """Restore the user's rates; return whether any was multiplied."""
@@ -153,8 +155,9 @@ class CriticRate:
         for group, rate, product in self._replaced:
             if group.get("lr") is product:  # else it was assigned during the step, and the new value counts
                 group["lr"] = rate
-        for rate, own in self._scaled:
-            rate.copy_(own)
+        for rate, own, version in self._scaled:
+            if rate._version == version:
+                rate.copy_(own)
         self._replaced.clear()
         self._scaled.clear()
         return multiplied
@@ -170,14 +173,14 @@ class CriticRate:
 def relative_step(optimizer_d: Optimizer) -> float:
     """Return how far a step at the user's own rate moves the weights, as a share of their root mean square.
 
-    Optimizers that divide gradients by their size (Adam and its kin, RMSprop) move every weight by about the learning
-    rate. Steps of others depend on the gradients: 0.0 for them, as for numbers that are not finite. Vectors (biases,
-    gains of a normalisation) are left out. Reads the device once for each weight, and communicates only for weights
-    that are spread over ranks.
+    Optimizers that divide gradients by their size (Adam and its kin, RMSprop, Adagrad at first) move every weight by
+    about the learning rate. Steps of others depend on the gradients: 0.0 for them, as for numbers that are not finite.
+    Vectors (biases, gains of a normalisation) are left out. Reads the device once for each weight, and communicates
+    only for weights that are spread over ranks.
     """
     moved = size = 0.0
     for group in optimizer_d.param_groups:
-        if "betas" not in group and not isinstance(optimizer_d, torch.optim.RMSprop):
+        if "betas" not in group and not isinstance(optimizer_d, (torch.optim.RMSprop, torch.optim.Adagrad)):
             continue
         base = group.get("initial_lr")  # a scheduler that warms up has lowered "lr"
         rate = float(group["lr"] if base is None else base)

@@ -209,7 +209,8 @@ class Rounds:
 
         Raises:
             RuntimeError: if critic updates of the round are still to be made, or the training has ended.
-            StepOutputError: if a value is not a 0-d tensor or a float, or the controller needs another one.
+            StepOutputError: if a value is not a 0-d tensor or a float, or the controller needs another one. In the
+                second case the round has ended without a decision.
         """
         self._check_running("generator")
         values = {"g_loss": g_loss, "g_fake": g_fake, "g_fake_accuracy": g_fake_accuracy}

@@ -44,7 +44,7 @@ class RunSummary:
         lower, upper = limits
         self._lowest += steps == lower
         self._highest += steps == upper
-        self._in_a_row = self._in_a_row + 1 if self._initial < upper == steps else 0
+        self._in_a_row = self._in_a_row + 1 if max(self._initial, lower) < upper == steps else 0
         if self._in_a_row >= _AT_LIMIT and not self._logged:
             self._logged = True
             _logger.warning(

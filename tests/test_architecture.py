@@ -40,7 +40,8 @@ TABLE = {
     "rows": Row({"torch"}, {"step_output"}),
     "exchange": Row({"torch"}, {"step_output"}),
     "signals": Row({"torch"}, {"signals", "step_output"}),
-    "output_warnings": Row({"torch"}, {"signals", "step_output"}),
+    "lengths": Row({"torch"}, set()),
+    "output_warnings": Row({"torch"}, {"lengths", "signals", "step_output"}),
     # What ranks say to each other.
     "distributed": Row({"torch", "ignite"}, {"exchange"}),
     "random_state": Row({"torch", "numpy"}, {"distributed", "state"}),
@@ -67,7 +68,7 @@ TABLE = {
         {"checks", "distributed", "events", "exchange", "guard", "handler", "rows", "state", "step_output"},
     ),
     "run_summary": Row(set(), {"state"}),
-    "alternation": Row(set(), {"decision", "run_summary", "state", "step_output"}),
+    "alternation": Row(set(), {"decision", "lengths", "run_summary", "state", "step_output"}),
     "published": Row({"ignite"}, {"alternation", "events", "handler"}),
     "controller": Row(
         {"ignite"},

@@ -16,6 +16,7 @@ from ignite.metrics import RunningAverage
 
 from adaptive_critic import (
     AccuracyGateController,
+    AccuracyLadderController,
     CriticEvents,
     DivergenceGuard,
     FixedController,
@@ -477,11 +478,18 @@ def test_the_law_pauses_under_an_override() -> None:
 def test_override_defaults_to_the_lower_limit() -> None:
     for controller, lower in [
         (WassersteinGapController(limits=(2, 20)), 2),
-        (LossRatioPIDController(limits=(0, 8)), 0),
+        (LossRatioPIDController(limits=(0, 8)), 1),  # 0 for many iterations in a row would stop the critic
         (FixedController(5), 1),
     ]:
         controller.override(2)
         assert controller.num_discriminator_steps == lower
+
+
+def test_a_hold_within_a_fraction_of_an_update_does_not_stop_the_critic() -> None:
+    controller = FixedController(0.25)
+    assert controller.num_discriminator_steps == 0
+    controller.hold(5)
+    assert feed(controller, STREAM[:7])[0][:5] == [1] * 5
 
 
 def test_hold_keeps_n() -> None:
@@ -943,6 +951,59 @@ def test_a_step_that_does_not_read_the_number_is_told_once(caplog: pytest.LogCap
         "'d_real' has length 5, but n = 3 was asked for: does the loop read the number that the controller writes, "
         "or, in a loop of your own, the one that observe() returns?"
     )
+
+
+@pytest.mark.parametrize(
+    ("controller", "asked"),
+    [
+        (FixedController(5), 5),
+        (StepDecayController(milestones={0: 1, 300: 2}), 2),
+        (AccuracyLadderController(), 2),  # its first move is after 200 iterations
+        (WassersteinGapController(initial=1, update_every=250), 20),
+    ],
+    ids=repr,
+)
+def test_a_step_that_makes_one_update_is_told_as_soon_as_another_number_is_asked_for(
+    controller: Controller, asked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    scores = {"d_real": [0.1], "d_fake": [0.0], "d_loss": [0.9], "g_loss": 0.7, "g_fake": -0.1, "g_fake_accuracy": 0.5}
+    trainer = Engine(lambda engine, batch: scores)
+    controller.attach(trainer)
+    trainer.run(range(600))
+    messages = [message for message in caplog.messages if "was asked for" in message]
+    assert len(messages) == 1
+    assert messages[0].startswith("'d_real' has length 1, but n = ")
+    assert asked == 20 or f"n = {asked} " in messages[0]
+
+
+def test_a_step_may_return_anything_where_metrics_are_read(caplog: pytest.LogCaptureFixture) -> None:
+    trainer = Engine(lambda engine, batch: {"d_loss": [0.5] * 7})
+    trainer.state.metrics = {}
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: engine.state.metrics.update(d=0.5)
+    )  # before the controller's own
+    LossRatioPIDController("hinge", d_loss="d").attach(trainer)
+    trainer.run(range(30))
+    assert [message for message in caplog.messages if "was asked for" in message] == []
+
+
+def test_a_schedule_that_begins_again_though_a_state_was_loaded_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    def run(state: dict[str, Any] | None, iteration: int = 0) -> dict[str, Any]:
+        trainer = Engine(lambda engine, batch: None)
+        controller = StepDecayController(milestones={0: 25, 25: 10})
+        controller.attach(trainer)
+        if state is not None:
+            controller.load_state_dict(state)
+        trainer.load_state_dict({"iteration": iteration, "max_epochs": 10, "epoch_length": 30})
+        trainer.run(range(30), max_epochs=10 if iteration else 1)
+        return controller.state_dict()
+
+    state = run(None)
+    run(state, iteration=30)
+    assert caplog.messages == []
+    run(state)
+    (message,) = caplog.messages
+    assert message.startswith("the schedule begins again with n = 25, and the loaded state has 30 iterations, after")
 
 
 def test_scores_of_the_first_update_alone_are_no_fault_beside_all_losses(caplog: pytest.LogCaptureFixture) -> None:

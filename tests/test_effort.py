@@ -204,9 +204,14 @@ def gan() -> tuple[Any, torch.optim.Optimizer]:
 
 def test_the_generators_optimizer_is_refused_where_the_trainer_knows_it() -> None:
     trainer, optimizer_d = gan()
-    wrong = CriticEffortController(trainer.state.to_save["optimizer_g"])
-    with pytest.raises(ValueError, match="optimizer_d is the trainer's optimizer_g"):
+    optimizer_g = trainer.state.to_save["optimizer_g"]
+    wrong = CriticEffortController(optimizer_g)
+    with pytest.raises(ValueError, match=r"optimizer_d is the trainer's optimizer_g: .* has let go of"):
         wrong.attach(trainer)
+    seen: list[float] = []
+    optimizer_g.register_step_pre_hook(lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"]))
+    optimizer_g.step()
+    assert seen == [0.001]  # though the refused controller lives on
     CriticEffortController(optimizer_d).attach(trainer)  # the one that was refused does not own the attribute
     trainer.run(max_epochs=1, epoch_length=2)
 
@@ -244,6 +249,38 @@ def test_a_loop_that_never_observes_is_told_once(caplog: pytest.LogCaptureFixtur
     (message,) = caplog.messages
     assert message.startswith("optimizer_d has made 200 steps at 8 times its learning rate, and its controller has")
     controller.detach()
+
+
+def test_a_first_iteration_of_many_updates_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    controller = CriticEffortController(optimizer, initial=50, limits=(0, 50))
+    parameter.grad = torch.ones(1)
+    for _ in range(499):
+        optimizer.step()
+    assert caplog.messages == []
+    optimizer.step()
+    assert len(caplog.messages) == 1
+    controller.detach()
+
+
+@pytest.mark.parametrize("made", [1, 5])
+def test_a_loop_that_ignores_the_number_is_told_that_alone(made: int, caplog: pytest.LogCaptureFixture) -> None:
+    run = Run(limits=(2, 20))
+    for sample in healthy(100):
+        for _ in range(made):
+            run.critic_update()
+        run.controller.observe(output(sample, made))
+    (message,) = caplog.messages
+    assert message.startswith(f"'d_real' has length {made}, but n = 2 was asked for")
+
+
+def test_limits_are_needed() -> None:
+    run = Run()
+    for assign in (lambda: Run(limits=None), lambda: setattr(run.controller, "limits", None)):
+        with pytest.raises(ValueError, match=r"limits=None: expected a pair of ints \(lower, upper\)"):
+            assign()
+    assert run.controller.limits == (0, 20)
 
 
 def test_steps_after_an_observed_iteration_are_not_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -309,7 +346,7 @@ def test_an_override_of_the_guard_lowers_the_rate_and_one_of_a_number_does_not()
     run = Run()
     run.controller.attach(run.trainer)
     run.controller.override(3)
-    assert (run.controller.num_discriminator_steps, run.controller.rate) == (0, 1.0)
+    assert (run.controller.num_discriminator_steps, run.controller.rate) == (1, 1.0)
     run.controller.override(3, 2)
     assert (run.controller.num_discriminator_steps, run.controller.rate) == (2, 8.0)
     run.controller.hold(2)

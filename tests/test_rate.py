@@ -325,6 +325,21 @@ def test_a_rate_that_is_assigned_during_the_step_stays() -> None:
     assert rates(optimizer) == [0.7]
 
 
+def test_a_tensor_that_is_written_during_the_step_keeps_the_value() -> None:
+    optimizer = SGD([weight()], lr=torch.tensor(0.5))
+    rate = attached(optimizer, 8.0)
+
+    def closure() -> float:
+        optimizer.param_groups[0]["lr"].fill_(0.25)
+        return 0.0
+
+    optimizer.step(closure)
+    assert rates(optimizer) == [0.25]
+    optimizer.step()
+    assert rates(optimizer) == [0.25]
+    rate.detach()
+
+
 def test_a_scheduler_that_writes_0_stops_the_critic_at_any_multiplier() -> None:
     parameter = weight()
     optimizer = SGD([parameter], lr=0.1)
@@ -812,6 +827,10 @@ def test_vectors_and_weights_without_values_say_nothing() -> None:
 )
 def test_steps_without_a_size(lr: float, size: float) -> None:
     assert relative_step(Adam([matrix(size)], lr=lr)) == 0.0
+
+
+def test_adagrad_begins_as_adam_does() -> None:
+    assert relative_step(torch.optim.Adagrad([matrix(0.1)], lr=0.01)) == pytest.approx(0.1)
 
 
 def test_steps_that_depend_on_the_gradients() -> None:

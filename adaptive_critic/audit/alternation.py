@@ -51,7 +51,8 @@ class AlternationAudit:
         steps: critic updates that each generator update should have: a controller, a :class:`Rounds`, an int of at
             least 0, or None if it is not to be checked.
         schedulers: learning-rate schedulers of the two optimizers.
-        ignore: names of checks that are left out. Lazy penalties as steps of their own need ``("updates", "batches")``.
+        ignore: names of checks that are left out. Lazy penalties as steps of their own need ``("updates", "batches")``,
+            a gradient scaler, which skips its first steps, ``("updates",)``.
 
     Example:
         >>> import torch
@@ -81,7 +82,7 @@ class AlternationAudit:
         schedulers: Iterable[Any] = (),
         ignore: Iterable[str] = (),
     ) -> None:
-        critics = (critic,) if isinstance(critic, nn.Module) else tuple(critic)
+        critics = tuple(critic) if isinstance(critic, (tuple, list, nn.ModuleList)) else (critic,)
         for name, found in (("generator", generator), *(("critic", module) for module in critics)):
             if not isinstance(found, nn.Module):
                 raise TypeError(f"{name}={found!r}: expected a torch.nn.Module, got {type(found).__name__}")
@@ -93,8 +94,12 @@ class AlternationAudit:
         self._steps = _checked_steps(steps)
         self._schedulers = tuple(schedulers)
         for scheduler in self._schedulers:
+            if not isinstance(getattr(scheduler, "optimizer", None), Optimizer):
+                raise TypeError(f"schedulers: {scheduler!r}: expected a scheduler with its .optimizer")
             if not any(scheduler.optimizer is optimizer for optimizer in self._optimizers.values()):
                 raise ValueError(f"schedulers: {type(scheduler).__name__} is of neither optimizer_g nor optimizer_d")
+        if isinstance(ignore, str):
+            raise TypeError(f"ignore={ignore!r}: expected names in a tuple, such as ({ignore!r},)")
         ignored = set(ignore)
         if not ignored <= set(_CHECKS):
             raise ValueError(f"ignore={sorted(ignored)!r}: expected some of {', '.join(_CHECKS)}")
@@ -224,7 +229,8 @@ class AlternationAudit:
         if name == "generator" and made != asked and not leading:
             raise AlternationError(
                 f"generator update {self.updates['generator'] + 1} came after {made} of {asked} critic updates. "
-                "Does the loop count micro-batches, or take the number modulo?"
+                "Does the loop count micro-batches, or take the number modulo? If a gradient scaler skips steps, watch "
+                "a later part of the run, or give ignore=('updates',)"
             )
 
     def _check_weights(self, name: str) -> None:

@@ -20,6 +20,11 @@ class Decision(Protocol):
     """(lower, upper) of the integer, or None. New limits are checked and apply at once"""
 
     @property
+    def takes_any_output(self) -> bool:
+        """Whether it reads running metrics instead, so that the step may return anything."""
+        ...
+
+    @property
     def ratio(self) -> float | None:
         """Real-valued number behind ``steps``; None if there is none."""
         ...

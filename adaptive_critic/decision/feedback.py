@@ -68,7 +68,8 @@ class Feedback:
         lagged = lagged if lagged is None else boolean("lagged", lagged)
         self._signal, self._metrics = signal, RunningMetrics(metrics)
         self._window = SignalWindow(signal, self._metrics, lagged)
-        self._warnings = OutputWarnings(signal, bool(self._metrics.names))
+        self.takes_any_output = bool(self._metrics.names)
+        self._warnings = OutputWarnings(signal, metrics=self.takes_any_output)
         self._initial_rate, self._regulates = None if rates is None else initial_rate, regulates
         self._bounds = Bounds(self._checked(limits), lowest, law.whole, rates)
         self._initial = self._bounds.initial(initial, limits)

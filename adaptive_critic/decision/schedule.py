@@ -21,6 +21,7 @@ class OpenLoop:
             gave would hide a mistake. None for values that limits may clamp.
     """
 
+    takes_any_output = False
     ratio = None
     rate = None
     measurement = math.nan

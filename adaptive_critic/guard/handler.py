@@ -34,13 +34,14 @@ class DivergenceGuard(Handler):
     :class:`~adaptive_critic.guard.DivergenceRules`. A check costs one device-to-host read and, in a distributed run,
     one all_reduce, so that all ranks act together. ``on_divergence`` is the action:
 
-    - ``"hold"`` asks the controller to freeze the number of critic updates for ``cooldown`` iterations;
-    - ``"terminate_epoch"`` ends the epoch and asks the controller for its lower limit during ``override_iterations``;
-      after ``max_interventions`` it ends the run. EPOCH_COMPLETED, whose handlers would save the diverged model, does
-      not fire. Handlers of TERMINATE_SINGLE_EPOCH need a parameter named ``iter_counter``;
+    - ``"hold"`` asks the controller to freeze the number of critic updates, at 1 or above, for ``cooldown`` iterations;
+    - ``"terminate_epoch"`` ends the epoch and asks the controller for its lower limit, but at least 1 critic update,
+      during ``override_iterations``; after ``max_interventions`` it ends the run. EPOCH_COMPLETED, whose handlers
+      would save the diverged model, does not fire. Handlers of TERMINATE_SINGLE_EPOCH need a parameter named
+      ``iter_counter``;
     - ``"terminate"`` ends the run. COMPLETED fires, as with Ignite's TerminateOnNan;
     - ``"rollback"`` restores ``to_restore`` from a copy that was followed by ``patience`` clean checks, asks for the
-      lower limit, and goes on with other batches and noise. After ``max_interventions``, or within the cooldown of the
+      same, and goes on with other batches and noise. After ``max_interventions``, or within the cooldown of the
       last one, it restores a last time and ends the run. Without a copy that fits it ends the run;
     - a function is called with (engine, record), on every rank.
 

@@ -55,6 +55,7 @@ class Scores:
         self._known = (*_SCALARS, *updates)
         self.ranks = Ranks()
         """ranks of the run"""
+        self._known_keys = False  # whether an output has had some of the watched keys
         self.clear()
 
     def __len__(self) -> int:
@@ -74,7 +75,7 @@ class Scores:
         """Add an iteration.
 
         Args:
-            output: a StepOutput with at least one of the watched keys.
+            output: a StepOutput with at least one of the watched keys; after the first that has, n = 0 may leave none.
             updates: the size of an update for each of their names, 0-d, None where there is none.
 
         Raises:
@@ -100,13 +101,17 @@ class Scores:
         given = {key: _last(value, key) for key in _SCALARS if (value := get(key)) is not None}
         named = {key: value for key, value in given.items() if value is not None}
         losses = _all(get("d_loss"))
-        if not named and len(losses) == 0:
+        empty = not named and len(losses) == 0  # as in an iteration without a critic update, n = 0
+        if empty and not given and get("d_loss") is None and not self._known_keys:
             raise StepOutputError(
                 f"DivergenceGuard watches {', '.join(_SCALARS)}, d_loss; the training step's output has none of them, "
                 f"it has {sorted(map(str, output))} (output_transform= adapts other outputs)"
             )
+        self._known_keys = True
         named |= {name: size for name, size in zip(self._updates, updates, strict=True) if size is not None}
         names = *named, *["d_loss"] * len(losses)
+        if not names:
+            return (), ()
         scalars: list[Any] = list(named.values())
         try:  # hstack takes a tensor (n,) as it is; for 0-d tensors alone, stack is faster
             whole = isinstance(losses, torch.Tensor)
@@ -209,3 +214,4 @@ class Scores:
     def restore(self, rows: Sequence[tuple[tuple[str, ...], Row]]) -> None:
         """Go on from what ``read_state`` returned."""
         self._names, self._rows = [names for names, _ in rows], [row for _, row in rows]
+        self._known_keys = True

@@ -26,6 +26,8 @@ _LOWEST = 0.25
 _SLOWEST = 5  # iterations from one decision to the next at which the halves of the dither are still told apart
 _COMPARED = 50  # iterations over which the optimizer's steps are compared with the critic updates
 
+_FORGOTTEN = 200  # steps of the optimizer before the first observed iteration, at least; n is at most 20 by default
+
 _logger = logging.getLogger("adaptive_critic")
 
 
@@ -39,8 +41,8 @@ class CriticEffortController(FeedbackController):
 
     The rate is multiplied only while ``optimizer_d.step`` runs (:class:`~adaptive_critic.rate.CriticRate`): schedulers,
     checkpoints and ``param_groups`` keep showing your own rate, and a rate of 0 stays 0. It holds from construction on
-    until :meth:`detach`, so that a loop without an Engine needs nothing else. The weight decay of AdamW is multiplied
-    with the rate, as under a schedule.
+    until :meth:`detach`, so that a loop without an Engine needs nothing else; in a copy from ``observe`` or ``attach``
+    on. The weight decay of AdamW is multiplied with the rate, as under a schedule.
 
     Beside the attributes of every controller, it publishes ``engine.state.critic_rate``, the current multiplier, a
     float.
@@ -64,8 +66,8 @@ class CriticEffortController(FeedbackController):
         window: iterations that the running averages reach back, at least 1.
         warmup: iterations to observe before the first move.
         options: see :class:`~adaptive_critic.handlers.base.FeedbackOptions`. ``update_every`` should be at most 5, as
-            the law compares ten iterations with the next ten. While a guard overrides the number, the multiplier is
-            at most 1.
+            the law compares ten iterations (or three decisions) with the next ten. While a guard overrides the number,
+            the multiplier is at most 1; ``"hold"`` leaves it.
 
     Raises:
         TypeError: if an argument has the wrong type, or ``optimizer_d`` is not an Optimizer.
@@ -95,7 +97,7 @@ class CriticEffortController(FeedbackController):
         optimizer_d: Optimizer,
         *,
         initial: float | None = None,
-        limits: tuple[int, int] | None = (0, 20),
+        limits: tuple[int, int] = (0, 20),
         rates: tuple[float, float] = (1.0, 16.0),
         setpoint: float = 0.05,
         base: float = 1.0,
@@ -108,7 +110,6 @@ class CriticEffortController(FeedbackController):
     ) -> None:
         self._rates = low, high = _pair(rates)
         self._critic_rate = CriticRate(optimizer_d)
-        self._critic_rate.observed = False
         bound = _first_bound(relative_step(optimizer_d), high)
         super().__init__(
             CriticEffortLaw(
@@ -124,6 +125,7 @@ class CriticEffortController(FeedbackController):
             GapShare(),
             initial=initial_within(limits, initial, _INITIAL),
             limits=limits,
+            check_limits=_needed,
             lowest=_LOWEST,
             rates=self._rates,
             initial_rate=min(max(min(_INITIAL_RATE, bound), low), high),
@@ -135,6 +137,7 @@ class CriticEffortController(FeedbackController):
                 "more than %d iterations between decisions make it slow, and with R1 a high rate can break the critic",
                 self.update_every, _SLOWEST,
             )  # fmt: skip
+        self._critic_rate.forgotten_after = max(_FORGOTTEN, 10 * self.num_discriminator_steps)
         self._critic_rate.attach()
         self._show()
 
@@ -186,9 +189,10 @@ class CriticEffortController(FeedbackController):
     def _join(self, engine: Engine) -> None:
         saved = getattr(engine.state, "to_save", None)  # create_gan_trainer sets it
         if isinstance(saved, Mapping) and saved.get("optimizer_g") is self.optimizer_d:
+            self._critic_rate.detach()
             raise ValueError(
                 "optimizer_d is the trainer's optimizer_g: the controller multiplies the critic's learning rate, so "
-                "make it with the discriminator's optimizer"
+                "make one with the discriminator's optimizer (this one has let go of the generator's)"
             )
         self._critic_rate.attach()  # ValueError if another controller multiplies the optimizer's rate
         super()._join(engine)
@@ -220,11 +224,11 @@ class CriticEffortController(FeedbackController):
 
     def _compare_steps(self) -> None:
         """Log, once per run, if the optimizer's steps can't be those of the critic's updates."""
-        self._critic_rate.observed = True
+        self._critic_rate.forgotten_after = None
         now = self._critic_rate.steps, self.critic_updates, self.generator_updates
         first = self._first = self._first or now  # what was stepped before the first iteration's end says nothing
         made, asked, iterations = now[0] - first[0], now[1] - first[1], now[2] - first[2]
-        if iterations != _COMPARED or asked == 0:
+        if iterations != _COMPARED or asked == 0 or self._alternation.ignores_number:  # that is logged already
             return
         if made == 0:
             problem = "is it the optimizer that trains the critic?"
@@ -245,6 +249,13 @@ class CriticEffortController(FeedbackController):
         shown += ["optimizer_d" if name == "optimizer_d" else f"{name}={self._describe(name, value)}"
                   for name, value in kwargs.items()]  # fmt: skip
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _needed(law: CriticEffortLaw, limits: tuple[int, int] | None) -> tuple[int, int]:
+    """Return limits, or raise a ValueError: an outrun critic would get any number of updates."""
+    if limits is None:
+        raise ValueError("limits=None: expected a pair of ints (lower, upper), such as (0, 20)")
+    return limits
 
 
 def _first_bound(step: float, high: float) -> float:

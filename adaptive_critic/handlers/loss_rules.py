@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from adaptive_critic.checks import integer, limits_pair
 from adaptive_critic.handlers.base import FeedbackController, FeedbackOptions, LawNumber, initial_within, named_metrics
@@ -180,3 +181,15 @@ class LossVarianceController(FeedbackController):
             metrics=named_metrics(d_loss=d_loss),
             **options,
         )
+
+    @property
+    def limits(self) -> tuple[int, int] | None:
+        """As of every controller; the law moves to the new upper limit at most."""
+        return self._decision.limits
+
+    @limits.setter
+    def limits(self, limits: tuple[int, int] | None) -> None:
+        self._decision.limits = limits
+        law: Any = self.law
+        self.law = replace(law, highest=_HIGHEST if limits is None else limits[1])
+        self._refresh()

@@ -8,7 +8,7 @@ else one fewer.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
@@ -69,7 +69,9 @@ class AccuracyLadderLaw:
         if not math.isnan(state.accuracy):
             kept = self.smoothing**observation.iterations
             accuracy = kept * state.accuracy + (1.0 - kept) * accuracy
-        rung, updates = state.rung, state.updates + observation.iterations
+        # Limits may hold the ratio below the rung: climbing on behind them would end in a jump once they are widened.
+        rung = min(state.rung, bisect_left(self.rungs, ratio))
+        updates = state.updates + observation.iterations
         if updates >= self.grace and accuracy <= self.threshold:
             rung, updates = min(rung + 1, len(self.rungs) - 1), 0
         return LadderState(accuracy, rung, updates), float(self.rungs[rung])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from ignite.engine import Engine, Events
@@ -56,17 +57,25 @@ class LastSaver:
         """Save from the next run on."""
         engine.add_event_handler(Events.STARTED, self._on_started)
 
+    def detach(self, engine: Engine) -> None:
+        """Save no more."""
+        for event, handler in ((Events.STARTED, self._on_started), *self._last()):
+            _remove(engine, event, handler)
+
+    def _last(self) -> tuple[tuple[Events, Callable[..., None]], ...]:
+        """Events whose last handler this is, with the handler."""
+        return (
+            (Events.ITERATION_COMPLETED, self._on_iteration_completed),
+            (Events.TERMINATE_SINGLE_EPOCH, self._on_epoch_terminated),
+            (Events.EPOCH_COMPLETED, self._on_epoch_completed),
+        )
+
     def _on_started(self, engine: Engine) -> None:
         iteration, length = engine.state.iteration, engine.state.epoch_length
         self._waiting = False
         self._epoch_began = iteration - (iteration % length if length else 0)
-        for event, handler in (
-            (Events.ITERATION_COMPLETED, self._on_iteration_completed),
-            (Events.TERMINATE_SINGLE_EPOCH, self._on_epoch_terminated),
-            (Events.EPOCH_COMPLETED, self._on_epoch_completed),
-        ):
-            if engine.has_event_handler(handler, event):
-                engine.remove_event_handler(handler, event)
+        for event, handler in self._last():
+            _remove(engine, event, handler)
             engine.add_event_handler(event, handler)
 
     def _on_iteration_completed(self, engine: Engine) -> None:
@@ -88,6 +97,14 @@ class LastSaver:
         if self._waiting:
             self._waiting = False
             self._save(engine)
+
+
+def _remove(engine: Engine, event: Events, handler: Callable[..., None]) -> None:
+    if engine.has_event_handler(handler, event):
+        engine.remove_event_handler(handler, event)
+
+
+_savers: WeakKeyDictionary[Engine, LastSaver] = WeakKeyDictionary()
 
 
 class _WholeState:
@@ -119,8 +136,9 @@ def resume_exactly(
     one file for each rank, and passes over files that do not load or whose checksums are wrong. Everything loads under
     ``weights_only=True``; the first file is read back at once. The page on exact resume has the details.
 
-    Ignite begins a complete run anew if it is run again: compare ``iteration`` with the planned number. After an
-    exception, build everything afresh and call this again, since memory may hold half an iteration.
+    Ignite begins a complete run anew if it is run again: compare ``iteration`` with the planned number. A further call
+    for the same trainer replaces the first one's saver. After an exception, build everything afresh and call this
+    again, since memory may hold half an iteration.
 
     Args:
         trainer: the engine.
@@ -194,7 +212,10 @@ def resume_exactly(
                 raise ValueError(f"{path} was written, but can't be read back: {reason}") from error
             unread = False
 
-    LastSaver(lambda iteration: iteration % every == 0, save).attach(trainer)
+    if trainer in _savers:  # called before: two savers would write and remove the same files
+        _savers[trainer].detach(trainer)
+    _savers[trainer] = LastSaver(lambda iteration: iteration % every == 0, save)
+    _savers[trainer].attach(trainer)
     return Resumed(found.iteration, found.file, found.passed_over, to_save, checkpoint)
 
 

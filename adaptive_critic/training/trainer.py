@@ -10,9 +10,9 @@ from ignite.engine import Engine
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from adaptive_critic.checks import attribute_name, integer, keywords
+from adaptive_critic.checks import integer, keywords
 from adaptive_critic.data import InfiniteBatches, infinite_batches
-from adaptive_critic.handler import DEFAULT_NAME, writes
+from adaptive_critic.handler import DEFAULT_NAME, free_name, writes
 from adaptive_critic.random_state import RandomState
 from adaptive_critic.training.objectives import Objective, get_objective
 from adaptive_critic.training.options import (
@@ -154,7 +154,7 @@ def create_gan_trainer(
     """
     check_networks(generator, discriminator, optimizer_g, optimizer_d)
     integer("gradient_accumulation_steps", gradient_accumulation_steps, at_least=1)
-    attribute_name("param_name", param_name)
+    free_name(param_name)
     target = resolved_device(generator, device)
     prepare = batch_reader(prepare_batch, conditional, target, non_blocking)
     batches = data if isinstance(data, InfiniteBatches) else infinite_batches(data)

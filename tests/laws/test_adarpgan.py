@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import statistics
 from collections import deque
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptive_critic import LossVarianceController
 from adaptive_critic.laws import Observation
 from adaptive_critic.laws.adarpgan import LossVarianceLaw
 
@@ -118,3 +120,18 @@ def test_it_stays_within_its_range_and_moves_by_one(losses: list[float], start: 
 def test_numbers_out_of_range(arguments: dict[str, Any], complaint: str) -> None:
     with pytest.raises((ValueError, TypeError), match=complaint):
         LossVarianceLaw(**arguments)
+
+
+def test_assigned_limits_move_the_largest_number() -> None:
+    def last(controller: LossVarianceController) -> int:
+        source = random.Random(0)
+        for _ in range(100):
+            controller.observe({"d_loss": [source.gauss(0.0, 10.0)]})
+        return controller.num_discriminator_steps
+
+    made, assigned = (LossVarianceController(cooldown=0, window=4, limits=limits) for limits in ((1, 10), (1, 5)))
+    assigned.limits = (1, 10)
+    assert last(made) == last(assigned) == 10
+    with pytest.raises(ValueError, match="lower must not be above upper"):
+        assigned.limits = (9, 3)
+    assert assigned.limits == (1, 10)

@@ -16,11 +16,22 @@ def seen(*mean: float, iterations: int = 1) -> Observation:
 
 def test_the_ladder_is_climbed_at_the_update_that_ends_the_grace_and_not_before() -> None:
     law = AccuracyLadderLaw(grace=3)
-    state, ratios = law.init(1.0), []
+    state, ratio, ratios = law.init(1.0), 1.0, []
     for _ in range(7):
-        state, ratio = law.update(state, seen(0.5), 1.0)
+        state, ratio = law.update(state, seen(0.5), ratio)
         ratios.append(ratio)
     assert ratios == [1, 1, 2, 2, 2, 5, 5]
+
+
+def test_the_ladder_is_not_climbed_on_behind_a_limit() -> None:
+    law = AccuracyLadderLaw(grace=1, smoothing=0.0)
+    state = law.init(10.0)
+    for _ in range(9):
+        state, ratio = law.update(state, seen(0.5), 10.0)  # a limit holds it
+        assert ratio == 20.0
+    assert law.update(state, seen(1.0), 10.0)[1] == 10.0
+    state, ratio = law.update(law.init(10.0), seen(0.5), 15.0)  # a limit between two rungs
+    assert law.update(state, seen(1.0), 15.0)[1] == ratio == 20.0
 
 
 @pytest.mark.parametrize(("ratio", "after"), [(1.0, 2.0), (5.0, 10.0), (7.0, 10.0), (0.5, 2.0)])

@@ -325,6 +325,9 @@ def test_batches_of_other_types_and_other_arguments() -> None:
     [
         ({"generator": 3}, TypeError, "generator=3: expected a torch.nn.Module, got int"),
         ({"critic": [3]}, TypeError, "critic=3: expected a torch.nn.Module, got int"),
+        ({"critic": 3}, TypeError, "critic=3: expected a torch.nn.Module, got int"),
+        ({"ignore": "gap"}, TypeError, r"ignore='gap': expected names in a tuple, such as \('gap',\)"),
+        ({"schedulers": [3]}, TypeError, "schedulers: 3: expected a scheduler"),
         ({"optimizer_d": "Adam"}, TypeError, "optimizer_d='Adam': expected a torch.optim.Optimizer, got str"),
         ({"steps": -1}, ValueError, "steps=-1: expected an int of at least 0"),
         ({"steps": 2.0}, TypeError, "steps=2.0: expected an int"),

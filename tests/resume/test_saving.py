@@ -355,6 +355,15 @@ def test_bad_arguments_are_refused(
         resume_exactly(None, tmp_path, {}, every=5)  # type: ignore[arg-type]  # it is what is tested
 
 
+def test_a_second_call_for_a_trainer_replaces_the_first(tmp_path: Path) -> None:
+    trainer, objects = small()
+    for epochs in (2, 8):
+        resumed = resume_exactly(trainer, tmp_path, objects, every=5)
+        assert resumed.iteration == (0 if epochs == 2 else 20)
+        trainer.run(range(10), max_epochs=epochs)
+    assert names(tmp_path) == ["checkpoint_75.pt", "checkpoint_80.pt"]
+
+
 def test_a_run_that_is_complete_says_so(tmp_path: Path) -> None:
     for expected in (0, 10):
         trainer, objects = small(controller=FixedController(2))
