@@ -123,13 +123,17 @@ CONTENDERS: tuple[Contender, ...] = (
     _mean_of("gap", "Wasserstein gap"),
     _mean_of("pid", "loss-ratio PID"),
     _mean_of("effort", "critic effort"),
-    Contender(
-        "course-of:effort",
-        "average course of critic effort on other seeds",
-        "rival",
-        AverageCourse,
-        told=("task", "seed", "optimizer_d"),
-        tasks=course_tasks(),
+    *(
+        Contender(
+            name,
+            f"average course of critic effort on other {others}",
+            "rival",
+            AverageCourse,
+            {"of_others": others == "tasks"},
+            told=("task", "seed", "optimizer_d"),
+            tasks=course_tasks() if others == "seeds" else None,
+        )
+        for name, others in (("course-of:effort", "seeds"), ("course-of-others:effort", "tasks"))
     ),
     Contender(
         "ttur",

@@ -1,4 +1,4 @@
-"""A control for feedback: the effort law's average course on a task's other seeds, replayed whatever the run does.
+"""Controls for feedback: average courses of the effort law, replayed whatever the run does.
 
 ``python -m experiments.contenders.write_courses`` writes the courses anew from the committed results.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,16 +31,17 @@ class AverageCourse:
     replays itself. Where less than half of the averaged runs went on, the last values are kept.
 
     Args:
-        task: Name of one of :func:`course_tasks`.
+        task: Name of the task; one of :func:`course_tasks`, unless ``of_others``.
         seed: Of the run.
         optimizer_d: The critic's optimizer.
+        of_others: Whether to replay the geometric mean of the courses of all other tasks, instead of the task's own.
     """
 
-    def __init__(self, task: str, seed: int, optimizer_d: torch.optim.Optimizer) -> None:
+    def __init__(self, task: str, seed: int, optimizer_d: torch.optim.Optimizer, of_others: bool = False) -> None:
         courses = _courses()["55-59" if seed in HALVES["41-48"] else "41-48"]
-        if task not in courses:
+        if task not in courses and not of_others:
             raise ValueError(f"task={task!r}: there are courses of {', '.join(courses)}")
-        self.course = courses[task]
+        self.courses = [course for name, course in courses.items() if (name != task) is of_others]
         self.optimizer_d = optimizer_d
         self.base_rates = [float(group["lr"]) for group in optimizer_d.param_groups]
         self.carry = 0.0
@@ -52,9 +52,12 @@ class AverageCourse:
 
     def at(self, iteration: int) -> tuple[float, float]:
         """Return n and the multiplier of an iteration, the first being 1."""
-        known = self.course["iterations"]
-        log_n, log_rate = (np.interp(iteration, known, np.log(self.course[name])) for name in ("n", "rate"))
-        return math.exp(log_n), math.exp(log_rate)
+
+        def mean(name: str) -> float:
+            logs = [np.interp(iteration, each["iterations"], np.log(each[name])) for each in self.courses]
+            return float(np.exp(np.mean(logs)))
+
+        return mean("n"), mean("rate")
 
     def _write(self, engine: Engine) -> None:
         ratio, rate = self.at(engine.state.iteration)

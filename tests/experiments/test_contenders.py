@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -129,14 +130,18 @@ def test_an_average_course_is_of_the_other_seeds_and_none_of_this_run() -> None:
     known = json.loads(FILE.read_bytes())
     for seed, half in ((48, "55-59"), (55, "41-48"), (60, "41-48")):
         course = AverageCourse("table", seed, optimizer)
-        assert course.course == known[half]["table"]
+        assert course.courses == [known[half]["table"]]
         assert seed not in HALVES[half]
-    first = course.course["iterations"][0]
-    assert course.at(1) == course.at(int(first)) == pytest.approx((course.course["n"][0], course.course["rate"][0]))
-    assert course.at(10**6) == pytest.approx((course.course["n"][-1], course.course["rate"][-1]))
+    (own,) = course.courses
+    assert course.at(1) == course.at(int(own["iterations"][0])) == pytest.approx((own["n"][0], own["rate"][0]))
+    assert course.at(10**6) == pytest.approx((own["n"][-1], own["rate"][-1]))
+    others = AverageCourse("table", 55, optimizer, of_others=True)
+    assert others.courses == [known["41-48"][name] for name in course_tasks() if name != "table"]
+    assert others.at(10**6)[0] == pytest.approx(statistics.geometric_mean(each["n"][-1] for each in others.courses))
     numbers = _numbers(course, 300)
     assert abs(sum(numbers) - sum(course.at(i)[0] for i in range(1, 301))) <= 0.5 + 1e-9
     assert optimizer.param_groups[0]["lr"] == pytest.approx(2.0 * course.at(300)[1])
+    assert len(AverageCourse("ring", 41, optimizer, of_others=True).courses) == len(course_tasks())
     with pytest.raises(ValueError, match=r"task='ring': there are courses of pinwheel, .*two-moons"):
         AverageCourse("ring", 41, optimizer)
 
