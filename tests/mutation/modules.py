@@ -74,6 +74,9 @@ MODULES = {
         (*_GUARD, *_STATE, _RANKS, _STARTS, _COPIES, _UPDATES, "tests/guard/test_gathering.py"),
     ),
     "laws.effort": Module("laws", "adaptive_critic/laws/effort.py", (*_LAWS, "tests/laws/test_effort.py")),
+    "lengths": Module(
+        "controller", "adaptive_critic/lengths.py", ("tests/test_controller_engine.py", "tests/test_effort.py")
+    ),
     "decision.feedback": Module("controller", "adaptive_critic/decision/feedback.py", (*_DECISION, *_CONTROLLER)),
     "decision.bounds": Module("controller", "adaptive_critic/decision/bounds.py", (*_DECISION, *_CONTROLLER)),
     "decision.law_state": Module("controller", "adaptive_critic/decision/law_state.py", _DECISION),
