@@ -46,6 +46,7 @@ _STYLE: dict[Any, Any] = {
     "savefig.dpi": 108,
 }
 _TASKS_SHOWN = 4
+_PROFILES_SHOWN = 12  # the page has them all, and can leave some out
 
 
 def draw(results: Results, out_dir: Path) -> list[Path]:
@@ -238,15 +239,16 @@ def _plain_log_axis(axes: Axes, locator: LogLocator) -> None:
 
 
 def profile_figure(table: Table) -> Figure:
-    """Dolan-More profiles over evaluation tasks and both targets."""
+    """Dolan-More profiles over evaluation tasks and both targets, of the contenders that solve the most."""
     found = profiles(table, table.tasks("evaluation"))
     if not found["shares"]:
         return _nothing("No contender has runs on every evaluation task yet.")
     drawn = styles(table.suite)
     figure = Figure(figsize=(9.5, 4.6))
     axes = figure.add_subplot()
+    most = sorted(found["shares"], key=lambda name: -sum(found["shares"][name]))[:_PROFILES_SHOWN]
     for contender in table.suite.contenders:
-        if contender.name in found["shares"]:
+        if contender.name in most:
             style = drawn[contender.name]
             axes.step(
                 FACTORS,

@@ -13,7 +13,7 @@ HUES: Mapping[str, tuple[str, ...]] = {
     "fixed": ("#9fd8ee", "#4fb3e3", "#1a86d9", "#1f57c4", "#1c2b7d", "#0a1230"),
     "pair": ("#adb5bd", "#6b7280", "#1f2933", "#a0785a"),
     "schedule": ("#7048c6", "#b98af0", "#9c3d9c"),
-    "adaptive": ("#d6400c", "#e09400", "#b5179e", "#ff7f50"),
+    "adaptive": ("#d6400c", "#e09400", "#b5179e", "#ff7f50", "#8f1d14"),
     "published": ("#2b8a3e", "#0c8599", "#74a800", "#2fb893", "#5d6b1f"),
     "rival": ("#8d5524", "#c2255c", "#c9a227"),
     "matched": ("#6c757d",),
