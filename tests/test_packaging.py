@@ -27,7 +27,7 @@ MOST_MODULES_ADDED = 100
 # What only some uses need is imported there.
 NOT_AT_IMPORT = ("matplotlib", "scipy", "sklearn", "pandas", "plotly", "dask", "joblib", "tensorboard", "tqdm", "ctgan")
 # A few that need no other file of tests, and make engines, controllers and pictures.
-TESTS_OF_THE_WHEEL = ("test_history.py", "test_rounding.py", "test_checks.py")
+TESTS_OF_THE_WHEEL = ("test_history.py", "test_budget.py", "test_checks.py")
 
 
 def _run(*command: str, cwd: Path, **environment: str) -> str:
