@@ -259,6 +259,10 @@ class TestPlot:
             plt.close(figure)
         assert figure.axes[0].get_lines()[0].get_xdata().tolist() == [2, 3]
 
+    def test_what_is_no_figure_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="figure=5: expected a figure of matplotlib, got int"):
+            plot_history(recorded([2, 3], 10), figure=5)
+
     def test_without_matplotlib_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "matplotlib", None)
         monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)

@@ -70,6 +70,14 @@ def test_a_number_that_starts_at_its_upper_limit_belongs_there(code: str, caplog
     assert told(caplog, logging.WARNING) == []
 
 
+def test_limits_of_one_number_that_are_assigned_are_no_upper_limit(caplog: pytest.LogCaptureFixture) -> None:
+    controller = WassersteinGapController(limits=(1, 4))
+    drive(controller, 20, 0.9)
+    controller.limits = (3, 3)
+    drive(controller, 200, 0.9)
+    assert told(caplog, logging.WARNING) == []
+
+
 def test_a_number_that_leaves_the_limit_now_and_then_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
     controller = WassersteinGapController(limits=(1, 4))
     for _ in range(5):
